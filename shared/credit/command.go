@@ -1,0 +1,240 @@
+package credit
+
+import (
+	"fmt"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Command is what can be asked of a wallet.
+type Command interface {
+	// key names the command for exactly-once; the zero key for commands that move towards a target or a setting, and repeat harmlessly.
+	key() Key
+	hash() string
+	check() error
+}
+
+// KeyOf is the key under which a command's entry is found, and its content hash. ok is false for commands that name no entry:
+// they move towards a state, and doing them twice changes nothing.
+func KeyOf(c Command) (k Key, hash string, ok bool) {
+	k = c.key()
+	return k, c.hash(), k != (Key{})
+}
+
+// Check tells whether a command is well formed, without looking at any wallet.
+func Check(c Command) error { return c.check() }
+
+// Debit takes credits for work: all or nothing, or, as Usage, for work already done, with what is not there booked as debt.
+type Debit struct {
+	EventID string
+	Content Content // as sent
+	Credits int64   // the price
+	Work    Work
+	Usage   bool
+	Actor   string
+	// Metadata is the caller's JSON object, at most 2 KiB.
+	Metadata string
+}
+
+// NewGrant adds credits. Its key is one of the system's own (grant:{payment}, bonus:{reference}, …), and its grant's id follows from it.
+type NewGrant struct {
+	Key    Key
+	Terms  Terms // without ID
+	Actor  string
+	Reason string
+}
+
+// Adjust adds or, when negative, takes credits by hand; taking is all or nothing.
+type Adjust struct {
+	EventID   string
+	Content   Content
+	Credits   int64
+	ExpiresAt time.Time // of an addition; zero for never
+	Actor     string
+	Reason    string
+}
+
+// Reverse gives a debit's credits back because its work failed.
+type Reverse struct {
+	EventID string
+	Content Content
+	Debit   string // the debit's event id
+	Credits int64  // 0 for all that is left of it
+	Actor   string
+	Reason  string
+}
+
+// ClawBack moves a paid grant, and the bonuses linked to it, to what they should have lost given what was returned of the money paid.
+type ClawBack struct {
+	Grant string
+	// Returned is what was refunded and lost in disputes, Paid the charge with tax, both in minor units of one currency.
+	Returned, Paid int64
+	Actor, Reason  string
+}
+
+// FreezeGrant sets whether a grant is frozen, as for a dispute.
+type FreezeGrant struct {
+	Grant         string
+	Frozen        bool
+	Actor, Reason string
+}
+
+// FreezeWallet sets whether a wallet refuses debits and holds.
+type FreezeWallet struct {
+	Frozen        bool
+	Actor, Reason string
+}
+
+// Configure changes a wallet's settings; what is nil stays.
+type Configure struct {
+	Zone        *string
+	LowBalance  *Threshold
+	DebtCeiling *int64 // credits; 0 for none
+}
+
+// Threshold is the organisation's choice of a low-balance alert.
+type Threshold struct {
+	On      bool
+	Credits int64
+}
+
+func (c Debit) key() Key        { return CallerKey(c.EventID) }
+func (c NewGrant) key() Key     { return c.Key }
+func (c Adjust) key() Key       { return CallerKey(c.EventID) }
+func (c Reverse) key() Key      { return CallerKey(c.EventID) }
+func (c ClawBack) key() Key     { return Key{} }
+func (c FreezeGrant) key() Key  { return Key{} }
+func (c FreezeWallet) key() Key { return Key{} }
+func (c Configure) key() Key    { return Key{} }
+
+func (c Debit) hash() string        { return c.Content.Hash() }
+func (c NewGrant) hash() string     { return "" }
+func (c Adjust) hash() string       { return c.Content.Hash() }
+func (c Reverse) hash() string      { return c.Content.Hash() }
+func (c ClawBack) hash() string     { return "" }
+func (c FreezeGrant) hash() string  { return "" }
+func (c FreezeWallet) hash() string { return "" }
+func (c Configure) hash() string    { return "" }
+
+// GrantID is the id of the grant that a key makes.
+func GrantID(k Key) string { return "g" + k.Doc() }
+
+// Bounds of what callers send.
+const (
+	MaxIDBytes       = 128
+	MaxMetadataBytes = 2048
+	MaxReasonBytes   = 1024
+)
+
+// CheckID tells whether a caller's id can be taken: 1–128 bytes of printable UTF-8.
+func CheckID(field, id string) error {
+	switch {
+	case id == "":
+		return invalid("%s is required", field)
+	case len(id) > MaxIDBytes:
+		return invalid("%s has %d bytes; at most %d are taken", field, len(id), MaxIDBytes)
+	case !utf8.ValidString(id):
+		return invalid("%s is not valid UTF-8", field)
+	}
+	for _, r := range id {
+		if unicode.IsControl(r) {
+			return invalid("%s has a control character", field)
+		}
+	}
+	return nil
+}
+
+func checkOptionalID(field, id string) error {
+	if id == "" {
+		return nil
+	}
+	return CheckID(field, id)
+}
+
+func checkCredits(n int64) error {
+	if n < 1 || n > MaxCredits {
+		return invalid("credits is %d; it must be from 1 to %d", n, MaxCredits)
+	}
+	return nil
+}
+
+func checkText(reason string) error {
+	if len(reason) > MaxReasonBytes {
+		return invalid("reason has %d bytes; at most %d are taken", len(reason), MaxReasonBytes)
+	}
+	return nil
+}
+
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c Debit) check() error {
+	err := first(CheckID("event_id", c.EventID), checkCredits(c.Credits), checkOptionalID("user_id", c.Work.User),
+		checkOptionalID("team_id", c.Work.Team), CheckID("feature", c.Work.Feature))
+	if err == nil && len(c.Metadata) > MaxMetadataBytes {
+		err = invalid("metadata has %d bytes; at most %d are taken", len(c.Metadata), MaxMetadataBytes)
+	}
+	return err
+}
+
+func (c NewGrant) check() error {
+	t := c.Terms
+	switch {
+	case !c.Key.System || c.Key.ID == "":
+		return fmt.Errorf("grant needs a key of the system's own, has %q", c.Key.ID)
+	case t.Source == Purchase && !t.ExpiresAt.IsZero():
+		return fmt.Errorf("grant %s: purchased credits never expire", c.Key.ID)
+	case t.ExpiresAt.IsZero() != t.UsableUntil.IsZero() || t.UsableUntil.Before(t.ExpiresAt):
+		return fmt.Errorf("grant %s: usable until %v does not follow its end %v", c.Key.ID, t.UsableUntil, t.ExpiresAt)
+	case !t.ExpiresAt.IsZero() && !t.ExpiresAt.After(t.EffectiveAt):
+		return fmt.Errorf("grant %s: ends at %v, before it starts at %v", c.Key.ID, t.ExpiresAt, t.EffectiveAt)
+	}
+	return first(checkCredits(t.Granted), checkText(c.Reason))
+}
+
+func (c Adjust) check() error {
+	n := c.Credits
+	if n < 0 {
+		n = -n
+	}
+	return first(CheckID("event_id", c.EventID), checkCredits(n), checkText(c.Reason))
+}
+
+func (c Reverse) check() error {
+	if c.Credits < 0 || c.Credits > MaxCredits {
+		return invalid("credits is %d; it must be from 1 to %d, or left out for all", c.Credits, MaxCredits)
+	}
+	return first(CheckID("event_id", c.EventID), CheckID("debit_event_id", c.Debit), checkText(c.Reason))
+}
+
+func (c ClawBack) check() error {
+	if c.Returned < 0 || c.Paid < 0 {
+		return fmt.Errorf("clawback of %s: returned %d of %d paid", c.Grant, c.Returned, c.Paid)
+	}
+	return nil
+}
+
+func (c FreezeGrant) check() error  { return checkText(c.Reason) }
+func (c FreezeWallet) check() error { return checkText(c.Reason) }
+
+func (c Configure) check() error {
+	if c.Zone != nil {
+		if _, err := time.LoadLocation(*c.Zone); err != nil || *c.Zone == "" || *c.Zone == "Local" {
+			return invalid("time zone %q is not known", *c.Zone)
+		}
+	}
+	if c.LowBalance != nil && (c.LowBalance.Credits < 0 || c.LowBalance.Credits > MaxCredits) {
+		return invalid("low-balance threshold is %d; it must be from 0 to %d", c.LowBalance.Credits, MaxCredits)
+	}
+	if c.DebtCeiling != nil && (*c.DebtCeiling < 0 || *c.DebtCeiling > MaxCredits) {
+		return invalid("debt ceiling is %d; it must be from 0 to %d", *c.DebtCeiling, MaxCredits)
+	}
+	return nil
+}

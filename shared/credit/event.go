@@ -1,0 +1,98 @@
+package credit
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// EventKind is what others are told of.
+type EventKind string
+
+// The kinds of events. The alerts among them are raised once per crossing.
+const (
+	EventLowBalance  EventKind = "low_balance"
+	EventDebt        EventKind = "debt"
+	EventDebtCeiling EventKind = "debt_ceiling"
+	EventGranted     EventKind = "granted"
+	EventExpired     EventKind = "expired"
+	EventClawedBack  EventKind = "clawed_back"
+	EventRestored    EventKind = "restored"
+	EventFrozen      EventKind = "frozen"
+	EventThawed      EventKind = "thawed"
+)
+
+// Alert tells whether an event is for people to act on.
+func (k EventKind) Alert() bool {
+	return k == EventLowBalance || k == EventDebt || k == EventDebtCeiling
+}
+
+// Event is something that others are told after the commit that made it true.
+type Event struct {
+	// ID is the same however often the event is told: low:{org}:{n} for an alert, {kind}:{org}:{seq} otherwise.
+	ID      string
+	Kind    EventKind
+	Org     string
+	At      time.Time
+	Grant   string
+	Source  Source
+	Credits int64
+	// Threshold is what was crossed, of an alert.
+	Threshold int64
+	After     Figures
+	Reason    string
+}
+
+// tell adds an event about the entry just recorded.
+func (w *work) tell(e Event) {
+	e.Org, e.At, e.After = w.Org, w.LastAt, w.Figures
+	if e.ID == "" {
+		e.ID = strings.Join([]string{string(e.Kind), w.Org, strconv.FormatInt(w.Seq, 10)}, ":")
+	}
+	w.out.Events = append(w.out.Events, e)
+}
+
+// watch raises the alerts of the item just done. Low balance watches available + held: it fires when that goes from above the threshold to
+// at or below it, re-arms when it rises above, and counts a top-up that leaves it low as a new crossing. Debt is told when it begins, and
+// again when it reaches the ceiling.
+func (w *work) watch(topUp bool) {
+	if w.Low.On {
+		below := w.Available+w.Held <= w.Low.Threshold
+		if below && (!w.Low.Below || topUp) {
+			w.Low.N++
+			w.tell(Event{ID: alertID("low", w.Org, w.Low.N), Kind: EventLowBalance, Threshold: w.Low.Threshold, Credits: w.Available + w.Held})
+		}
+		w.Low.Below = below
+	}
+	if w.Debt > 0 && w.owed == 0 {
+		w.DebtAlerts.N++
+		w.tell(Event{ID: alertID("debt", w.Org, w.DebtAlerts.N), Kind: EventDebt, Credits: w.Debt})
+	}
+	over := w.DebtAlerts.Ceiling > 0 && w.Debt >= w.DebtAlerts.Ceiling
+	if over && !w.DebtAlerts.Over {
+		w.DebtAlerts.N++
+		w.tell(Event{ID: alertID("debt-ceiling", w.Org, w.DebtAlerts.N), Kind: EventDebtCeiling, Threshold: w.DebtAlerts.Ceiling, Credits: w.Debt})
+	}
+	w.DebtAlerts.Over = over
+	w.owed = w.Debt
+}
+
+func alertID(kind, org string, n int64) string {
+	return strings.Join([]string{kind, org, strconv.FormatInt(n, 10)}, ":")
+}
+
+// configure changes settings. Moving a threshold is no crossing: the latch follows the balance silently.
+func (w *work) configure(c Configure) error {
+	if c.Zone != nil {
+		w.Zone = *c.Zone
+	}
+	if t := c.LowBalance; t != nil && (w.Low.On != t.On || w.Low.Threshold != t.Credits) {
+		w.Low.On, w.Low.Threshold = t.On, t.Credits
+		w.Low.Below = t.On && w.Available+w.Held <= t.Credits
+	}
+	if c.DebtCeiling != nil {
+		w.DebtAlerts.Ceiling = *c.DebtCeiling
+		w.DebtAlerts.Over = *c.DebtCeiling > 0 && w.Debt >= *c.DebtCeiling
+	}
+	return nil
+}

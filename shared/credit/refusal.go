@@ -1,0 +1,62 @@
+package credit
+
+import (
+	"fmt"
+	"time"
+)
+
+// Refusal is a command's definite no. It changes nothing and leaves no entry.
+type Refusal struct {
+	code    string
+	message string
+	details map[string]any
+}
+
+// The codes of refusals, as callers see them.
+const (
+	CodeInsufficient = "insufficient_credits"
+	CodeInDebt       = "in_debt"
+	CodeFrozen       = "wallet_frozen"
+	CodeNotFound     = "not_found"
+	CodeInvalid      = "invalid_request"
+	CodeConflict     = "idempotency_conflict"
+	CodeUnknownOrg   = "unknown_org"
+)
+
+// Refuse makes a refusal with a stable code, a message for people and details for programs.
+func Refuse(code, message string, details map[string]any) *Refusal {
+	return &Refusal{code: code, message: message, details: details}
+}
+
+func invalid(format string, args ...any) *Refusal {
+	return Refuse(CodeInvalid, fmt.Sprintf(format, args...), nil)
+}
+
+func (r *Refusal) Error() string { return r.code + ": " + r.message }
+
+// Code is the stable code that decides.
+func (r *Refusal) Code() string { return r.code }
+
+// Public is the text that helps; it may be shown to callers.
+func (r *Refusal) Public() string { return r.message }
+
+// Details are the members that go with the code.
+func (r *Refusal) Details() map[string]any { return r.details }
+
+// Missing says what must be loaded into the state before the command can be decided. It is no answer for a caller.
+type Missing struct {
+	// Due asks for the journal of what is due at or before this time: see [Journal].
+	Due time.Time
+	// More asks for the next waiting grants in burn-down order: see [State.LoadWaiting].
+	More bool
+	// Grant asks for this grant's record: see [State.LoadGrants].
+	Grant string
+	// Item asks for the grants of a subscription item: see [State.LoadItem].
+	Item string
+	// Linked asks for the bonuses that came with this grant: see [State.LoadLinked].
+	Linked string
+	// Debit asks for the entry of this debit, and how much of it is reversed: see [State.LoadDebit].
+	Debit string
+}
+
+func (m *Missing) Error() string { return fmt.Sprintf("state to be loaded first: %+v", *m) }
