@@ -238,3 +238,16 @@ func (c Configure) check() error {
 	}
 	return nil
 }
+
+// CheckOrg tells whether an organisation's id can be: 1–64 of a–z, 0–9 and hyphen.
+func CheckOrg(org string) error {
+	if org == "" || len(org) > 64 {
+		return invalid("org_id must have 1 to 64 characters")
+	}
+	for _, r := range org {
+		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' {
+			return invalid("org_id may have only a–z, 0–9 and hyphens")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package events
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+)
+
+// The topics that follow commits.
+const (
+	CreditEvents = "credit-events" // what happened to credits
+	CreditAlerts = "credit-alerts" // what people should know now
+)
+
+// Message is something to be published. Publishing it twice is harmless: consumers know it by its id.
+type Message struct {
+	Topic string `json:"topic"`
+	ID    string `json:"id"`
+	Data  []byte `json:"data"`
+}
+
+// Attributes are what the message carries beside its data, for filters and logs.
+func (m Message) Attributes() map[string]string { return map[string]string{"id": m.ID} }
+
+// Balance are a wallet's figures after an event, in credits.
+type Balance struct {
+	Available int64 `json:"available"`
+	Held      int64 `json:"held"`
+	Debt      int64 `json:"debt"`
+}
+
+// Credit is the data of credit-events and credit-alerts, version 1.
+type Credit struct {
+	Version int              `json:"v"`
+	ID      string           `json:"id"`
+	Type    credit.EventKind `json:"type"`
+	OrgID   string           `json:"org_id"`
+	At      time.Time        `json:"at"`
+	GrantID string           `json:"grant_id,omitempty"`
+	Source  credit.Source    `json:"source,omitempty"`
+	Credits int64            `json:"credits,omitempty"`
+	// Threshold is what an alert crossed, in credits.
+	Threshold *int64  `json:"threshold,omitempty"`
+	Balance   Balance `json:"balance"`
+	Reason    string  `json:"reason,omitempty"`
+}
+
+// creditVersion is the version of Credit; a consumer that meets a newer one leaves the message to a newer release.
+const creditVersion = 1
+
+// Encode makes an event of the domain a message.
+func Encode(e credit.Event) (Message, error) {
+	m := Credit{
+		Version: creditVersion, ID: e.ID, Type: e.Kind, OrgID: e.Org, At: e.At, GrantID: e.Grant, Source: e.Source, Credits: e.Credits,
+		Balance: Balance{Available: e.After.Available, Held: e.After.Held, Debt: e.After.Debt}, Reason: e.Reason,
+	}
+	topic := CreditEvents
+	if e.Kind.Alert() {
+		topic, m.Threshold = CreditAlerts, &e.Threshold
+	}
+	data, err := json.Marshal(m)
+	if err != nil {
+		return Message{}, fmt.Errorf("encoding event %s: %w", e.ID, err)
+	}
+	return Message{Topic: topic, ID: e.ID, Data: data}, nil
+}

@@ -1,0 +1,222 @@
+package ledger
+
+import (
+	"container/list"
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+)
+
+// item is one command on its way.
+type item struct {
+	ctx   context.Context
+	cmd   credit.Command // nil journals what is due, and nothing else
+	key   credit.Key
+	doc   string // of its entry
+	hash  string
+	keyed bool // has an entry of its own to be found by
+	done  chan answer
+
+	// readFirst asks to look for the entry before deciding: a known redelivery, or a command that cached state would refuse.
+	readFirst bool
+	// twins are the same event again, in the same batch.
+	twins []*item
+}
+
+type answer struct {
+	result Result
+	err    error
+}
+
+func (it *item) answer(r Result, err error) {
+	it.done <- answer{r, err} // never blocks: it holds one, and an item is answered once
+}
+
+// refuse answers an item, and the same command again, with a definite no or an unknown outcome.
+func (it *item) refuse(err error) {
+	it.answer(Result{}, err)
+	for _, t := range it.twins {
+		t.answer(Result{}, err)
+	}
+}
+
+// succeed answers an item with its entry, and its twins as replays of it.
+func (it *item) succeed(r Result) {
+	it.answer(r, nil)
+	for _, t := range it.twins {
+		t.answer(replay(r.Entry, t.hash))
+	}
+}
+
+// replay is the answer to a command whose entry was there before: the first result if the content is the same, else a conflict.
+func replay(e *credit.Entry, hash string) (Result, error) {
+	if e.Hash != hash {
+		return Result{}, credit.Refuse(credit.CodeConflict, "this event id was used before with other content", map[string]any{"event_id": e.Key.ID})
+	}
+	return Result{Entry: e, Replayed: true, After: e.After}, nil
+}
+
+// actor is one wallet in this process. Its goroutine runs only while there is work; nothing but that goroutine touches the fields below
+// the first group.
+type actor struct {
+	ledger *Ledger
+	org    string
+	// Guarded by ledger.mu.
+	queue   []*item
+	running bool
+	rest    *list.Element
+
+	// state is the wallet as of version, nil when it must be read.
+	state   *credit.State
+	version *timestamppb.Timestamp // the wallet document's update time; nil when there is no such document
+	usage   rollup
+	cells   map[string]bool // cells known to be in the roll-up document in use
+	// fence is the version on which a commit with an unknown outcome may still land; nil for none.
+	fence *unclear
+	// recent answers repeats of what was just committed without a read.
+	recent    map[string]*credit.Entry
+	recentIDs []string // in the order they came; a ring of at most RecentEntries
+	conflicts int      // lost races in a row
+	lastBatch int      // size of the last commit
+	zone      *time.Location
+	zoneName  string
+}
+
+// unclear is a commit that may yet land: it can do so only while the wallet stands at this version.
+type unclear struct {
+	version *timestamppb.Timestamp // nil: while there is no wallet
+	until   time.Time              // nothing can land later
+}
+
+// run works until nothing waits. Only as many wallets are at work at once as there are slots, first come, first served.
+func (a *actor) run() {
+	ctx := context.Background() // outlives any one caller; every call beneath it has a deadline of its own
+	for {
+		a.linger()
+		batch := a.ledger.take(a)
+		if batch == nil {
+			return
+		}
+		if err := a.ledger.slots.Acquire(ctx, 1); err != nil {
+			for _, it := range batch {
+				it.refuse(unavailable(err))
+			}
+			continue
+		}
+		a.round(ctx, batch)
+		a.ledger.slots.Release(1)
+	}
+}
+
+// linger lets the callers who were just answered come back, so that batches of a busy wallet stay large. A lone command never waits.
+func (a *actor) linger() {
+	if a.lastBatch < 2 || a.ledger.queued(a) >= a.lastBatch {
+		return
+	}
+	time.Sleep(a.ledger.opts.Linger)
+}
+
+// round decides and commits one batch.
+func (a *actor) round(ctx context.Context, batch []*item) {
+	items := a.collapse(batch)
+	if len(items) == 0 {
+		a.lastBatch = 0
+		return
+	}
+	ctx, cancel := context.WithDeadline(ctx, a.patience(items))
+	defer cancel()
+	r := &round{actor: a, items: items, usage: usage{}, pending: map[string]*credit.Entry{}}
+	err := r.load(ctx)
+	if err == nil {
+		err = r.decide(ctx)
+	}
+	if err != nil {
+		a.forget()
+		for _, it := range r.items {
+			it.refuse(err)
+		}
+		return
+	}
+	a.lastBatch = len(r.accepted)
+	r.settle(ctx)
+}
+
+// patience is how long a round may go on: as long as its most patient caller waits.
+func (a *actor) patience(items []*item) time.Time {
+	latest := time.Now().Add(time.Second)
+	for _, it := range items {
+		if d, ok := it.ctx.Deadline(); ok && d.After(latest) {
+			latest = d
+		}
+	}
+	if bound := time.Now().Add(a.ledger.opts.Deadline); latest.After(bound) {
+		latest = bound
+	}
+	return latest
+}
+
+// collapse drops callers who have gone, answers repeats of recent entries, and joins twins: one commit cannot hold a document twice.
+func (a *actor) collapse(batch []*item) []*item {
+	out := batch[:0:0]
+	first := map[string]*item{}
+	for _, it := range batch {
+		if it.ctx.Err() != nil {
+			it.refuse(unavailable(it.ctx.Err()))
+			continue
+		}
+		if it.keyed {
+			if e := a.recent[it.doc]; e != nil {
+				it.answer(replay(e, it.hash))
+				for _, t := range it.twins {
+					t.answer(replay(e, t.hash))
+				}
+				continue
+			}
+			if lead := first[it.doc]; lead != nil {
+				lead.twins = append(append(lead.twins, it), it.twins...)
+				it.twins = nil
+				continue
+			}
+			first[it.doc] = it
+		}
+		out = append(out, it)
+	}
+	return out
+}
+
+// forget drops cached state, to be read again.
+func (a *actor) forget() {
+	a.state, a.version, a.cells = nil, nil, nil
+}
+
+// location is a wallet's time zone; UTC for one that this machine does not know, which Configure refuses.
+func (a *actor) location(name string) *time.Location {
+	if a.zone == nil || a.zoneName != name {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			zone = time.UTC
+		}
+		a.zone, a.zoneName = zone, name
+	}
+	return a.zone
+}
+
+// remember keeps an entry that is known to be stored.
+func (a *actor) remember(e *credit.Entry) {
+	doc := e.Key.Doc()
+	if a.recent == nil {
+		a.recent = map[string]*credit.Entry{}
+	}
+	if a.recent[doc] != nil {
+		return
+	}
+	if len(a.recentIDs) >= a.ledger.opts.RecentEntries {
+		delete(a.recent, a.recentIDs[0])
+		a.recentIDs = a.recentIDs[1:]
+	}
+	a.recent[doc] = e
+	a.recentIDs = append(a.recentIDs, doc)
+}

@@ -1,0 +1,261 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+)
+
+// fenceLife is how long after its last attempt a commit with an unknown outcome may still land: longer than Firestore lets anything live.
+const fenceLife = 5 * time.Minute
+
+// verdict is what is known of a commit after an answer that was not a plain success.
+type verdict int
+
+const (
+	open     verdict = iota // not landed, but it may
+	applied                 // landed; the answer was lost
+	lostRace                // another commit came first: this one can never land
+	harmed                  // an entry of it exists already: this one can never land
+	hopeless                // refused for what it is
+)
+
+// commit sends the batch until its outcome is known or the callers' patience ends. Sending the same commit again is safe: its precondition
+// lets at most one of them land.
+func (r *round) commit(ctx context.Context) {
+	writes, err := r.writes()
+	if err != nil {
+		r.unknown(err)
+		return
+	}
+	pause := 2 * time.Millisecond
+	for {
+		resp, err := r.ledger.store.commit(ctx, writes)
+		if err == nil {
+			r.landed(ctx, r.state.Forget(), resp.GetWriteResults()[0].GetUpdateTime())
+			return
+		}
+		v, wallet, readErr := r.investigate(ctx, err)
+		switch {
+		case readErr != nil: // nothing is known
+		case v == applied:
+			if err := r.adopt(wallet); err != nil {
+				r.forget()
+			}
+			r.landed(ctx, r.actor.state, r.version)
+			return
+		case v == lostRace:
+			r.conflicts++
+			if err := r.adopt(wallet); err != nil {
+				r.forget()
+			}
+			r.retry()
+			r.pace(ctx)
+			return
+		case v == harmed:
+			r.retry()
+			return
+		case v == hopeless:
+			r.abandon(fmt.Errorf("committing %d entries of %s: %w", len(r.entries), r.org, err))
+			return
+		}
+		if sleep(ctx, jitter(pause)) != nil {
+			r.abandon(fmt.Errorf("committing %d entries of %s, outcome unknown: %w", len(r.entries), r.org, err))
+			return
+		}
+		pause = min(2*pause, 500*time.Millisecond)
+	}
+}
+
+// writes is the batch as one commit: wallet, grants, entries, roll-ups, outbox.
+func (r *round) writes() ([]*pb.Write, error) {
+	s := &r.ledger.store
+	wallet := setWrite(s.walletName(r.org), encodeWallet(&stored{wallet: r.state.Wallet, batch: r.batch, usage: r.actor.usage}))
+	wallet.CurrentDocument = &pb.Precondition{ConditionType: &pb.Precondition_Exists{Exists: false}}
+	if r.version != nil {
+		wallet.CurrentDocument = &pb.Precondition{ConditionType: &pb.Precondition_UpdateTime{UpdateTime: r.version}}
+	}
+	out := []*pb.Write{wallet}
+	for _, g := range r.state.Dirty() {
+		out = append(out, setWrite(s.grantName(r.org, g.ID), encodeGrantRecord(r.org, g)))
+	}
+	for _, e := range r.entries {
+		out = append(out, createWrite(s.entryName(r.org, e.Key.Doc()), encodeEntry(r.org, r.batch, e)))
+	}
+	out = append(out, s.rollupWrites(r.org, r.usage, r.actor.usage)...)
+	if len(r.events) > 0 {
+		w, err := r.outboxWrite()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, w)
+	}
+	return out, nil
+}
+
+// investigate finds out what became of a commit. Any code can follow a commit that was applied, so what is stored decides.
+func (r *round) investigate(ctx context.Context, commitErr error) (verdict, *pb.Document, error) {
+	s := &r.ledger.store
+	entries := r.entries
+	if status.Code(commitErr) != codes.AlreadyExists && len(entries) > 1 {
+		entries = entries[:1] // a commit is all or nothing: one entry tells
+	}
+	names := []string{s.walletName(r.org)}
+	for _, e := range entries {
+		names = append(names, s.entryName(r.org, e.Key.Doc()))
+	}
+	got, err := s.get(ctx, names...)
+	if err != nil {
+		return open, nil, err
+	}
+	wallet := got[names[0]]
+	guilty := false
+	for _, name := range names[1:] {
+		d := got[name]
+		if d == nil {
+			continue
+		}
+		e, batch, err := decodeEntry(d)
+		if err != nil {
+			return open, nil, err
+		}
+		if batch == r.batch {
+			return applied, wallet, nil
+		}
+		r.remember(e) // answers the repeat when it is decided again
+		guilty = true
+	}
+	if len(r.entries) == 0 && wallet != nil && readDocument(wallet).str("batch") == r.batch {
+		return applied, wallet, nil
+	}
+	if guilty {
+		return harmed, wallet, nil
+	}
+	if !proto.Equal(wallet.GetUpdateTime(), r.version) {
+		return lostRace, wallet, nil
+	}
+	switch status.Code(commitErr) {
+	case codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated, codes.Unimplemented, codes.OutOfRange:
+		return hopeless, wallet, nil
+	default:
+		return open, wallet, nil
+	}
+}
+
+// landed takes over the state that the commit made, tells what must be told, and answers.
+func (r *round) landed(ctx context.Context, state *credit.State, version *timestamppb.Timestamp) {
+	r.actor.state, r.version = state, version
+	r.fence, r.conflicts = nil, 0
+	for _, e := range r.entries {
+		if !e.Key.System || e.Kind == credit.KindGrant {
+			r.remember(e)
+		}
+	}
+	r.giveBack(r.again)
+	if len(r.events) == 0 {
+		r.answer()
+		return
+	}
+	go func() { // the next batch need not wait for Pub/Sub, but the callers do: the processor may be throttled once they are answered
+		r.publish(context.WithoutCancel(ctx))
+		r.answer()
+	}()
+}
+
+// abandon gives up on a commit whose outcome is not known. While the wallet stands at its version it may still land, so until then no
+// refusal goes out without a commit that moves the wallet past it.
+func (r *round) abandon(err error) {
+	r.ledger.opts.Logger.Error("commit abandoned", "org", r.org, "entries", len(r.entries), "error", err)
+	r.fence = &unclear{version: r.version, until: time.Now().Add(fenceLife)}
+	r.unknown(err)
+}
+
+// clearFence forgets an unclear commit once the wallet has moved past it.
+func (a *actor) clearFence(version *timestamppb.Timestamp) {
+	if a.fence != nil && (!proto.Equal(a.fence.version, version) || time.Now().After(a.fence.until)) {
+		a.fence = nil
+	}
+}
+
+// pace lets another process that writes to the same wallet go first, the longer the more races were lost.
+func (r *round) pace(ctx context.Context) {
+	if r.conflicts > 1 {
+		_ = sleep(ctx, jitter(min(time.Millisecond<<min(r.conflicts, 8), 250*time.Millisecond))) // when time is short, it goes on at once
+	}
+}
+
+// advanceRollup settles which roll-up document takes this batch's usage. The count of its cells is an upper bound, which is made exact by
+// reading the document before another one is begun.
+func (r *round) advanceRollup(ctx context.Context) error {
+	days := make([]string, 0, len(r.usage))
+	for day := range r.usage {
+		days = append(days, day)
+	}
+	slices.Sort(days)
+	if len(days) == 0 {
+		return nil
+	}
+	a := r.actor
+	latest := days[len(days)-1]
+	if latest > a.usage.day {
+		a.usage, a.cells = rollup{day: latest}, map[string]bool{}
+	}
+	if latest != a.usage.day {
+		return nil // an earlier day, after a change of time zone
+	}
+	if a.cells == nil {
+		a.cells = map[string]bool{}
+	}
+	fresh := a.newCells(r.usage[latest])
+	if a.usage.cells+fresh > maxCells {
+		if err := a.recount(ctx); err != nil {
+			return err
+		}
+		if fresh = a.newCells(r.usage[latest]); a.usage.cells+fresh > maxCells {
+			a.usage = rollup{day: latest, part: a.usage.part + 1}
+			a.cells = map[string]bool{}
+			fresh = a.newCells(r.usage[latest])
+		}
+	}
+	a.usage.cells += fresh
+	for cell := range r.usage[latest] {
+		a.cells[cell] = true
+	}
+	return nil
+}
+
+func (a *actor) newCells(cells map[string]int64) (n int64) {
+	for cell := range cells {
+		if !a.cells[cell] {
+			n++
+		}
+	}
+	return n
+}
+
+// recount reads which cells the roll-up document in use really has.
+func (a *actor) recount(ctx context.Context) error {
+	s := &a.ledger.store
+	name := s.walletName(a.org) + "/usage/" + rollupDoc(a.usage.day, a.usage.part)
+	got, err := s.get(ctx, name)
+	if err != nil {
+		return unavailable(err)
+	}
+	a.cells = map[string]bool{}
+	if d := got[name]; d != nil {
+		for cell := range readDocument(d).group("cells").m {
+			a.cells[cell] = true
+		}
+	}
+	a.usage.cells = int64(len(a.cells))
+	return nil
+}

@@ -1,0 +1,247 @@
+package ledger
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	firestore "cloud.google.com/go/firestore/apiv1"
+	"github.com/googleapis/gax-go/v2"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+)
+
+// Options bound a Ledger. Zero values stand for the defaults named.
+type Options struct {
+	// Now is the system's clock; it never goes back. Required.
+	Now func() time.Time
+	// Publish tells events to others after a commit; nil leaves them to the outbox.
+	Publish Publisher
+	Logger  *slog.Logger
+
+	Deadline       time.Duration // of a command whose caller sets none: 10 s
+	CommitTimeout  time.Duration // of one commit's answer: 5 s
+	ReadTimeout    time.Duration // of one read: 5 s
+	PublishTimeout time.Duration // callers wait at most so long for their events to go out: 200 ms
+	BatchItems     int           // commands in one commit: 400
+	BatchBytes     int           // of one commit, about: 6 MiB
+	QueueItems     int           // commands that wait for one wallet: 4,096
+	TotalItems     int           // commands that wait in all: 16,384
+	CachedWallets  int           // states kept: 2,000
+	RecentEntries  int           // entries kept per wallet, to answer repeats without a read: 2,048
+	Concurrency    int64         // wallets at work at once: 64
+	Linger         time.Duration // wait for a busy wallet's next batch to gather: 1 ms
+}
+
+func (o Options) withDefaults() Options {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	bound := func(n *int, v int) {
+		if *n == 0 {
+			*n = v
+		}
+	}
+	def(&o.Deadline, 10*time.Second)
+	def(&o.CommitTimeout, 5*time.Second)
+	def(&o.ReadTimeout, 5*time.Second)
+	def(&o.PublishTimeout, 200*time.Millisecond)
+	def(&o.Linger, time.Millisecond)
+	bound(&o.BatchItems, 400)
+	bound(&o.BatchBytes, 6<<20)
+	bound(&o.QueueItems, 4096)
+	bound(&o.TotalItems, 16384)
+	bound(&o.CachedWallets, 2000)
+	bound(&o.RecentEntries, 2048)
+	if o.Concurrency == 0 {
+		o.Concurrency = 64
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Ledger carries out commands on the wallets of one database. It is safe for concurrent use.
+type Ledger struct {
+	store store
+	opts  Options
+	slots *semaphore.Weighted // fair: first come, first served
+
+	mu      sync.Mutex
+	actors  map[string]*actor
+	idle    *list.List // actors without work, the longest idle first
+	waiting int        // commands that wait, over all wallets
+}
+
+// New makes a ledger on client's database, such as projects/p/databases/(default).
+//
+// The client's own retries of commits are switched off: a commit that is sent again must first be known not to have landed.
+func New(client *firestore.Client, database string, opts Options) (*Ledger, error) {
+	if client == nil || database == "" || opts.Now == nil {
+		return nil, errors.New("ledger needs a client, a database and a clock")
+	}
+	client.CallOptions.Commit = []gax.CallOption{}
+	opts = opts.withDefaults()
+	return &Ledger{
+		store: store{client: client, database: database, readTimeout: opts.ReadTimeout, commitTimeout: opts.CommitTimeout},
+		opts:  opts, slots: semaphore.NewWeighted(opts.Concurrency),
+		actors: map[string]*actor{}, idle: list.New(),
+	}, nil
+}
+
+// Result is what a command did.
+type Result struct {
+	// Entry is the command's own entry; nil when it changed nothing, as one that had reached its target.
+	Entry *credit.Entry
+	// Replayed says that the entry was there before: this is the first result again.
+	Replayed bool
+	// After are the wallet's figures after the command.
+	After credit.Figures
+}
+
+// Do carries out a command on an organisation's wallet. The error is a *credit.Refusal (a definite no), an *Unavailable (the outcome is
+// unknown: repeat with the same id), or says that the command makes no sense.
+func (l *Ledger) Do(ctx context.Context, org string, c credit.Command) (Result, error) {
+	return l.do(ctx, org, c, false)
+}
+
+// Redo is Do for a command that has probably been carried out before: its entry is looked for first.
+func (l *Ledger) Redo(ctx context.Context, org string, c credit.Command) (Result, error) {
+	return l.do(ctx, org, c, true)
+}
+
+// Settle journals what the clock has decided on a wallet.
+func (l *Ledger) Settle(ctx context.Context, org string) error {
+	_, err := l.submit(ctx, org, &item{})
+	return err
+}
+
+func (l *Ledger) do(ctx context.Context, org string, c credit.Command, redo bool) (Result, error) {
+	if err := credit.CheckOrg(org); err != nil {
+		return Result{}, err
+	}
+	if err := credit.Check(c); err != nil {
+		return Result{}, err
+	}
+	it := &item{cmd: c, readFirst: redo}
+	it.key, it.hash, it.keyed = credit.KeyOf(c)
+	it.doc = it.key.Doc()
+	return l.submit(ctx, org, it)
+}
+
+func (l *Ledger) submit(ctx context.Context, org string, it *item) (Result, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, l.opts.Deadline)
+		defer cancel()
+	}
+	it.ctx, it.done = ctx, make(chan answer, 1)
+	if err := l.enqueue(org, it); err != nil {
+		return Result{}, err
+	}
+	select {
+	case a := <-it.done:
+		return a.result, a.err
+	case <-ctx.Done():
+		select { // an answer that came at the same moment is better than none
+		case a := <-it.done:
+			return a.result, a.err
+		default:
+		}
+		return Result{}, unavailable(fmt.Errorf("no answer for %s in time: %w", org, context.Cause(ctx)))
+	}
+}
+
+// enqueue hands a command to its wallet's actor and starts it when it rests.
+func (l *Ledger) enqueue(org string, it *item) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.actors[org]
+	if a == nil {
+		a = &actor{ledger: l, org: org}
+		l.actors[org] = a
+	}
+	if len(a.queue) >= l.opts.QueueItems || l.waiting >= l.opts.TotalItems {
+		return &Unavailable{RetryAfter: time.Second, err: fmt.Errorf("%d commands wait for %s, %d in all", len(a.queue), org, l.waiting)}
+	}
+	a.queue = append(a.queue, it)
+	l.waiting++
+	if !a.running {
+		a.running = true
+		if a.rest != nil {
+			l.idle.Remove(a.rest)
+			a.rest = nil
+		}
+		go a.run()
+	}
+	return nil
+}
+
+// take gives an actor its next commands, or lets it rest when there are none.
+func (l *Ledger) take(a *actor) []*item {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := min(len(a.queue), l.opts.BatchItems)
+	if n == 0 {
+		a.running = false
+		a.queue = nil
+		a.rest = l.idle.PushBack(a)
+		for l.idle.Len() > l.opts.CachedWallets {
+			oldest := l.idle.Remove(l.idle.Front()).(*actor)
+			delete(l.actors, oldest.org)
+		}
+		return nil
+	}
+	batch := a.queue[:n:n]
+	a.queue = a.queue[n:]
+	l.waiting -= n
+	return batch
+}
+
+// giveBack puts commands that must be decided again at the head of the queue.
+func (l *Ledger) giveBack(a *actor, items []*item) {
+	if len(items) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a.queue = append(append(make([]*item, 0, len(items)+len(a.queue)), items...), a.queue...)
+	l.waiting += len(items)
+}
+
+func (l *Ledger) queued(a *actor) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(a.queue)
+}
+
+// Unavailable says that the outcome is unknown, or that there is no capacity: repeat with the same id.
+type Unavailable struct {
+	RetryAfter time.Duration
+	err        error
+}
+
+func unavailable(err error) *Unavailable { return &Unavailable{RetryAfter: time.Second, err: err} }
+
+func (u *Unavailable) Error() string { return "unavailable: " + u.err.Error() }
+
+func (u *Unavailable) Unwrap() error { return u.err }
+
+// Code is the stable code of the error.
+func (u *Unavailable) Code() string { return "unavailable" }
+
+// Public is the text shown to callers.
+func (u *Unavailable) Public() string {
+	return "the outcome is not known yet, or the service is busy; repeat with the same event id"
+}
+
+// Details are the members that go with the code.
+func (u *Unavailable) Details() map[string]any { return nil }

@@ -1,0 +1,189 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+)
+
+// Bounds of what one command may load.
+const (
+	loadWaiting  = credit.MaxLive
+	loadDue      = credit.MaxJournaled
+	loadRelated  = 100  // grants of a subscription item, the latest first; bonuses of a purchase
+	loadReversed = 1000 // reversals of one debit
+)
+
+// adopt makes a wallet document, or its absence, the actor's state.
+func (a *actor) adopt(d *pb.Document) error {
+	if d == nil {
+		a.forget()
+		a.clearFence(nil)
+		return nil
+	}
+	s, err := decodeWallet(d)
+	if err != nil {
+		return err
+	}
+	if s.usage != a.usage {
+		a.usage, a.cells = s.usage, nil
+	}
+	a.state, a.version = credit.NewState(s.wallet), d.GetUpdateTime()
+	a.clearFence(a.version)
+	return nil
+}
+
+// supply loads what the domain asks for. What is read beneath a wallet after its version holds while that version holds.
+func (r *round) supply(ctx context.Context, m *credit.Missing) error {
+	switch {
+	case !m.Due.IsZero():
+		return r.supplyDue(ctx, m.Due)
+	case m.More:
+		return r.supplyWaiting(ctx)
+	case m.Grant != "":
+		return r.supplyGrant(ctx, m.Grant)
+	case m.Item != "":
+		return r.supplyRelated(ctx, "item", m.Item, r.state.LoadItem)
+	case m.Linked != "":
+		return r.supplyRelated(ctx, "linked_to", m.Linked, r.state.LoadLinked)
+	}
+	return r.supplyDebit(ctx, m.Debit)
+}
+
+// supplyDue loads the grants outside the wallet that are due at a moment, and learns when the next one is.
+func (r *round) supplyDue(ctx context.Context, at time.Time) error {
+	through := at.Add(time.Second) // later items of this batch are decided a little later
+	q := from("grants", loadDue+1)
+	q.Where = where("due_at", pb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, timeValue(through))
+	q.OrderBy = []*pb.StructuredQuery_Order{order("due_at", pb.StructuredQuery_ASCENDING)}
+	due, docs, err := r.queryGrants(ctx, q)
+	if err != nil {
+		return err
+	}
+	if len(due) > loadDue {
+		next := readDocument(docs[loadDue]).time("due_at")
+		r.state.LoadDue(next.Add(-time.Microsecond), next, due[:loadDue]...)
+		return nil
+	}
+	q = from("grants", 1)
+	q.Where = where("due_at", pb.StructuredQuery_FieldFilter_GREATER_THAN, timeValue(through))
+	q.OrderBy = []*pb.StructuredQuery_Order{order("due_at", pb.StructuredQuery_ASCENDING)}
+	_, docs, err = r.queryGrants(ctx, q)
+	if err != nil {
+		return err
+	}
+	var next time.Time
+	if len(docs) > 0 {
+		next = readDocument(docs[0]).time("due_at")
+	}
+	r.state.LoadDue(through, next, due...)
+	return nil
+}
+
+// supplyWaiting moves the next waiting grants into the wallet.
+func (r *round) supplyWaiting(ctx context.Context) error {
+	q := from("grants", loadWaiting)
+	q.OrderBy = []*pb.StructuredQuery_Order{order("order", pb.StructuredQuery_ASCENDING)}
+	if r.waitingAfter != "" { // those up to here are loaded, though the store still has them waiting
+		q.Where = where("order", pb.StructuredQuery_FieldFilter_GREATER_THAN, stringValue(r.waitingAfter))
+	}
+	next, _, err := r.queryGrants(ctx, q)
+	if err != nil {
+		return err
+	}
+	if len(next) > 0 {
+		r.waitingAfter = credit.OrderKey(next[len(next)-1])
+	}
+	r.state.LoadWaiting(len(next) < loadWaiting, next...)
+	return nil
+}
+
+func (r *round) supplyGrant(ctx context.Context, id string) error {
+	s := &r.ledger.store
+	name := s.grantName(r.org, id)
+	got, err := s.get(ctx, name)
+	if err != nil {
+		return unavailable(err)
+	}
+	if got[name] == nil {
+		r.state.LoadAbsent(id)
+		return nil
+	}
+	g, err := decodeGrantRecord(got[name])
+	if err != nil {
+		return err
+	}
+	r.state.LoadGrants(g)
+	return nil
+}
+
+// supplyRelated loads the grants that name another thing: a subscription's item, or the purchase they came with.
+func (r *round) supplyRelated(ctx context.Context, field, value string, load func(string, ...*credit.Grant)) error {
+	q := from("grants", loadRelated)
+	q.Where = where(field, pb.StructuredQuery_FieldFilter_EQUAL, stringValue(value))
+	if field == "item" {
+		q.OrderBy = []*pb.StructuredQuery_Order{order("usable_until", pb.StructuredQuery_DESCENDING)}
+	}
+	gs, _, err := r.queryGrants(ctx, q)
+	if err != nil {
+		return err
+	}
+	load(value, gs...)
+	return nil
+}
+
+// supplyDebit finds a debit's entry, in this batch or in the store, and sums what earlier reversals gave back.
+func (r *round) supplyDebit(ctx context.Context, id string) error {
+	doc := credit.CallerKey(id).Doc()
+	if e := r.pending[doc]; e != nil {
+		r.state.LoadDebit(id, credit.Debited{Entry: e})
+		return nil
+	}
+	s := &r.ledger.store
+	name := s.entryName(r.org, doc)
+	got, err := s.get(ctx, name)
+	if err != nil {
+		return unavailable(err)
+	}
+	if got[name] == nil {
+		r.state.LoadDebit(id, credit.Debited{})
+		return nil
+	}
+	e, _, err := decodeEntry(got[name])
+	if err != nil {
+		return err
+	}
+	q := from("entries", loadReversed)
+	q.Where = where("reverses", pb.StructuredQuery_FieldFilter_EQUAL, stringValue(doc))
+	docs, err := s.query(ctx, s.walletName(r.org), q)
+	if err != nil {
+		return unavailable(err)
+	}
+	d := credit.Debited{Entry: e}
+	for _, doc := range docs {
+		rev, _, err := decodeEntry(doc)
+		if err != nil {
+			return err
+		}
+		d.Reversed += rev.Credits
+	}
+	r.state.LoadDebit(id, d)
+	return nil
+}
+
+func (r *round) queryGrants(ctx context.Context, q *pb.StructuredQuery) ([]*credit.Grant, []*pb.Document, error) {
+	docs, err := r.ledger.store.query(ctx, r.ledger.store.walletName(r.org), q)
+	if err != nil {
+		return nil, nil, unavailable(err)
+	}
+	gs := make([]*credit.Grant, len(docs))
+	for i, d := range docs {
+		if gs[i], err = decodeGrantRecord(d); err != nil {
+			return nil, nil, err
+		}
+	}
+	return gs, docs, nil
+}

@@ -1,0 +1,107 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
+
+	"github.com/fluxori/ai-credits/shared/events"
+)
+
+var errNoPublisher = errors.New("no publisher is set")
+
+// Publisher tells messages to others. It may be asked to publish a message again.
+type Publisher interface {
+	Publish(ctx context.Context, messages []events.Message) error
+}
+
+// outboxWrite puts what must follow the commit into the commit.
+func (r *round) outboxWrite() (*pb.Write, error) {
+	messages := make([]*pb.Value, len(r.events))
+	for i, e := range r.events {
+		m, err := events.Encode(e)
+		if err != nil {
+			return nil, err
+		}
+		messages[i] = mapValue(fields{}.str("topic", m.Topic).str("id", m.ID).str("data", string(m.Data)))
+	}
+	f := fields{"v": intValue(schemaVersion)}.str("org", r.org).time("at", r.state.LastAt).list("messages", messages)
+	return createWrite(r.ledger.store.outboxName(r.batch), f), nil
+}
+
+// publish tells the batch's events, within its bound. What it does not manage stands in the outbox, for the sweeper.
+func (r *round) publish(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, r.ledger.opts.PublishTimeout)
+	defer cancel()
+	messages := make([]events.Message, 0, len(r.events))
+	for _, e := range r.events {
+		m, err := events.Encode(e)
+		if err != nil {
+			r.ledger.opts.Logger.Error("event cannot be encoded", "event", e.ID, "error", err)
+			return
+		}
+		messages = append(messages, m)
+	}
+	if err := r.ledger.send(ctx, r.batch, messages); err != nil {
+		r.ledger.opts.Logger.Warn("events left to the outbox", "org", r.org, "batch", r.batch, "error", err)
+	}
+}
+
+// send publishes the messages of one outbox document and removes it.
+func (l *Ledger) send(ctx context.Context, id string, messages []events.Message) error {
+	if l.opts.Publish == nil {
+		return errNoPublisher
+	}
+	if err := l.opts.Publish.Publish(ctx, messages); err != nil {
+		return fmt.Errorf("publishing %d messages of %s: %w", len(messages), id, err)
+	}
+	w := &pb.Write{Operation: &pb.Write_Delete{Delete: l.store.outboxName(id)}}
+	if _, err := l.store.commit(ctx, []*pb.Write{w}); err != nil {
+		return fmt.Errorf("removing %s from the outbox: %w", id, err)
+	}
+	return nil
+}
+
+// Swept is what a sweep of the outbox did.
+type Swept struct {
+	Sent int  // outbox documents published and removed
+	More bool // there are others yet
+}
+
+// Sweep publishes what stands in the outbox since before a moment, oldest first, at most limit documents: the events of commits whose
+// process did not live to tell them. It goes on past a document that fails, and returns the failures.
+func (l *Ledger) Sweep(ctx context.Context, before time.Time, limit int) (Swept, error) {
+	q := from("outbox", int32(limit))
+	q.Where = where("at", pb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, timeValue(before))
+	q.OrderBy = []*pb.StructuredQuery_Order{order("at", pb.StructuredQuery_ASCENDING)}
+	docs, err := l.store.query(ctx, l.store.documents(), q)
+	if err != nil {
+		return Swept{}, unavailable(err)
+	}
+	out := Swept{More: len(docs) == limit}
+	var failures []error
+	for _, d := range docs {
+		r := readDocument(d)
+		if err := checkVersion(r); err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		var messages []events.Message
+		for _, m := range r.groups("messages") {
+			messages = append(messages, events.Message{Topic: m.str("topic"), ID: m.str("id"), Data: []byte(m.str("data"))})
+		}
+		if *r.err != nil {
+			failures = append(failures, *r.err)
+			continue
+		}
+		if err := l.send(ctx, lastSegment(d.GetName()), messages); err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		out.Sent++
+	}
+	return out, errors.Join(failures...)
+}

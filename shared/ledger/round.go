@@ -1,0 +1,267 @@
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+)
+
+// round is one batch: decided item by item on one state, committed as one.
+type round struct {
+	*actor
+	items   []*item // those not answered yet, in order of arrival
+	batch   string
+	state   *credit.State // after what was accepted so far
+	entries []*credit.Entry
+	events  []credit.Event
+	usage   usage
+	bytes   int
+	// pending are this batch's entries, by document.
+	pending map[string]*credit.Entry
+	// fresh says that the state was read in this round.
+	fresh bool
+	// found are entries of read-first items, by document; looked says which were looked for.
+	found  map[string]*credit.Entry
+	looked map[string]bool
+	// waitingAfter is the order key up to which waiting grants were loaded in this round.
+	waitingAfter string
+
+	accepted []accepted
+	refused  []refused
+	again    []*item // to be decided in another round
+}
+
+type accepted struct {
+	item   *item
+	result Result
+}
+
+type refused struct {
+	item *item
+	err  error
+}
+
+// maxLoads bounds how often one command may ask for more before it is decided.
+const maxLoads = 64
+
+// load makes sure there is a state, and looks for the entries of those items that ask for it, at one moment.
+func (r *round) load(ctx context.Context) error {
+	var docs []string
+	needsRead := r.actor.state == nil
+	for _, it := range r.items {
+		if it.readFirst && it.keyed {
+			docs = append(docs, it.doc)
+		}
+		needsRead = needsRead || it.readFirst
+	}
+	if needsRead {
+		if err := r.read(ctx, docs); err != nil {
+			return err
+		}
+	}
+	r.state = r.actor.state
+	return nil
+}
+
+// read reads the wallet and entries at one moment.
+func (r *round) read(ctx context.Context, docs []string) error {
+	s := &r.ledger.store
+	names := []string{s.walletName(r.org)}
+	for _, doc := range docs {
+		names = append(names, s.entryName(r.org, doc))
+	}
+	got, err := s.get(ctx, names...)
+	if err != nil {
+		return unavailable(err)
+	}
+	if err := r.adopt(got[names[0]]); err != nil {
+		return err
+	}
+	r.fresh, r.found, r.looked = true, map[string]*credit.Entry{}, map[string]bool{}
+	for i, doc := range docs {
+		r.looked[doc] = true
+		d := got[names[i+1]]
+		if d == nil {
+			continue
+		}
+		e, _, err := decodeEntry(d)
+		if err != nil {
+			return err
+		}
+		r.found[doc] = e
+		r.remember(e)
+	}
+	return nil
+}
+
+// decide asks the domain about each item in order of arrival. The error, if any, is of the round as a whole.
+func (r *round) decide(ctx context.Context) error {
+	r.batch = rand.Text()
+	r.items = slices.DeleteFunc(r.items, r.replays)
+	for i, it := range r.items {
+		if r.bytes > r.ledger.opts.BatchBytes {
+			r.again = append(r.again, r.items[i:]...)
+			return nil
+		}
+		more, err := r.decideOne(ctx, it)
+		var down *Unavailable
+		switch {
+		case errors.As(err, &down):
+			return err
+		case err != nil:
+			r.refuse(it, err)
+		case more: // what is due fills this commit
+			r.again = append(r.again, r.items[i:]...)
+			return nil
+		}
+	}
+	return nil
+}
+
+// replays answers an item whose entry was found. That needs no commit: entries are never changed.
+func (r *round) replays(it *item) bool {
+	e := r.found[it.doc]
+	if !it.keyed || e == nil {
+		return false
+	}
+	it.answer(replay(e, it.hash))
+	for _, t := range it.twins {
+		t.answer(replay(e, t.hash))
+	}
+	return true
+}
+
+// decideOne journals what is due, then decides one item; what the domain asks for is loaded. more says that the journal alone fills a commit.
+func (r *round) decideOne(ctx context.Context, it *item) (more bool, err error) {
+	if r.version == nil && r.state == nil {
+		if c, ok := it.cmd.(credit.Configure); ok && c.Zone != nil {
+			r.state = credit.NewState(credit.NewWallet(r.org, *c.Zone))
+		} else {
+			return false, credit.Refuse(credit.CodeUnknownOrg, "there is no such organisation", map[string]any{"org_id": r.org})
+		}
+	}
+	for range maxLoads {
+		now := r.ledger.opts.Now()
+		next, out, more, err := credit.Journal(r.state, now)
+		if err == nil {
+			r.keep(next, out)
+			if more || it.cmd == nil {
+				if !more {
+					r.accepted = append(r.accepted, accepted{it, Result{After: r.state.Figures}})
+				}
+				return more, nil
+			}
+			next, out, err = credit.Decide(r.state, it.cmd, now)
+		}
+		var missing *credit.Missing
+		if errors.As(err, &missing) {
+			if err := r.supply(ctx, missing); err != nil {
+				return false, err
+			}
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		r.keep(next, out)
+		res := Result{After: r.state.Figures}
+		if out.Own >= 0 {
+			res.Entry = out.Entries[out.Own]
+			res.After = res.Entry.After
+		}
+		r.accepted = append(r.accepted, accepted{it, res})
+		return false, nil
+	}
+	return false, unavailable(fmt.Errorf("%s: not decided after %d loads", r.org, maxLoads))
+}
+
+// keep makes a decision part of the batch.
+func (r *round) keep(next *credit.State, out *credit.Outcome) {
+	r.state = next
+	for _, e := range out.Entries {
+		r.entries = append(r.entries, e)
+		r.pending[e.Key.Doc()] = e
+		r.usage.add(r.location(r.state.Zone), e)
+		r.bytes += entryBytes(e)
+	}
+	r.events = append(r.events, out.Events...)
+}
+
+// refuse notes a no. One that was decided on cached state, or without looking for the item's entry, is not final: it is decided again on
+// a wallet just read.
+func (r *round) refuse(it *item, err error) {
+	if !r.fresh || (it.keyed && !r.looked[it.doc]) {
+		it.readFirst = true
+		r.again = append(r.again, it)
+		return
+	}
+	r.refused = append(r.refused, refused{it, err})
+}
+
+// settle commits what was accepted and answers. Refusals wait for the commit too: they were decided on the state that it makes.
+func (r *round) settle(ctx context.Context) {
+	fenced := r.fence != nil
+	changed := r.state != r.actor.state && (len(r.entries) > 0 || r.walletChanged())
+	if !changed && !(fenced && len(r.refused) > 0) {
+		r.answer()
+		r.giveBack(r.again)
+		return
+	}
+	if r.state == nil { // no wallet, an unknown outcome, and only refusals: nothing to fence with
+		r.unknown(errors.New("an earlier commit may still create the wallet"))
+		return
+	}
+	if err := r.advanceRollup(ctx); err != nil {
+		r.unknown(err)
+		return
+	}
+	r.commit(ctx)
+}
+
+// walletChanged tells whether the wallet document would differ although there are no entries: settings, or a later next_due_at.
+func (r *round) walletChanged() bool {
+	if r.actor.state == nil {
+		return true
+	}
+	before := &stored{wallet: r.actor.state.Wallet}
+	after := &stored{wallet: r.state.Wallet}
+	return !proto.Equal(mapValue(encodeWallet(before)), mapValue(encodeWallet(after)))
+}
+
+// answer tells every item of a settled round its outcome.
+func (r *round) answer() {
+	for _, a := range r.accepted {
+		a.item.succeed(a.result)
+	}
+	for _, f := range r.refused {
+		f.item.refuse(f.err)
+	}
+}
+
+// unknown answers everybody that the outcome is not known.
+func (r *round) unknown(err error) {
+	r.forget()
+	for _, a := range r.accepted {
+		a.item.refuse(unavailable(err))
+	}
+	for _, f := range r.refused {
+		f.item.refuse(unavailable(err))
+	}
+	r.giveBack(r.again)
+}
+
+func (r *round) giveBack(items []*item) { r.ledger.giveBack(r.actor, items) }
+
+// retry puts everything of the round back, in its order, to be decided again.
+func (r *round) retry() { r.giveBack(r.items) }
+
+// entryBytes is about how large an entry's document is.
+func entryBytes(e *credit.Entry) int {
+	return 600 + 100*len(e.Changes) + len(e.Metadata) + len(e.Reason) + len(e.Key.ID)
+}

@@ -1,0 +1,177 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+)
+
+// View is a wallet as it is at a moment: what the clock has decided by then is counted, though it may not be journaled yet. One read
+// warm, two queries more when something is due; never a write.
+func (l *Ledger) View(ctx context.Context, org string) (credit.Wallet, error) {
+	if err := credit.CheckOrg(org); err != nil {
+		return credit.Wallet{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.opts.Deadline)
+	defer cancel()
+	// A round that never commits: its actor is nobody's.
+	r := &round{actor: &actor{ledger: l, org: org}, usage: usage{}, pending: map[string]*credit.Entry{}}
+	if err := r.read(ctx, nil); err != nil {
+		return credit.Wallet{}, err
+	}
+	if r.state = r.actor.state; r.state == nil {
+		return credit.Wallet{}, credit.Refuse(credit.CodeUnknownOrg, "there is no such organisation", map[string]any{"org_id": org})
+	}
+	now := l.opts.Now()
+	for range maxLoads {
+		next, _, more, err := credit.Journal(r.state, now)
+		var missing *credit.Missing
+		switch {
+		case errors.As(err, &missing):
+			if err := r.supply(ctx, missing); err != nil {
+				return credit.Wallet{}, err
+			}
+		case err != nil:
+			return credit.Wallet{}, err
+		case !more:
+			return next.Wallet, nil
+		default: // more is due than one commit journals: see to that first, then look again
+			if err := l.Settle(ctx, org); err != nil {
+				return credit.Wallet{}, err
+			}
+			if err := r.read(ctx, nil); err != nil {
+				return credit.Wallet{}, err
+			}
+			r.state = r.actor.state
+		}
+	}
+	return credit.Wallet{}, unavailable(fmt.Errorf("%s: not settled after %d rounds", org, maxLoads))
+}
+
+// Entry finds an entry by a caller's event id, or nil.
+func (l *Ledger) Entry(ctx context.Context, org string, key credit.Key) (*credit.Entry, error) {
+	if err := credit.CheckOrg(org); err != nil {
+		return nil, err
+	}
+	return l.EntryByDoc(ctx, org, key.Doc())
+}
+
+// EntryByDoc finds an entry by the id of its document; a Refusal with not_found says that there is none.
+func (l *Ledger) EntryByDoc(ctx context.Context, org, doc string) (*credit.Entry, error) {
+	if err := errors.Join(credit.CheckOrg(org), checkEntryDoc(doc)); err != nil {
+		return nil, err
+	}
+	name := l.store.entryName(org, doc)
+	got, err := l.store.get(ctx, name)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if got[name] == nil {
+		return nil, credit.Refuse(credit.CodeNotFound, "there is no such entry", nil)
+	}
+	e, _, err := decodeEntry(got[name])
+	return e, err
+}
+
+// checkEntryDoc keeps what a caller names from being any other document's path.
+func checkEntryDoc(doc string) error {
+	rest, ok := strings.CutPrefix(doc, "c_")
+	if !ok {
+		rest, ok = strings.CutPrefix(doc, "s_")
+	}
+	if !ok || len(rest) != 40 || strings.Trim(rest, "0123456789abcdef") != "" {
+		return credit.Refuse(credit.CodeNotFound, "there is no such entry", nil)
+	}
+	return nil
+}
+
+// Entries lists a wallet's entries, newest first, those before a sequence number (0 for the newest), at most limit. The lanes of the index
+// are merged by the store.
+func (l *Ledger) Entries(ctx context.Context, org string, before time.Time, limit int) ([]*credit.Entry, error) {
+	if err := credit.CheckOrg(org); err != nil {
+		return nil, err
+	}
+	q := from("entries", int32(limit))
+	in := &pb.Value{ValueType: &pb.Value_ArrayValue{ArrayValue: &pb.ArrayValue{}}}
+	for lane := range int64(lanes) {
+		in.GetArrayValue().Values = append(in.GetArrayValue().Values, intValue(lane))
+	}
+	q.Where = where("lane", pb.StructuredQuery_FieldFilter_IN, in)
+	if !before.IsZero() {
+		q.Where = both(q.Where, where("at", pb.StructuredQuery_FieldFilter_LESS_THAN, timeValue(before)))
+	}
+	q.OrderBy = []*pb.StructuredQuery_Order{order("at", pb.StructuredQuery_DESCENDING)}
+	docs, err := l.store.query(ctx, l.store.walletName(org), q)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	out := make([]*credit.Entry, len(docs))
+	for i, d := range docs {
+		if out[i], _, err = decodeEntry(d); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// At are a wallet's figures as its entries state them at a past moment; ok is false when it had no entry yet.
+func (l *Ledger) At(ctx context.Context, org string, at time.Time) (f credit.Figures, ok bool, err error) {
+	es, err := l.Entries(ctx, org, at.Add(time.Microsecond), 1)
+	if err != nil || len(es) == 0 {
+		return credit.Figures{}, false, err
+	}
+	return es[0].After, true, nil
+}
+
+// DueWallets lists organisations whose wallets have something due at or before a moment, the longest due first, at most limit.
+func (l *Ledger) DueWallets(ctx context.Context, at time.Time, limit int) ([]string, error) {
+	q := from("wallets", int32(limit))
+	q.Where = where("next_due_at", pb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, timeValue(at))
+	q.OrderBy = []*pb.StructuredQuery_Order{order("next_due_at", pb.StructuredQuery_ASCENDING)}
+	q.Select = &pb.StructuredQuery_Projection{Fields: []*pb.StructuredQuery_FieldReference{{FieldPath: "org"}}}
+	docs, err := l.store.query(ctx, l.store.documents(), q)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	out := make([]string, len(docs))
+	for i, d := range docs {
+		out[i] = lastSegment(d.GetName())
+	}
+	return out, nil
+}
+
+// Grants lists a wallet's grants that are kept outside its document and are not gone, at most limit, in the order of their ids.
+func (l *Ledger) grants(ctx context.Context, org, after string, limit int) ([]*credit.Grant, error) {
+	q := from("grants", int32(limit))
+	q.OrderBy = []*pb.StructuredQuery_Order{order("__name__", pb.StructuredQuery_ASCENDING)}
+	if after != "" {
+		q.StartAt = &pb.Cursor{Values: []*pb.Value{{ValueType: &pb.Value_ReferenceValue{ReferenceValue: l.store.grantName(org, after)}}}}
+	}
+	docs, err := l.store.query(ctx, l.store.walletName(org), q)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	out := make([]*credit.Grant, len(docs))
+	for i, d := range docs {
+		if out[i], err = decodeGrantRecord(d); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func both(a, b *pb.StructuredQuery_Filter) *pb.StructuredQuery_Filter {
+	return &pb.StructuredQuery_Filter{FilterType: &pb.StructuredQuery_Filter_CompositeFilter{CompositeFilter: &pb.StructuredQuery_CompositeFilter{
+		Op: pb.StructuredQuery_CompositeFilter_AND, Filters: []*pb.StructuredQuery_Filter{a, b},
+	}}}
+}
+
+// pageToken names the place of an entry in the list, for the next page.
+func pageToken(at time.Time) string { return strconv.FormatInt(at.UnixMicro(), 36) }
