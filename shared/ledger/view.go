@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -147,31 +146,8 @@ func (l *Ledger) DueWallets(ctx context.Context, at time.Time, limit int) ([]str
 	return out, nil
 }
 
-// Grants lists a wallet's grants that are kept outside its document and are not gone, at most limit, in the order of their ids.
-func (l *Ledger) grants(ctx context.Context, org, after string, limit int) ([]*credit.Grant, error) {
-	q := from("grants", int32(limit))
-	q.OrderBy = []*pb.StructuredQuery_Order{order("__name__", pb.StructuredQuery_ASCENDING)}
-	if after != "" {
-		q.StartAt = &pb.Cursor{Values: []*pb.Value{{ValueType: &pb.Value_ReferenceValue{ReferenceValue: l.store.grantName(org, after)}}}}
-	}
-	docs, err := l.store.query(ctx, l.store.walletName(org), q)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	out := make([]*credit.Grant, len(docs))
-	for i, d := range docs {
-		if out[i], err = decodeGrantRecord(d); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
 func both(a, b *pb.StructuredQuery_Filter) *pb.StructuredQuery_Filter {
 	return &pb.StructuredQuery_Filter{FilterType: &pb.StructuredQuery_Filter_CompositeFilter{CompositeFilter: &pb.StructuredQuery_CompositeFilter{
 		Op: pb.StructuredQuery_CompositeFilter_AND, Filters: []*pb.StructuredQuery_Filter{a, b},
 	}}}
 }
-
-// pageToken names the place of an entry in the list, for the next page.
-func pageToken(at time.Time) string { return strconv.FormatInt(at.UnixMicro(), 36) }
