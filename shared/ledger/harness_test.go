@@ -1,0 +1,150 @@
+package ledger_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	firestore "cloud.google.com/go/firestore/apiv1"
+	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/embedded/firedb"
+	"github.com/fluxori/ai-credits/shared/ledger"
+)
+
+const database = "projects/p/databases/(default)"
+
+// clock is the system's clock of a test.
+type clock struct{ micros atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.micros.Store(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC).UnixMicro())
+	return c
+}
+
+func (c *clock) Now() time.Time          { return time.UnixMicro(c.micros.Load()).UTC() }
+func (c *clock) Advance(d time.Duration) { c.micros.Add(d.Microseconds()) }
+
+// testStore is a database with its clock and hooks.
+type testStore struct {
+	client *firestore.Client
+	server *firedb.Server
+	hooks  *firedb.Hooks
+	clock  *clock
+}
+
+func openStore(t testing.TB) *testStore {
+	t.Helper()
+	hooks := &firedb.Hooks{}
+	s, err := firedb.Open(firedb.Options{Hooks: hooks})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	conn, err := s.Conn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &testStore{client: newClient(t, conn), server: s, hooks: hooks, clock: newClock()}
+}
+
+func newClient(t testing.TB, conn *grpc.ClientConn) *firestore.Client {
+	t.Helper()
+	client, err := firestore.NewClient(context.Background(), option.WithGRPCConn(conn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// ledger is a process of its own on the database.
+func (s *testStore) ledger(t testing.TB, o ledger.Options) *ledger.Ledger {
+	t.Helper()
+	return newLedger(t, s.client, s.clock, o)
+}
+
+// ledgerThrough is a ledger whose calls pass through before, which may fail them.
+func (s *testStore) ledgerThrough(t testing.TB, o ledger.Options, before func(ctx context.Context, method string, req any) error) *ledger.Ledger {
+	t.Helper()
+	addr, err := s.server.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := grpc.NewClient(addr.String(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			if err := before(ctx, method, req); err != nil {
+				return err
+			}
+			return call(ctx, method, req, reply, cc, opts...)
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return newLedger(t, newClient(t, conn), s.clock, o)
+}
+
+func newLedger(t testing.TB, client *firestore.Client, c *clock, o ledger.Options) *ledger.Ledger {
+	t.Helper()
+	o.Now = c.Now
+	l, err := ledger.New(client, database, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func configure(t testing.TB, l *ledger.Ledger, org string) {
+	t.Helper()
+	if _, err := l.Do(t.Context(), org, credit.Configure{Zone: ptr("Africa/Johannesburg")}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fund gives an organisation a wallet with purchased credits.
+func fund(t testing.TB, l *ledger.Ledger, org string, credits int64) {
+	t.Helper()
+	configure(t, l, org)
+	purchase(t, l, org, "pi_"+org, credits)
+}
+
+func purchase(t testing.TB, l *ledger.Ledger, org, payment string, credits int64) {
+	t.Helper()
+	if _, err := l.Do(t.Context(), org, credit.NewGrant{
+		Key:   credit.SystemKey("grant", payment),
+		Terms: credit.Terms{Source: credit.Purchase, Granted: credits, Payment: payment},
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func debit(id string, credits int64) credit.Debit {
+	return credit.Debit{
+		EventID: id, Credits: credits,
+		Content: credit.Content{Kind: credit.KindDebit, Org: "acme", Feature: "custom-query", Credits: &credits},
+		Work:    credit.Work{Feature: "custom-query", PriceVersion: "1"},
+	}
+}
+
+// document reads a document as it is stored.
+func (s *testStore) document(t testing.TB, name string) *pb.Document {
+	t.Helper()
+	stream, err := s.client.BatchGetDocuments(t.Context(), &pb.BatchGetDocumentsRequest{Database: database, Documents: []string{name}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := stream.Recv()
+	if err != nil || m.GetFound() == nil {
+		t.Fatalf("%s: %v, %v", name, m, err)
+	}
+	return m.GetFound()
+}
