@@ -135,16 +135,26 @@ func debit(id string, credits int64) credit.Debit {
 	}
 }
 
-// document reads a document as it is stored.
+// document reads a document that must be there.
 func (s *testStore) document(t testing.TB, name string) *pb.Document {
+	t.Helper()
+	d := s.find(t, name)
+	if d == nil {
+		t.Fatalf("%s does not exist", name)
+	}
+	return d
+}
+
+// find reads a document as it is stored, nil when there is none.
+func (s *testStore) find(t testing.TB, name string) *pb.Document {
 	t.Helper()
 	stream, err := s.client.BatchGetDocuments(t.Context(), &pb.BatchGetDocumentsRequest{Database: database, Documents: []string{name}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	m, err := stream.Recv()
-	if err != nil || m.GetFound() == nil {
-		t.Fatalf("%s: %v, %v", name, m, err)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return m.GetFound()
 }
