@@ -1,0 +1,63 @@
+// Package needs is where a test says what it needs beyond the Go toolchain: an emulator of Google's, or the time
+// for a long run. A test whose need is not met is skipped, with a sentence that says what is missing.
+//
+// Invariants:
+//   - This is the only package that skips tests, so a list of what a run left out is a list of its callers.
+//   - With CREDITS_TEST_REQUIRE_ALL=1, which continuous integration sets, nothing is skipped: an unmet need fails the test.
+//   - What was asked for and cannot be had (an address that does not answer, an emulator that does not start) always
+//     fails the test.
+//
+// It does not own clients, projects or topics: callers get an address and do the rest.
+package needs
+
+import (
+	"os"
+	"testing"
+)
+
+const (
+	// requireAll names the variable that turns every skip into a failure.
+	requireAll = "CREDITS_TEST_REQUIRE_ALL"
+	// full names the variable that allows long runs.
+	full = "CREDITS_TEST_FULL"
+)
+
+// environment looks up a variable, as os.Getenv does; "" means unset.
+type environment func(name string) string
+
+// FirestoreEmulator returns the host:port of Google's Firestore emulator. CREDITS_TEST_EMULATOR says which: a host:port
+// where one runs already, or "start" to start one, which then serves all tests of this binary and dies with it.
+// When it is unset, the test is skipped.
+func FirestoreEmulator(t testing.TB) string {
+	t.Helper()
+	return firestoreEmulator.address(t, os.Getenv)
+}
+
+// PubSubEmulator returns the host:port of Google's Pub/Sub emulator, which CREDITS_TEST_PUBSUB_EMULATOR names in the
+// way that FirestoreEmulator describes.
+func PubSubEmulator(t testing.TB) string {
+	t.Helper()
+	return pubsubEmulator.address(t, os.Getenv)
+}
+
+// Full skips a test that is too long for a plain go test, unless CREDITS_TEST_FULL=1.
+func Full(t testing.TB) {
+	t.Helper()
+	needFull(t, os.Getenv)
+}
+
+func needFull(t testing.TB, env environment) {
+	t.Helper()
+	if env(full) != "1" {
+		absent(t, env, "a long run, for which "+full+"=1 is not set")
+	}
+}
+
+// absent ends the test because it needs what is not there.
+func absent(t testing.TB, env environment, need string) {
+	t.Helper()
+	if env(requireAll) == "1" {
+		t.Fatalf("this test needs %s, and %s=1 forbids skipping it", need, requireAll)
+	}
+	t.Skipf("this test needs %s; continuous integration runs it", need)
+}
