@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	startTimeout  = 60 * time.Second      // from the command to the first answer; a loaded machine takes 20 s
+	startTimeout  = 60 * time.Second      // from the command to the first answer, which takes 2 s on an idle machine
 	answerTimeout = 5 * time.Second       // for an emulator that should be running already
 	probeInterval = 50 * time.Millisecond // between questions to an emulator that is starting
 	probeTimeout  = 2 * time.Second       // for one such question

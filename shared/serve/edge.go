@@ -1,0 +1,183 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/fluxori/ai-credits/shared/problem"
+	"github.com/fluxori/ai-credits/shared/request"
+)
+
+// loggedTextMax bounds each piece of a request that is logged, in bytes.
+const loggedTextMax = 512
+
+// errNotBuilt is what a caller learns of a function that could not be built.
+var errNotBuilt = problem.New(problem.Unavailable, "The service could not start. Repeat the request with the same id.", nil)
+
+// edge serves a function's requests: everything that is the same for all functions happens here, once.
+type edge struct {
+	function Function
+	env      Env
+	handler  func(ctx context.Context) (http.Handler, error)
+}
+
+func (f Function) edge(env Env, handler func(ctx context.Context) (http.Handler, error)) http.Handler {
+	return &edge{function: f, env: env, handler: handler}
+}
+
+// ServeHTTP implements http.Handler.
+func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begin := time.Now()
+	scope := newScope(r.Header, e.env.Log)
+	ctx, cancel := context.WithTimeout(request.NewContext(r.Context(), scope), e.function.deadline)
+	defer cancel()
+	// The context does not end a read of the body, so the connection gets the same deadline. A writer that has none,
+	// as in tests without a connection, needs none.
+	if err := http.NewResponseController(w).SetReadDeadline(begin.Add(e.function.deadline)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		e.env.Log.WarnContext(ctx, "the connection takes no read deadline", slog.Any("error", err))
+	}
+	r = r.WithContext(ctx)
+	if r.URL.Path == "" {
+		// What is left of /NAME once the name is stripped.
+		root := *r.URL
+		root.Path, root.RawPath = "/", ""
+		r.URL = &root
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, e.function.bodyLimitBytes)
+
+	rec := &recorder{ResponseWriter: w}
+	setHeaders(rec.Header(), scope.ID)
+	defer func() {
+		aborted := e.recovered(rec, r, recover())
+		e.logRequest(rec, r, time.Since(begin))
+		if aborted {
+			// The answer has begun and cannot be taken back; a closed connection tells the client that it is not whole.
+			panic(http.ErrAbortHandler)
+		}
+	}()
+	e.serve(rec, r)
+}
+
+// serve answers a health check or passes r to the function's handler.
+func (e *edge) serve(w http.ResponseWriter, r *http.Request) {
+	handler, err := e.handler(r.Context())
+	if err != nil {
+		request.Logger(r.Context()).ErrorContext(r.Context(), "the function cannot be built",
+			slog.String("function", e.function.name), slog.Any("error", err))
+		problem.Write(w, r, errNotBuilt)
+		return
+	}
+	if r.URL.Path != "/health" {
+		handler.ServeHTTP(w, r)
+		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		methodNotAllowed(w, r, "GET, HEAD")
+		return
+	}
+	OK(w, r, struct {
+		Status string `json:"status"`
+	}{"ok"})
+}
+
+// recovered deals with what a handler's panic left: it is logged, and answered if nothing was. It reports whether an
+// answer had begun.
+func (e *edge) recovered(rec *recorder, r *http.Request, v any) (aborted bool) {
+	if v == nil {
+		return false
+	}
+	if v == http.ErrAbortHandler {
+		return true
+	}
+	log := request.Logger(r.Context())
+	// Error Reporting groups by the field stack_trace.
+	log.ErrorContext(r.Context(), "a handler panicked", slog.String("stack_trace", fmt.Sprintf("panic: %v\n\n%s", v, debug.Stack())))
+	if rec.status != 0 {
+		return true
+	}
+	problem.Write(rec, r, fmt.Errorf("a handler panicked: %v", v))
+	return false
+}
+
+// logRequest writes the request's line, in the form that Cloud Logging shows as an HTTP request. The query and the
+// headers stay out of it.
+func (e *edge) logRequest(rec *recorder, r *http.Request, took time.Duration) {
+	httpStatus := rec.status
+	if httpStatus == 0 {
+		httpStatus = http.StatusOK
+	}
+	level := slog.LevelInfo
+	switch {
+	case httpStatus == http.StatusServiceUnavailable:
+		level = slog.LevelWarn
+	case httpStatus >= http.StatusInternalServerError:
+		level = slog.LevelError
+	}
+	request.Logger(r.Context()).LogAttrs(r.Context(), level, "request",
+		slog.String("function", e.function.name),
+		slog.String("route", r.Pattern),
+		slog.Group("httpRequest",
+			slog.String("requestMethod", cut(r.Method)),
+			slog.String("requestUrl", cut(r.URL.Path)),
+			slog.String("protocol", r.Proto),
+			slog.String("userAgent", cut(r.UserAgent())),
+			slog.Int("status", httpStatus),
+			slog.Int64("responseSize", rec.bytes),
+			slog.String("latency", fmt.Sprintf("%d.%09ds", took/time.Second, took%time.Second)),
+		))
+}
+
+// cut returns s, or its first loggedTextMax bytes.
+func cut(s string) string {
+	if len(s) <= loggedTextMax {
+		return s
+	}
+	return strings.ToValidUTF8(s[:loggedTextMax], "") + "…"
+}
+
+// setHeaders sets what every answer carries. A handler may set its own instead: pages need a policy of their own, and
+// what may be cached says so.
+func setHeaders(h http.Header, requestID string) {
+	h.Set("X-Request-Id", requestID)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+}
+
+// recorder notes what an answer was.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (rec *recorder) WriteHeader(httpStatus int) {
+	// 1xx answers come before the answer.
+	if rec.status == 0 && httpStatus >= http.StatusOK {
+		rec.status = httpStatus
+	}
+	rec.ResponseWriter.WriteHeader(httpStatus)
+}
+
+// Write implements http.ResponseWriter.
+func (rec *recorder) Write(p []byte) (int, error) {
+	if rec.status == 0 {
+		rec.status = http.StatusOK
+	}
+	n, err := rec.ResponseWriter.Write(p)
+	rec.bytes += int64(n)
+	return n, err //nolint:wrapcheck // what the connection says is passed on as it is
+}
+
+// Unwrap lets an http.ResponseController reach the connection, to flush.
+func (rec *recorder) Unwrap() http.ResponseWriter { return rec.ResponseWriter }
