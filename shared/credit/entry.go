@@ -102,7 +102,7 @@ type Entry struct {
 type Work struct {
 	User, Team, Feature string
 	Units               *int64 // as sent, when the price follows a rate
-	PriceVersion        string
+	PriceVersion        int64
 	OccurredAt          time.Time // as reported; recorded only
 }
 

@@ -157,7 +157,7 @@ func encodeEntry(org, batch string, e *credit.Entry) fields {
 		list("changes", changes).num("debt", e.Debt).
 		group("after", fields{}.num("available", e.After.Available).num("held", e.After.Held).num("debt", e.After.Debt)).
 		str("user", e.Work.User).str("team", e.Work.Team).str("feature", e.Work.Feature).
-		str("price_version", e.Work.PriceVersion).time("occurred_at", e.Work.OccurredAt).
+		num("price_version", e.Work.PriceVersion).time("occurred_at", e.Work.OccurredAt).
 		str("actor", e.Actor).str("reason", e.Reason).str("metadata", e.Metadata).list("closed", closed)
 	if e.Work.Units != nil {
 		f["units"] = intValue(*e.Work.Units)
@@ -185,7 +185,7 @@ func decodeEntry(d *pb.Document) (e *credit.Entry, batch string, err error) {
 		After: credit.Figures{Available: after.num("available"), Held: after.num("held"), Debt: after.num("debt")},
 		Work: credit.Work{
 			User: r.str("user"), Team: r.str("team"), Feature: r.str("feature"),
-			PriceVersion: r.str("price_version"), OccurredAt: r.time("occurred_at"),
+			PriceVersion: r.num("price_version"), OccurredAt: r.time("occurred_at"),
 		},
 		Actor: r.str("actor"), Reason: r.str("reason"), Metadata: r.str("metadata"), Closed: r.strings("closed"),
 	}

@@ -131,7 +131,7 @@ func debit(id string, credits int64) credit.Debit {
 	return credit.Debit{
 		EventID: id, Credits: credits,
 		Content: credit.Content{Kind: credit.KindDebit, Org: "acme", Feature: "custom-query", Credits: &credits},
-		Work:    credit.Work{Feature: "custom-query", PriceVersion: "1"},
+		Work:    credit.Work{Feature: "custom-query", PriceVersion: 1},
 	}
 }
 
