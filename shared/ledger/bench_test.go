@@ -9,7 +9,6 @@ import (
 	"time"
 
 	high "cloud.google.com/go/firestore"
-	"google.golang.org/api/option"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -45,7 +44,7 @@ func benchmarkLedger(b *testing.B, callers int, cold bool) {
 
 func benchmarkNaive(b *testing.B, callers int) {
 	db := openStore(b)
-	client := db.highLevel(b)
+	client := db.Client
 	wallet := client.Doc("naive/acme")
 	if _, err := wallet.Set(b.Context(), map[string]any{"available": credit.MaxCredits}); err != nil {
 		b.Fatal(err)
@@ -79,8 +78,8 @@ func benchmarkNaive(b *testing.B, callers int) {
 // measure runs debits through a closed loop of callers and reports what each cost.
 func measure(b *testing.B, db *testStore, callers int, do func(id string) error) {
 	b.Helper()
-	db.hooks.Set(firedb.Rule{Fault: firedb.Fault{Delay: 5 * time.Millisecond}})
-	db.hooks.Reset()
+	db.Hooks.Set(firedb.Rule{Fault: firedb.Fault{Delay: 5 * time.Millisecond}})
+	db.Hooks.Reset()
 	var next, failed atomic.Int64
 	var wg sync.WaitGroup
 	b.ResetTimer()
@@ -99,7 +98,7 @@ func measure(b *testing.B, db *testStore, callers int, do func(id string) error)
 	}
 	wg.Wait()
 	b.StopTimer()
-	c := db.hooks.Counts()
+	c := db.Hooks.Counts()
 	var rpcs int64
 	for _, n := range c.RPCs {
 		rpcs += n
@@ -113,18 +112,4 @@ func measure(b *testing.B, db *testStore, callers int, do func(id string) error)
 	per(rpcs, "RPCs")
 	per(c.Reads, "reads")
 	per(c.Writes+c.Deletes, "writes")
-}
-
-func (s *testStore) highLevel(b *testing.B) *high.Client {
-	b.Helper()
-	conn, err := s.server.Conn()
-	if err != nil {
-		b.Fatal(err)
-	}
-	client, err := high.NewClient(b.Context(), "p", option.WithGRPCConn(conn))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { client.Close() })
-	return client
 }

@@ -55,12 +55,12 @@ func TestDebitsUnderFaultsAreAcknowledgedOnceEach(t *testing.T) {
 	weather := make(chan struct{})
 	go func() {
 		defer close(weather)
-		defer db.hooks.Set()
+		defer db.Hooks.Set()
 		for i, rules := range storms() {
-			db.hooks.Set(rules...)
+			db.Hooks.Set(rules...)
 			if rules[0].Method == "" { // nothing gets through
 				time.Sleep(2 * time.Second)
-				db.hooks.Set()
+				db.Hooks.Set()
 			}
 			for int(next.Load()) < (i+1)*debits/len(storms()) {
 				select {
@@ -164,7 +164,7 @@ func (c *lateCommits) land(t *testing.T, db *testStore) (applied int) {
 		t.Fatal("no commit was kept back")
 	}
 	for _, k := range c.kept {
-		if _, err := db.client.Commit(t.Context(), k); err == nil {
+		if _, err := db.Raw.Commit(t.Context(), k); err == nil {
 			applied++
 		}
 	}

@@ -13,11 +13,9 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/fluxori/ai-credits/shared/credit"
-	"github.com/fluxori/ai-credits/shared/embedded/firedb"
+	"github.com/fluxori/ai-credits/shared/embedded/engine"
 	"github.com/fluxori/ai-credits/shared/ledger"
 )
-
-const database = "projects/p/databases/(default)"
 
 // clock is the system's clock of a test.
 type clock struct{ micros atomic.Int64 }
@@ -31,49 +29,33 @@ func newClock() *clock {
 func (c *clock) Now() time.Time          { return time.UnixMicro(c.micros.Load()).UTC() }
 func (c *clock) Advance(d time.Duration) { c.micros.Add(d.Microseconds()) }
 
-// testStore is a database with its clock and hooks.
+// testStore is a database with its clock.
 type testStore struct {
-	client *firestore.Client
-	server *firedb.Server
-	hooks  *firedb.Hooks
-	clock  *clock
+	*engine.Engine
+	clock *clock
 }
 
 func openStore(t testing.TB) *testStore {
 	t.Helper()
-	hooks := &firedb.Hooks{}
-	s, err := firedb.Open(firedb.Options{Hooks: hooks})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	conn, err := s.Conn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &testStore{client: newClient(t, conn), server: s, hooks: hooks, clock: newClock()}
+	return &testStore{Engine: engine.New(t, engine.Embedded()), clock: newClock()}
 }
 
-func newClient(t testing.TB, conn *grpc.ClientConn) *firestore.Client {
+// onEach runs a test on every engine there is.
+func onEach(t *testing.T, test func(t *testing.T, s *testStore)) {
 	t.Helper()
-	client, err := firestore.NewClient(context.Background(), option.WithGRPCConn(conn))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
-	return client
+	engine.Each(t, func(t *testing.T, e *engine.Engine) { test(t, &testStore{Engine: e, clock: newClock()}) })
 }
 
 // ledger is a process of its own on the database.
 func (s *testStore) ledger(t testing.TB, o ledger.Options) *ledger.Ledger {
 	t.Helper()
-	return newLedger(t, s.client, s.clock, o)
+	return s.open(t, s.Raw, o)
 }
 
 // ledgerThrough is a ledger whose calls pass through before, which may fail them.
 func (s *testStore) ledgerThrough(t testing.TB, o ledger.Options, before func(ctx context.Context, method string, req any) error) *ledger.Ledger {
 	t.Helper()
-	addr, err := s.server.Listen("127.0.0.1:0")
+	addr, err := s.Server.Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,17 +70,27 @@ func (s *testStore) ledgerThrough(t testing.TB, o ledger.Options, before func(ct
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return newLedger(t, newClient(t, conn), s.clock, o)
+	return s.open(t, newClient(t, conn), o)
 }
 
-func newLedger(t testing.TB, client *firestore.Client, c *clock, o ledger.Options) *ledger.Ledger {
+func (s *testStore) open(t testing.TB, client *firestore.Client, o ledger.Options) *ledger.Ledger {
 	t.Helper()
-	o.Now = c.Now
-	l, err := ledger.New(client, database, o)
+	o.Now = s.clock.Now
+	l, err := ledger.New(client, s.Database(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return l
+}
+
+func newClient(t testing.TB, conn *grpc.ClientConn) *firestore.Client {
+	t.Helper()
+	client, err := firestore.NewClient(t.Context(), option.WithGRPCConn(conn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -136,19 +128,19 @@ func debit(id string, credits int64) credit.Debit {
 }
 
 // document reads a document that must be there.
-func (s *testStore) document(t testing.TB, name string) *pb.Document {
+func (s *testStore) document(t testing.TB, path string) *pb.Document {
 	t.Helper()
-	d := s.find(t, name)
+	d := s.find(t, path)
 	if d == nil {
-		t.Fatalf("%s does not exist", name)
+		t.Fatalf("%s does not exist", path)
 	}
 	return d
 }
 
 // find reads a document as it is stored, nil when there is none.
-func (s *testStore) find(t testing.TB, name string) *pb.Document {
+func (s *testStore) find(t testing.TB, path string) *pb.Document {
 	t.Helper()
-	stream, err := s.client.BatchGetDocuments(t.Context(), &pb.BatchGetDocumentsRequest{Database: database, Documents: []string{name}})
+	stream, err := s.Raw.BatchGetDocuments(t.Context(), &pb.BatchGetDocumentsRequest{Database: s.Database(), Documents: []string{s.DocumentName(path)}})
 	if err != nil {
 		t.Fatal(err)
 	}

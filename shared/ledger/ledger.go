@@ -170,7 +170,7 @@ func (l *Ledger) enqueue(org string, it *item) error {
 		l.actors[org] = a
 	}
 	if len(a.queue) >= l.opts.QueueItems || l.waiting >= l.opts.TotalItems {
-		return &Unavailable{RetryAfter: time.Second, err: fmt.Errorf("%d commands wait for %s, %d in all", len(a.queue), org, l.waiting)}
+		return unavailable(fmt.Errorf("%d commands wait for %s, %d in all", len(a.queue), org, l.waiting))
 	}
 	a.queue = append(a.queue, it)
 	l.waiting++
@@ -224,12 +224,9 @@ func (l *Ledger) queued(a *actor) int {
 }
 
 // Unavailable says that the outcome is unknown, or that there is no capacity: repeat with the same id.
-type Unavailable struct {
-	RetryAfter time.Duration
-	err        error
-}
+type Unavailable struct{ err error }
 
-func unavailable(err error) *Unavailable { return &Unavailable{RetryAfter: time.Second, err: err} }
+func unavailable(err error) *Unavailable { return &Unavailable{err: err} }
 
 func (u *Unavailable) Error() string { return "unavailable: " + u.err.Error() }
 
@@ -245,3 +242,6 @@ func (u *Unavailable) Public() string {
 
 // Details are the members that go with the code.
 func (u *Unavailable) Details() map[string]any { return nil }
+
+// RetryAfter is how long to wait before repeating.
+func (u *Unavailable) RetryAfter() time.Duration { return time.Second }

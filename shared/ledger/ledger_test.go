@@ -19,7 +19,11 @@ import (
 
 func TestParallelDebitsNeverOverspend(t *testing.T) {
 	t.Parallel()
-	l := openStore(t).ledger(t, ledger.Options{})
+	onEach(t, testParallelDebits)
+}
+
+func testParallelDebits(t *testing.T, db *testStore) {
+	l := db.ledger(t, ledger.Options{})
 	fund(t, l, "acme", 1000)
 	var passed, refused atomic.Int64
 	var wg sync.WaitGroup
@@ -46,7 +50,10 @@ func TestParallelDebitsNeverOverspend(t *testing.T) {
 
 func TestTheSameIDOverManyCallersIsOneDebit(t *testing.T) {
 	t.Parallel()
-	db := openStore(t)
+	onEach(t, testTheSameID)
+}
+
+func testTheSameID(t *testing.T, db *testStore) {
 	ledgers := []*ledger.Ledger{db.ledger(t, ledger.Options{}), db.ledger(t, ledger.Options{})}
 	fund(t, ledgers[0], "acme", 1000)
 	var replayed atomic.Int64
@@ -139,7 +146,10 @@ func TestACallerWhoHasGoneIsNotCharged(t *testing.T) {
 
 func TestExpiryIsJournaledBeforeTheNextCommand(t *testing.T) {
 	t.Parallel()
-	db := openStore(t)
+	onEach(t, testExpiry)
+}
+
+func testExpiry(t *testing.T, db *testStore) {
 	l := db.ledger(t, ledger.Options{})
 	fund(t, l, "acme", 300)
 	start := db.clock.Now()
@@ -189,7 +199,11 @@ func TestExpiryIsJournaledBeforeTheNextCommand(t *testing.T) {
 
 func TestAReversalGivesBackOnceAndPartByPart(t *testing.T) {
 	t.Parallel()
-	l := openStore(t).ledger(t, ledger.Options{})
+	onEach(t, testReversals)
+}
+
+func testReversals(t *testing.T, db *testStore) {
+	l := db.ledger(t, ledger.Options{})
 	fund(t, l, "acme", 100)
 	if _, err := l.Do(t.Context(), "acme", debit("work", 60)); err != nil {
 		t.Fatal(err)
@@ -247,21 +261,21 @@ func TestANewerDocumentIsLeftToANewerRelease(t *testing.T) {
 	t.Parallel()
 	db := openStore(t)
 	fund(t, db.ledger(t, ledger.Options{}), "acme", 100)
-	name := database + "/documents/wallets/acme"
-	newer := db.document(t, name)
+	name := db.DocumentName("wallets/acme")
+	newer := db.document(t, "wallets/acme")
 	newer.Fields["v"] = &pb.Value{ValueType: &pb.Value_IntegerValue{IntegerValue: 99}}
-	if _, err := db.client.Commit(t.Context(), &pb.CommitRequest{Database: database, Writes: []*pb.Write{
+	if _, err := db.Raw.Commit(t.Context(), &pb.CommitRequest{Database: db.Database(), Writes: []*pb.Write{
 		{Operation: &pb.Write_Update{Update: &pb.Document{Name: name, Fields: newer.Fields}}},
 	}}); err != nil {
 		t.Fatal(err)
 	}
-	before := db.document(t, name)
+	before := db.document(t, "wallets/acme")
 	l := db.ledger(t, ledger.Options{})
 	var down *ledger.Unavailable
 	if _, err := l.Do(t.Context(), "acme", debit("x", 1)); !errors.As(err, &down) {
 		t.Errorf("a debit on a newer wallet: %v", err)
 	}
-	if !proto.Equal(before, db.document(t, name)) {
+	if !proto.Equal(before, db.document(t, "wallets/acme")) {
 		t.Error("a newer wallet was written")
 	}
 }

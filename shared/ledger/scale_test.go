@@ -18,9 +18,9 @@ type spent struct {
 }
 
 func (s *testStore) cost(do func()) spent {
-	s.hooks.Reset()
+	s.Hooks.Reset()
 	do()
-	c := s.hooks.Counts()
+	c := s.Hooks.Counts()
 	var out spent
 	for _, n := range c.RPCs {
 		out.rpcs += n
@@ -61,7 +61,7 @@ func TestAWalletOfManyGrantsCostsWhatOneOfAFewDoes(t *testing.T) {
 		if err := l.Settle(t.Context(), "acme"); err != nil {
 			t.Fatal(err)
 		}
-		if size := proto.Size(db.document(t, database+"/documents/wallets/acme")); size >= 200<<10 {
+		if size := proto.Size(db.document(t, "wallets/acme")); size >= 200<<10 {
 			t.Errorf("the wallet document of %d grants has %d bytes", grants, size)
 		}
 		costs[grants] = db.cost(func() {
@@ -147,7 +147,7 @@ func TestRollUpsEqualTheEntries(t *testing.T) {
 	got := map[string]int64{}
 	parts := 0
 	for part := range 3 {
-		doc := db.find(t, fmt.Sprintf("%s/documents/wallets/acme/usage/2026-03-01-%d", database, part))
+		doc := db.find(t, fmt.Sprintf("wallets/acme/usage/2026-03-01-%d", part))
 		if doc == nil {
 			continue
 		}
