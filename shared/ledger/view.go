@@ -54,12 +54,31 @@ func (l *Ledger) View(ctx context.Context, org string) (credit.Wallet, error) {
 	return credit.Wallet{}, unavailable(fmt.Errorf("%s: not settled after %d rounds", org, maxLoads))
 }
 
-// Entry finds an entry by a caller's event id, or nil.
+// Entry finds an entry by its key; a Refusal with not_found says that there is none.
 func (l *Ledger) Entry(ctx context.Context, org string, key credit.Key) (*credit.Entry, error) {
 	if err := credit.CheckOrg(org); err != nil {
 		return nil, err
 	}
 	return l.EntryByDoc(ctx, org, key.Doc())
+}
+
+// Earlier is the result of a command that was carried out before; found is false when it was not. Like Do, it answers other content under
+// the same id with a conflict.
+func (l *Ledger) Earlier(ctx context.Context, org string, c credit.Command) (r Result, found bool, err error) {
+	key, hash, keyed := credit.KeyOf(c)
+	if !keyed {
+		return Result{}, false, nil
+	}
+	e, err := l.Entry(ctx, org, key)
+	var none *credit.Refusal
+	if errors.As(err, &none) && none.Code() == credit.CodeNotFound {
+		return Result{}, false, nil
+	}
+	if err != nil {
+		return Result{}, false, err
+	}
+	r, err = replay(e, hash)
+	return r, true, err
 }
 
 // EntryByDoc finds an entry by the id of its document; a Refusal with not_found says that there is none.

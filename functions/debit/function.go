@@ -1,0 +1,79 @@
+// Package debit is the function that AI services call to spend an organisation's credits.
+//
+//	POST /debit          charge for work, all or nothing, exactly once per event id
+//	POST /debit/check    what it would cost, and everything that stands against it; changes nothing
+//	POST /debit/reverse  give a debit's credits back because its work failed
+//
+// Callers are service accounts with a Google-signed ID token and the role `spend`; people are refused with 403. Bodies are strict JSON,
+// errors application/problem+json with the codes of the design, §6. An answer 503 means that the outcome is not known: the same request
+// with the same event id finds it out.
+//
+// It decides nothing about credits: package spend prices, package ledger carries out.
+package debit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+
+	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/cloud"
+	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/identity"
+	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/serve"
+	"github.com/fluxori/ai-credits/shared/spend"
+)
+
+// deadline bounds one request. It is longer than a command's own, so that a caller learns what became of it.
+const deadline = 15 * time.Second
+
+func init() { serve.Register("debit", build, serve.Deadline(deadline), serve.BodyLimit(bodyMaxBytes)) }
+
+// build opens the clients that live as long as the function.
+func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
+	var c config
+	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: env.Lookup}); err != nil {
+		return nil, fmt.Errorf("configuration of debit: %w", err)
+	}
+	clients, err := cloud.Open(ctx, c.Cloud)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, clients.Close())
+		}
+	}()
+	l, err := ledger.New(clients.Commits, clients.Database, ledger.Options{
+		Now: env.Now, Publish: events.NewPublisher(clients.Messages), Logger: env.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	spender, err := spend.New(catalogue.NewStore(clients.Documents, env.Log, catalogue.StoreOptions{}), l)
+	if err != nil {
+		return nil, err
+	}
+	callers, err := c.callers()
+	if err != nil {
+		return nil, err
+	}
+	return newHandler(spender, callers), nil
+}
+
+func (c config) callers() (*identity.Services, error) {
+	var people *identity.People
+	if c.PeopleIssuer != "" {
+		var err error
+		people, err = identity.NewPeople(identity.Source{Issuer: c.PeopleIssuer, Audience: c.PeopleAudience}, "")
+		if err != nil {
+			return nil, err
+		}
+	}
+	return identity.NewServices(identity.Source{Issuer: c.ServiceIssuer, Audience: c.ServiceAudience}, c.Callers, people)
+}

@@ -1,0 +1,160 @@
+package debit
+
+import (
+	"net/http"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/identity"
+	"github.com/fluxori/ai-credits/shared/serve"
+	"github.com/fluxori/ai-credits/shared/spend"
+	"github.com/fluxori/ai-credits/shared/strictjson"
+)
+
+// bodyMaxBytes is ample for every body: the largest part is metadata of 2 KiB.
+const bodyMaxBytes = 16 << 10
+
+type handler struct {
+	spender *spend.Spender
+	callers *identity.Services
+}
+
+func newHandler(s *spend.Spender, callers *identity.Services) http.Handler {
+	h := &handler{spender: s, callers: callers}
+	r := serve.NewRouter()
+	r.Handle("POST /{$}", h.debit)
+	r.Handle("POST /check", h.check)
+	r.Handle("POST /reverse", h.reverse)
+	return r
+}
+
+// debited is the answer to a debit.
+type debited struct {
+	EventID      string       `json:"event_id"`
+	Credits      int64        `json:"credits"`
+	PriceVersion int64        `json:"price_version"`
+	Allocations  []allocation `json:"allocations"`
+	Balance      balance      `json:"balance"`
+	Replayed     bool         `json:"replayed"`
+}
+
+type allocation struct {
+	GrantID string        `json:"grant_id"`
+	Source  credit.Source `json:"source"`
+	Credits int64         `json:"credits"`
+}
+
+type balance struct {
+	Available int64 `json:"available"`
+	Held      int64 `json:"held"`
+	Debt      int64 `json:"debt"`
+}
+
+func (h *handler) debit(w http.ResponseWriter, r *http.Request) error {
+	caller, err := h.callers.Authenticate(r)
+	if err != nil {
+		return err
+	}
+	req, err := strictjson.Decode[spend.Request](r.Body, bodyMaxBytes)
+	if err != nil {
+		return err
+	}
+	if err := caller.Authorise(identity.Spend, req.OrgID); err != nil {
+		return err
+	}
+	result, err := h.spender.Debit(r.Context(), req, caller.Actor)
+	if err != nil {
+		return err
+	}
+	e := result.Entry
+	serve.OK(w, r, debited{
+		EventID: e.Key.ID, Credits: e.Credits, PriceVersion: e.Work.PriceVersion, Allocations: allocations(e, -1),
+		Balance: balance(e.After), Replayed: result.Replayed,
+	})
+	return nil
+}
+
+// allocations are an entry's changes of free credits; sign makes what a debit took positive.
+func allocations(e *credit.Entry, sign int64) []allocation {
+	out := make([]allocation, 0, len(e.Changes))
+	for _, c := range e.Changes {
+		out = append(out, allocation{GrantID: c.Grant, Source: c.Source, Credits: sign * c.Free})
+	}
+	return out
+}
+
+// checked is the answer to a check.
+type checked struct {
+	Allowed      bool             `json:"allowed"`
+	Credits      int64            `json:"credits"`
+	PriceVersion int64            `json:"price_version"`
+	Reasons      []map[string]any `json:"reasons"`
+}
+
+func (h *handler) check(w http.ResponseWriter, r *http.Request) error {
+	caller, err := h.callers.Authenticate(r)
+	if err != nil {
+		return err
+	}
+	req, err := strictjson.Decode[spend.Request](r.Body, bodyMaxBytes)
+	if err != nil {
+		return err
+	}
+	if err := caller.Authorise(identity.Spend, req.OrgID); err != nil {
+		return err
+	}
+	quote, reasons, err := h.spender.Check(r.Context(), req)
+	if err != nil {
+		return err
+	}
+	out := checked{Allowed: len(reasons) == 0, Credits: quote.Credits, PriceVersion: quote.PriceVersion, Reasons: make([]map[string]any, 0, len(reasons))}
+	for _, reason := range reasons {
+		out.Reasons = append(out.Reasons, explain(reason))
+	}
+	serve.OK(w, r, out)
+	return nil
+}
+
+// explain is a reason as one object: its code, its text, and the members that go with the code.
+func explain(r *credit.Refusal) map[string]any {
+	out := map[string]any{"code": r.Code(), "detail": r.Public()}
+	for name, value := range r.Details() {
+		out[name] = value
+	}
+	return out
+}
+
+// reversed is the answer to a reversal.
+type reversed struct {
+	EventID      string `json:"event_id"`
+	DebitEventID string `json:"debit_event_id"`
+	Credits      int64  `json:"credits"`
+	// Allocations are where the credits went; DebtCancelled is what they paid of standing debt instead.
+	Allocations   []allocation `json:"allocations"`
+	DebtCancelled int64        `json:"debt_cancelled"`
+	Balance       balance      `json:"balance"`
+	Replayed      bool         `json:"replayed"`
+}
+
+func (h *handler) reverse(w http.ResponseWriter, r *http.Request) error {
+	caller, err := h.callers.Authenticate(r)
+	if err != nil {
+		return err
+	}
+	req, err := strictjson.Decode[spend.Reversal](r.Body, bodyMaxBytes)
+	if err != nil {
+		return err
+	}
+	if err := caller.Authorise(identity.Spend, req.OrgID); err != nil {
+		return err
+	}
+	result, err := h.spender.Reverse(r.Context(), req, caller.Actor)
+	if err != nil {
+		return err
+	}
+	e := result.Entry
+	serve.OK(w, r, reversed{
+		EventID: e.Key.ID, DebitEventID: e.Subject, Credits: e.Credits, Allocations: allocations(e, 1), DebtCancelled: -e.Debt,
+		Balance: balance(e.After), Replayed: result.Replayed,
+	})
+	return nil
+}

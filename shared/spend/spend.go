@@ -1,0 +1,186 @@
+// Package spend turns what an AI service asks for, over HTTP or Pub/Sub, into commands on a wallet: it prices the work and finds the result
+// of an earlier attempt.
+//
+// The price follows the catalogue's version in force at the time of decision, or the version that the caller's quote named; the entry records
+// which. A request that the catalogue refuses today, but that was charged yesterday, gets yesterday's result.
+//
+// It does not own prices (package catalogue), what a debit does (package credit), exactly-once (package ledger), or who may ask.
+package spend
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/ledger"
+)
+
+// Request is the body of POST /debit, and the data of an ai-usage message.
+type Request struct {
+	EventID      string         `json:"event_id"`
+	OrgID        string         `json:"org_id"`
+	UserID       string         `json:"user_id,omitempty"`
+	TeamID       string         `json:"team_id,omitempty"`
+	Feature      string         `json:"feature"`
+	Credits      *int64         `json:"credits,omitempty"`
+	Units        *int64         `json:"units,omitempty"`
+	PriceVersion *int64         `json:"price_version,omitempty"`
+	OccurredAt   *time.Time     `json:"occurred_at,omitempty"`
+	Metadata     jsontext.Value `json:"metadata,omitempty"`
+}
+
+// Prices finds catalogues.
+type Prices interface {
+	// Current is the version in force.
+	Current(ctx context.Context) (*catalogue.Catalogue, error)
+	// Version is a version that was in force once.
+	Version(ctx context.Context, version int64) (*catalogue.Catalogue, error)
+}
+
+// Spender carries out requests.
+type Spender struct {
+	prices Prices
+	ledger *ledger.Ledger
+}
+
+// New makes a Spender.
+func New(prices Prices, l *ledger.Ledger) (*Spender, error) {
+	if prices == nil || l == nil {
+		return nil, errors.New("spending needs prices and a ledger")
+	}
+	return &Spender{prices: prices, ledger: l}, nil
+}
+
+// Debit charges for work: all or nothing.
+func (s *Spender) Debit(ctx context.Context, r Request, actor string) (ledger.Result, error) {
+	d, err := s.command(ctx, r, actor)
+	if err != nil {
+		return s.earlier(ctx, d, err)
+	}
+	return s.ledger.Do(ctx, r.OrgID, d)
+}
+
+// Usage charges for work already done: what is not there becomes debt. again says that the event has probably been seen before.
+func (s *Spender) Usage(ctx context.Context, r Request, actor string, again bool) (ledger.Result, error) {
+	d, err := s.command(ctx, r, actor)
+	if err != nil {
+		return s.earlier(ctx, d, err)
+	}
+	d.Usage = true
+	if again {
+		return s.ledger.Redo(ctx, r.OrgID, d)
+	}
+	return s.ledger.Do(ctx, r.OrgID, d)
+}
+
+// Quote prices a request without charging it.
+func (s *Spender) Quote(ctx context.Context, r Request) (catalogue.Quote, error) {
+	if err := r.check(); err != nil {
+		return catalogue.Quote{}, err
+	}
+	prices, err := s.catalogue(ctx, r.PriceVersion)
+	if err != nil {
+		return catalogue.Quote{}, err
+	}
+	return prices.Price(r.Feature, catalogue.Quantity{Credits: r.Credits, Units: r.Units})
+}
+
+// Check is the price of a request and everything that stands against charging it now. It changes nothing.
+func (s *Spender) Check(ctx context.Context, r Request) (catalogue.Quote, []*credit.Refusal, error) {
+	q, err := s.Quote(ctx, r)
+	if err != nil {
+		return catalogue.Quote{}, nil, err
+	}
+	w, err := s.ledger.View(ctx, r.OrgID)
+	if err != nil {
+		return catalogue.Quote{}, nil, err
+	}
+	return q, credit.Reasons(&w, q.Credits), nil
+}
+
+// Reversal asks to give a debit's credits back.
+type Reversal struct {
+	EventID      string `json:"event_id"`
+	OrgID        string `json:"org_id"`
+	DebitEventID string `json:"debit_event_id"`
+	Credits      *int64 `json:"credits,omitempty"`
+	Reason       string `json:"reason"`
+}
+
+// Reverse gives a debit's credits back, because its work failed.
+func (s *Spender) Reverse(ctx context.Context, r Reversal, actor string) (ledger.Result, error) {
+	c := credit.Reverse{
+		EventID: r.EventID, Debit: r.DebitEventID, Actor: actor, Reason: r.Reason,
+		Content: credit.Content{Kind: credit.KindReversal, Org: r.OrgID, Subject: r.DebitEventID, Credits: r.Credits},
+	}
+	if r.Credits != nil {
+		if *r.Credits < 1 {
+			return ledger.Result{}, credit.Refuse(credit.CodeInvalid, "credits must be 1 or more, or left out for all", map[string]any{"field": "credits"})
+		}
+		c.Credits = *r.Credits
+	}
+	if r.Reason == "" {
+		return ledger.Result{}, credit.Refuse(credit.CodeInvalid, "reason is required", map[string]any{"field": "reason"})
+	}
+	return s.ledger.Do(ctx, r.OrgID, c)
+}
+
+func (s *Spender) catalogue(ctx context.Context, version *int64) (*catalogue.Catalogue, error) {
+	if version != nil {
+		return s.prices.Version(ctx, *version)
+	}
+	return s.prices.Current(ctx)
+}
+
+// check tells whether a request can be of any meaning, before it is priced.
+func (r Request) check() error {
+	if err := credit.CheckOrg(r.OrgID); err != nil {
+		return err
+	}
+	if len(r.Metadata) > 0 && r.Metadata.Kind() != '{' {
+		return credit.Refuse(credit.CodeInvalid, "metadata must be an object", map[string]any{"field": "metadata"})
+	}
+	return nil
+}
+
+// command prices a request. When that fails the command still names the event, so that an earlier result can be found.
+func (s *Spender) command(ctx context.Context, r Request, actor string) (credit.Debit, error) {
+	d := credit.Debit{
+		EventID: r.EventID,
+		Content: credit.Content{
+			Kind: credit.KindDebit, Org: r.OrgID, User: r.UserID, Team: r.TeamID, Feature: r.Feature, Credits: r.Credits, Units: r.Units,
+		},
+		Work:     credit.Work{User: r.UserID, Team: r.TeamID, Feature: r.Feature, Units: r.Units},
+		Actor:    actor,
+		Metadata: string(r.Metadata),
+	}
+	if r.OccurredAt != nil {
+		d.Work.OccurredAt = r.OccurredAt.UTC().Truncate(time.Microsecond)
+	}
+	if err := credit.CheckID("event_id", r.EventID); err != nil {
+		return credit.Debit{}, err
+	}
+	q, err := s.Quote(ctx, r)
+	if err != nil {
+		return d, err
+	}
+	d.Credits, d.Work.PriceVersion = q.Credits, q.PriceVersion
+	return d, nil
+}
+
+// earlier answers a request that cannot be priced now with the result it had when it could be, or with why it cannot.
+func (s *Spender) earlier(ctx context.Context, d credit.Debit, why error) (ledger.Result, error) {
+	var refused *catalogue.Error
+	if !errors.As(why, &refused) || d.EventID == "" {
+		return ledger.Result{}, why
+	}
+	r, found, err := s.ledger.Earlier(ctx, d.Content.Org, d)
+	if err != nil || found {
+		return r, err
+	}
+	return ledger.Result{}, why
+}
