@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 
 	"cloud.google.com/go/firestore"
 	apiv1 "cloud.google.com/go/firestore/apiv1"
@@ -43,21 +42,14 @@ func Open(ctx context.Context, c Config) (_ *Clients, err error) {
 			err = errors.Join(fmt.Errorf("open the services of %s: %w", c.Project, err), out.Close())
 		}
 	}()
-	store, err := options(c.FirestoreEmulator)
-	if err != nil {
+	// Each client has a connection of its own to an emulator, since each closes its own.
+	if out.Documents, err = firestore.NewClientWithDatabase(ctx, c.Project, c.Database, options(c.FirestoreEmulator)...); err != nil {
 		return nil, err
 	}
-	bus, err := options(c.PubSubEmulator)
-	if err != nil {
+	if out.Commits, err = apiv1.NewClient(ctx, options(c.FirestoreEmulator)...); err != nil {
 		return nil, err
 	}
-	if out.Documents, err = firestore.NewClientWithDatabase(ctx, c.Project, c.Database, store...); err != nil {
-		return nil, err
-	}
-	if out.Commits, err = apiv1.NewClient(ctx, store...); err != nil {
-		return nil, err
-	}
-	if out.Messages, err = pubsub.NewClient(ctx, c.Project, bus...); err != nil {
+	if out.Messages, err = pubsub.NewClient(ctx, c.Project, options(c.PubSubEmulator)...); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -79,19 +71,16 @@ func (c *Clients) Close() error {
 }
 
 // options are those of Google's own service when no emulator is named.
-func options(emulator string) ([]option.ClientOption, error) {
+func options(emulator string) []option.ClientOption {
 	if emulator == "" {
-		return nil, nil
+		return nil
 	}
-	conn, err := grpc.NewClient("passthrough:///"+emulator,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithPerRPCCredentials(owner{}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("connect to the emulator at %s: %w", emulator, err)
+	return []option.ClientOption{
+		option.WithEndpoint(emulator),
+		option.WithoutAuthentication(),
+		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())),
+		option.WithGRPCDialOption(grpc.WithPerRPCCredentials(owner{})),
 	}
-	return []option.ClientOption{option.WithGRPCConn(conn)}, nil
 }
 
 // owner is the bearer for whom Google's emulator applies no security rules.
