@@ -160,7 +160,7 @@ func (s *Store) refresh(ctx context.Context) <-chan singleflight.Result {
 			s.log.WarnContext(ctx, "the catalogue cannot be refreshed", slog.Any("error", err))
 		}
 		s.adopt(catalogue, begin, err)
-		return nil, nil //nolint:nilnil // the outcome is kept in the store
+		return nil, nil // the outcome is kept where the waiting look for it
 	})
 }
 
