@@ -130,7 +130,7 @@ func (s *keySet) ask(ctx context.Context) error {
 	}
 	done := s.flight.DoChan("", func() (any, error) {
 		if s.askedRecently() {
-			return nil, nil //nolint:nilnil // the outcome is kept in the set
+			return nil, nil
 		}
 		// One caller going away must not take the keys from the others.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
@@ -142,7 +142,7 @@ func (s *keySet) ask(ctx context.Context) error {
 		if err == nil {
 			s.keys, s.fetchedAt = keys, s.askedAt
 		}
-		return nil, nil //nolint:nilnil // the outcome is kept in the set
+		return nil, nil
 	})
 	select {
 	case <-done:

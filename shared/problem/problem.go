@@ -131,8 +131,8 @@ func (e *Error) Details() map[string]any { return e.details }
 
 var _ Coded = (*Error)(nil)
 
-// Write answers r with err as a problem. A server's own failing (status 500 and above) is logged with the whole error
-// on the request's logger. Write must come before any other answer.
+// Write answers r with err as a problem. A failing of our own (`internal` and `unavailable`) is logged with the whole
+// error on the request's logger. Write must come before any other answer.
 func Write(w http.ResponseWriter, r *http.Request, err error) {
 	scope := request.FromContext(r.Context())
 	log := request.Logger(r.Context())
@@ -141,9 +141,9 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 	httpStatus, known := Status(code)
 	if !known {
 		log.ErrorContext(r.Context(), "an error carries a code that the contract does not have", slog.String("code", code))
-		code, detail, coded = Internal, internalError.public, internalError
+		code, detail, coded = Internal, errInternal.public, errInternal
 	}
-	if httpStatus >= http.StatusInternalServerError {
+	if code == Internal || code == Unavailable {
 		log.LogAttrs(r.Context(), severity(code), "request failed", slog.String("code", code), slog.Any("error", err))
 	}
 
@@ -195,8 +195,8 @@ func encode(members map[string]any) ([]byte, error) {
 }
 
 var (
-	internalError    = New(Internal, "The request failed for a reason of our own.", nil)
-	unavailableError = New(Unavailable, "The service cannot answer now; whether the request took effect is not known. Repeat it with the same id.", nil)
+	errInternal    = New(Internal, "The request failed for a reason of our own.", nil)
+	errUnavailable = New(Unavailable, "The service cannot answer now; whether the request took effect is not known. Repeat it with the same id.", nil)
 )
 
 // explain finds what err says of itself.
@@ -209,9 +209,9 @@ func explain(err error) Coded {
 		return coded
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || outage(err) {
-		return unavailableError
+		return errUnavailable
 	}
-	return internalError
+	return errInternal
 }
 
 // outage reports whether err is a gRPC status that says that the store or the broker could not answer in time.

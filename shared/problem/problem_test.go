@@ -54,7 +54,10 @@ func TestEachCodeHasTheStatusOfTheContract(t *testing.T) {
 			if got != httpStatus || !known {
 				t.Errorf("Status(%q) = %d, %v, want %d, true", code, got, known, httpStatus)
 			}
-			answer, members, _ := write(t, fmt.Errorf("debit: %w", problem.New(code, "Said so.", nil)))
+			answer, members, logged := write(t, fmt.Errorf("debit: %w", problem.New(code, "Said so.", nil)))
+			if ours := code == problem.Internal || code == problem.Unavailable; ours != (logged != "") {
+				t.Errorf("logged %q, want a line for failings of our own only", logged)
+			}
 			if answer.StatusCode != httpStatus {
 				t.Errorf("status %d, want %d", answer.StatusCode, httpStatus)
 			}
@@ -139,13 +142,13 @@ func TestOutagesAskToTryAgain(t *testing.T) {
 	}
 }
 
-// retryIn is a Coded and Retryable error.
-type retryIn struct {
+// retryError is a Coded and Retryable error.
+type retryError struct {
 	problem.Coded
 	wait time.Duration
 }
 
-func (e retryIn) RetryAfter() time.Duration { return e.wait }
+func (e retryError) RetryAfter() time.Duration { return e.wait }
 
 func TestRetryAfterComesFromTheErrorInWholeSecondsUp(t *testing.T) {
 	t.Parallel()
@@ -164,7 +167,7 @@ func TestRetryAfterComesFromTheErrorInWholeSecondsUp(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(c.code, c.wait), func(t *testing.T) {
 			t.Parallel()
-			answer, _, _ := write(t, fmt.Errorf("spend: %w", retryIn{problem.New(c.code, "Later.", nil), c.wait}))
+			answer, _, _ := write(t, fmt.Errorf("spend: %w", retryError{problem.New(c.code, "Later.", nil), c.wait}))
 			if got := answer.Header.Get("Retry-After"); got != c.want {
 				t.Errorf("Retry-After %q, want %q", got, c.want)
 			}

@@ -92,7 +92,7 @@ func (e *edge) recovered(rec *recorder, r *http.Request, v any) (aborted bool) {
 	if v == nil {
 		return false
 	}
-	if v == http.ErrAbortHandler {
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		return true
 	}
 	log := request.Logger(r.Context())
@@ -176,7 +176,7 @@ func (rec *recorder) Write(p []byte) (int, error) {
 	}
 	n, err := rec.ResponseWriter.Write(p)
 	rec.bytes += int64(n)
-	return n, err //nolint:wrapcheck // what the connection says is passed on as it is
+	return n, err
 }
 
 // Unwrap lets an http.ResponseController reach the connection, to flush.

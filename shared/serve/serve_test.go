@@ -75,7 +75,7 @@ func buildProbe(_ context.Context, env serve.Env) (http.Handler, error) {
 	router.Handle("GET /page", func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Cache-Control", "private, max-age=60")
 		_, err := io.WriteString(w, "a page")
-		return err //nolint:wrapcheck // the connection's own
+		return err
 	})
 	return router, nil
 }

@@ -1,0 +1,175 @@
+package catalogue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"cloud.google.com/go/firestore"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Seed makes c the first version, unless there is one already: then it changes nothing, whatever c is. It can be
+// called any number of times, by any number at once. An error that is not an *Error is Firestore's.
+func (s *Store) Seed(ctx context.Context, c *Catalogue) error {
+	data, err := c.encode()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	seedOnce := func(_ context.Context, tx *firestore.Transaction) error {
+		if seeded, err := s.seeded(tx.Get(s.pointer())); seeded || err != nil {
+			return err
+		}
+		return s.write(tx, c, data)
+	}
+	if err := s.client.RunTransaction(ctx, seedOnce); err != nil {
+		// A commit whose answer was lost has seeded all the same, as has somebody who was quicker.
+		if seeded, readErr := s.seeded(s.pointer().Get(ctx)); readErr != nil || !seeded {
+			return failed(fmt.Errorf("seed catalogue %d: %w", c.Version(), errors.Join(err, readErr)))
+		}
+	}
+	return nil
+}
+
+// seeded reports whether a read of the pointer found it.
+func (s *Store) seeded(snapshot *firestore.DocumentSnapshot, err error) (bool, error) {
+	if status.Code(err) == codes.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read the pointer to the current catalogue: %w", err)
+	}
+	_, err = decodePointer(snapshot)
+	return err == nil, err
+}
+
+// Publish makes c the current version. Its number must be higher than the current one's; to publish the same document
+// again is no error and changes nothing. A Stripe price that the current version knows must not be dropped, because
+// subscribers may go on paying it: it stays among a plan's former prices.
+//
+// Errors are an *InvalidError; an *Error, `not_found` if nothing has been seeded, `invalid_request` if the number is
+// taken, `unavailable` if a newer release has written; or Firestore's.
+func (s *Store) Publish(ctx context.Context, c *Catalogue) error {
+	data, err := c.encode()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	begin := s.opts.Now()
+	var current bool
+	publish := func(_ context.Context, tx *firestore.Transaction) (err error) {
+		current, err = s.publish(tx, c, data)
+		return err
+	}
+	if err := s.client.RunTransaction(ctx, publish); err != nil {
+		if explained(err) {
+			return fmt.Errorf("publish catalogue %d: %w", c.Version(), err)
+		}
+		// A commit whose answer was lost has published all the same: the transaction, repeated, finds its own work.
+		if again := s.client.RunTransaction(ctx, publish); again != nil {
+			return failed(fmt.Errorf("publish catalogue %d: %w", c.Version(), errors.Join(err, again)))
+		}
+	}
+	s.versions.Put(c.Version(), c)
+	if current {
+		s.adopt(c, begin, nil)
+	}
+	return nil
+}
+
+// publish is the body of Publish's transaction. It reports whether c is now the current version: a version that was
+// published before need not be.
+func (s *Store) publish(tx *firestore.Transaction, c *Catalogue, data []byte) (current bool, err error) {
+	snapshot, err := tx.Get(s.pointer())
+	if status.Code(err) == codes.NotFound {
+		return false, &Error{code: "not_found", public: "There is no catalogue yet: seed it first."}
+	}
+	if err != nil {
+		return false, fmt.Errorf("read the pointer to the current catalogue: %w", err)
+	}
+	p, err := decodePointer(snapshot)
+	if err != nil {
+		return false, err
+	}
+	if c.Version() <= p.Version {
+		return c.Version() == p.Version, s.samePublished(tx, c, data, p.Version)
+	}
+	if snapshot, err = tx.Get(s.version(p.Version)); err != nil {
+		return false, fmt.Errorf("read catalogue %d: %w", p.Version, err)
+	}
+	before, _, err := decodeVersion(snapshot, p.Version)
+	if err != nil {
+		return false, err
+	}
+	if dropped := before.droppedBy(c); len(dropped) > 0 {
+		return false, &InvalidError{Version: c.Version(), Problems: dropped}
+	}
+	return true, s.write(tx, c, data)
+}
+
+// samePublished returns nil if what is published under c's number is c.
+func (s *Store) samePublished(tx *firestore.Transaction, c *Catalogue, data []byte, current int64) error {
+	taken := &Error{
+		code:    "invalid_request",
+		public:  fmt.Sprintf("The current version is %d; a new one must have a higher number than that, not %d.", current, c.Version()),
+		details: map[string]any{"field": "version", "current": current},
+	}
+	snapshot, err := tx.Get(s.version(c.Version()))
+	if status.Code(err) == codes.NotFound {
+		return taken
+	}
+	if err != nil {
+		return fmt.Errorf("read catalogue %d: %w", c.Version(), err)
+	}
+	_, published, err := decodeVersion(snapshot, c.Version())
+	if err != nil {
+		return err
+	}
+	if published != string(data) {
+		return taken
+	}
+	return nil
+}
+
+// write creates c's document, which fails if there is one, and points to it.
+func (s *Store) write(tx *firestore.Transaction, c *Catalogue, data []byte) error {
+	if err := tx.Create(s.version(c.Version()), record{V: schemaVersion, Version: c.Version(), Document: string(data)}); err != nil {
+		return fmt.Errorf("create catalogue %d: %w", c.Version(), err)
+	}
+	if err := tx.Set(s.pointer(), pointer{V: schemaVersion, Version: c.Version()}); err != nil {
+		return fmt.Errorf("point to catalogue %d: %w", c.Version(), err)
+	}
+	return nil
+}
+
+// droppedBy tells which Stripe prices of c the next version does not have.
+func (c *Catalogue) droppedBy(next *Catalogue) []string {
+	var dropped []string
+	for id, price := range c.stripePrices {
+		if _, ok := next.stripePrices[id]; !ok {
+			dropped = append(dropped, fmt.Sprintf("plans drop the Stripe price %q of %q, which subscribers may still pay: keep it among former_prices", id, price.Plan.ID))
+		}
+	}
+	slices.Sort(dropped)
+	return dropped[:min(len(dropped), problemsMax)]
+}
+
+// explained reports whether err explains itself to the caller, so that nothing about it is unclear.
+func explained(err error) bool {
+	_, refused := errors.AsType[*Error](err)
+	_, invalid := errors.AsType[*InvalidError](err)
+	return refused || invalid
+}
+
+// failed makes what a newer release has written `unavailable`, and leaves other errors as they are.
+func failed(err error) error {
+	if errors.Is(err, errNewer) {
+		return unavailable(err)
+	}
+	return err
+}
