@@ -1,0 +1,155 @@
+package broker_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/fluxori/ai-credits/shared/embedded/broker"
+	"github.com/fluxori/ai-credits/shared/events"
+)
+
+const (
+	benchCallers = 64
+	benchBurst   = 20_000
+)
+
+// BenchmarkPush measures messages from 64 callers of the real client, each waiting for the answer to one publish before
+// the next, until a push endpoint that decodes the envelope has acknowledged all. One operation is a burst of 20,000.
+func BenchmarkPush(b *testing.B) {
+	for _, bm := range []struct {
+		name           string
+		tcp, persisted bool
+	}{
+		{"tcp", true, false},
+		{"tcp-file", true, true},
+		{"inprocess", false, false},
+		{"inprocess-file", false, true},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			o := broker.Options{}
+			if bm.persisted {
+				o.Path = filepath.Join(b.TempDir(), "broker.db")
+			}
+			bk := open(b, o)
+			var received atomic.Int64
+			endpoint := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if _, err := events.DecodePush(r.Body); err != nil {
+					b.Error(err)
+				}
+				received.Add(1)
+				w.WriteHeader(http.StatusNoContent)
+			})
+			sub := broker.Subscription{Handler: endpoint}
+			client := connectFor(b, bk, bm.tcp)
+			if bm.tcp {
+				server := httptest.NewServer(endpoint)
+				b.Cleanup(server.Close)
+				sub.Handler, sub.URL = nil, server.URL
+			}
+			subscribe(b, bk, sub)
+			var bursts int64
+			for b.Loop() {
+				publishBurst(b, client, benchCallers, benchBurst)
+				waitQuiet(b, bk)
+				bursts++
+			}
+			if received.Load() < bursts*benchBurst {
+				b.Errorf("%d of %d messages arrived", received.Load(), bursts*benchBurst)
+			}
+			b.ReportMetric(float64(bursts*benchBurst)/b.Elapsed().Seconds(), "messages/s")
+		})
+	}
+}
+
+// BenchmarkReceive measures the same burst received over StreamingPull by the real client's Receive.
+func BenchmarkReceive(b *testing.B) {
+	bk := open(b, broker.Options{})
+	subscribe(b, bk, broker.Subscription{})
+	client := connectFor(b, bk, true)
+	var bursts int64
+	for b.Loop() {
+		publishBurst(b, client, benchCallers, benchBurst)
+		var received atomic.Int64
+		ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
+		err := client.Subscriber(usagePush).Receive(ctx, func(_ context.Context, m *pubsub.Message) {
+			m.Ack()
+			if received.Add(1) == benchBurst {
+				cancel()
+			}
+		})
+		cancel()
+		if err != nil || received.Load() < benchBurst {
+			b.Fatalf("received %d of %d: %v", received.Load(), benchBurst, err)
+		}
+		bursts++
+	}
+	b.ReportMetric(float64(bursts*benchBurst)/b.Elapsed().Seconds(), "messages/s")
+}
+
+// connectFor returns a client over TCP or in process.
+func connectFor(b *testing.B, bk *broker.Broker, tcp bool) *pubsub.Client {
+	b.Helper()
+	if !tcp {
+		return connect(b, bk)
+	}
+	addr, err := bk.Listen(b.Context(), "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return dial(b, addr.String())
+}
+
+// dial returns a client of the Pub/Sub at addr.
+func dial(t testing.TB, addr string) *pubsub.Client {
+	t.Helper()
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := pubsub.NewClient(t.Context(), project, option.WithGRPCConn(conn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil { // and the connection with it
+			t.Errorf("close client: %v", err)
+		}
+	})
+	return client
+}
+
+// publishBurst has callers publish n messages in all and waits for every answer.
+func publishBurst(b *testing.B, client *pubsub.Client, callers, n int) {
+	b.Helper()
+	p := client.Publisher(usage)
+	p.PublishSettings.DelayThreshold = time.Millisecond
+	defer p.Stop()
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for range n / callers {
+				if _, err := p.Publish(b.Context(), &pubsub.Message{Data: []byte(`{"event_id":"e","org_id":"acme","feature":"custom-query","credits":10}`)}).Get(b.Context()); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for range n % callers {
+		if _, err := p.Publish(b.Context(), &pubsub.Message{Data: []byte("{}")}).Get(b.Context()); err != nil {
+			b.Error(err)
+		}
+	}
+}
