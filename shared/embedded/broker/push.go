@@ -167,13 +167,13 @@ type envelope struct {
 }
 
 type envelopeMessage struct {
-	Attributes       map[string]string `json:"attributes,omitempty"`
-	Data             []byte            `json:"data,omitempty"`
-	MessageID        string            `json:"messageId"`
-	MessageIDOld     string            `json:"message_id"`
-	OrderingKey      string            `json:"orderingKey,omitempty"`
-	PublishTime      string            `json:"publishTime"`
-	PublishTimeOld   string            `json:"publish_time"`
+	Attributes     map[string]string `json:"attributes,omitempty"`
+	Data           []byte            `json:"data,omitempty"`
+	MessageID      string            `json:"messageId"`
+	MessageIDOld   string            `json:"message_id"`
+	OrderingKey    string            `json:"orderingKey,omitempty"`
+	PublishTime    string            `json:"publishTime"`
+	PublishTimeOld string            `json:"publish_time"`
 }
 
 func (p *pusher) envelope(m *pubsubpb.PubsubMessage, attempt int) envelope {
