@@ -1,0 +1,156 @@
+package firedb
+
+import (
+	"cmp"
+	"maps"
+	"strings"
+
+	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
+)
+
+// separator stands for the slash of a resource name in a key. It sorts before every byte of an id, so that keys in
+// byte order are documents in Firestore's order of names.
+const separator = "\x00"
+
+// keyOf turns a resource name into its key in the tree. checkID keeps the separator out of ids.
+func keyOf(name string) string { return strings.ReplaceAll(name, "/", separator) }
+
+// collectionOf returns the key of the collection that holds a document's key, and the collection's id.
+func collectionOf(key string) (collection, id string) {
+	collection = key[:strings.LastIndex(key, separator)]
+	return collection, collection[strings.LastIndex(collection, separator)+1:]
+}
+
+// compareNames orders resource names as their keys would, without building the keys.
+func compareNames(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		x, y := a[i], b[i]
+		switch {
+		case x == y:
+			continue
+		case x == '/':
+			return -1
+		case y == '/':
+			return 1
+		}
+		return cmp.Compare(x, y)
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+// databaseOf returns the database that a resource name lies in, "" when there is none.
+func databaseOf(name string) string {
+	database, _, ok := strings.Cut(name, "/documents")
+	if !ok {
+		return ""
+	}
+	return database
+}
+
+// reserved reports whether Firestore keeps an id or field name for itself.
+func reserved(s string) bool {
+	return len(s) >= 4 && strings.HasPrefix(s, "__") && strings.HasSuffix(s, "__")
+}
+
+// documentID is the special field path of a document's name.
+const documentID = "__name__"
+
+// fieldPath is a path into a document's fields. The nil path is the document's name.
+type fieldPath []string
+
+// parseFieldPath splits a path such as a.b.`c.d`. The document's name gives the nil path.
+func parseFieldPath(s string) (fieldPath, error) {
+	if s == documentID {
+		return nil, nil
+	}
+	var out fieldPath
+	for rest := s; ; rest = rest[1:] {
+		segment, after, ok := cutSegment(rest)
+		if !ok {
+			return nil, invalid("Invalid property path %q.", s)
+		}
+		out, rest = append(out, segment), after
+		if rest == "" {
+			return out, nil
+		}
+		if rest[0] != '.' {
+			return nil, invalid("Invalid property path %q.", s)
+		}
+	}
+}
+
+// parseStoredPath is parseFieldPath for paths that must lead into a document's fields.
+func parseStoredPath(s string) (fieldPath, error) {
+	path, err := parseFieldPath(s)
+	if err != nil {
+		return nil, err
+	}
+	if path == nil {
+		return nil, invalid("Property path %q is the document's name, not one of its fields.", s)
+	}
+	for _, segment := range path {
+		if err := checkFieldName(segment); err != nil {
+			return nil, err
+		}
+	}
+	return path, nil
+}
+
+// cutSegment takes the first segment off a path; a quoted one loses its back-quotes.
+func cutSegment(s string) (segment, rest string, ok bool) {
+	if !strings.HasPrefix(s, "`") {
+		i := strings.IndexByte(s, '.')
+		if i < 0 {
+			i = len(s)
+		}
+		return s[:i], s[i:], i > 0
+	}
+	var b strings.Builder
+	for i := 1; i < len(s); i++ {
+		switch {
+		case s[i] == '`':
+			return b.String(), s[i+1:], b.Len() > 0
+		case s[i] == '\\' && i+1 < len(s):
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return "", "", false
+}
+
+// field returns the value at path, nil when there is none.
+func field(d *pb.Document, path fieldPath) *pb.Value {
+	if path == nil {
+		return referenceValue(d.GetName())
+	}
+	return valueAt(d.GetFields(), path)
+}
+
+func valueAt(fields map[string]*pb.Value, path fieldPath) *pb.Value {
+	v := fields[path[0]]
+	for _, segment := range path[1:] {
+		v = v.GetMapValue().GetFields()[segment]
+	}
+	return v
+}
+
+// withValue returns a copy of fields in which path holds v; a nil v deletes. What is not on the path is shared.
+func withValue(fields map[string]*pb.Value, path fieldPath, v *pb.Value) map[string]*pb.Value {
+	out := maps.Clone(fields)
+	if out == nil {
+		out = map[string]*pb.Value{}
+	}
+	head, rest := path[0], path[1:]
+	sub, isMap := out[head].GetValueType().(*pb.Value_MapValue)
+	switch {
+	case len(rest) == 0 && v == nil:
+		delete(out, head)
+	case len(rest) == 0:
+		out[head] = v
+	case isMap:
+		out[head] = mapValue(withValue(sub.MapValue.GetFields(), rest, v))
+	case v != nil: // a scalar or nothing on the way gives place to a map; deleting below it changes nothing
+		out[head] = mapValue(withValue(nil, rest, v))
+	}
+	return out
+}
