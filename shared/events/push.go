@@ -94,7 +94,10 @@ func DecodePush(r io.Reader) (Push, error) {
 	if err != nil {
 		return Push{}, fmt.Errorf("%w: publishTime: %w", ErrBadPush, err)
 	}
+	at = at.UTC()
 	switch {
+	case at.Year() < 1 || at.Year() > 9999: // the offset of an extreme time may lead out of what RFC 3339 can say
+		return Push{}, fmt.Errorf("%w: publishTime %s", ErrBadPush, published)
 	case e.Subscription == "":
 		return Push{}, fmt.Errorf("%w: no subscription", ErrBadPush)
 	case e.DeliveryAttempt < 0:
@@ -103,7 +106,7 @@ func DecodePush(r io.Reader) (Push, error) {
 		return Push{}, fmt.Errorf("%w: neither data nor attributes", ErrBadPush)
 	}
 	return Push{
-		Data: m.Data, Attributes: m.Attributes, MessageID: id, PublishTime: at.UTC(), OrderingKey: m.OrderingKey,
+		Data: m.Data, Attributes: m.Attributes, MessageID: id, PublishTime: at, OrderingKey: m.OrderingKey,
 		Subscription: e.Subscription, DeliveryAttempt: e.DeliveryAttempt,
 	}, nil
 }
