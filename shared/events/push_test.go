@@ -81,7 +81,7 @@ func TestDecodePushRefusesWhatIsNoPush(t *testing.T) {
 		"two message ids":        edit(`"message_id":"2070443601311540"`, `"message_id":"2"`),
 		"two publish times":      edit(`"publish_time":"2026-02-26T19:13:55.749Z"`, `"publish_time":"2026-02-26T19:13:55.750Z"`),
 		"no publish time":        edit(`,"publishTime":"2026-02-26T19:13:55.749Z","publish_time":"2026-02-26T19:13:55.749Z"`, ``),
-		"a time past all years": `{"message":{"data":"eA==","messageId":"7","publishTime":"9999-12-31T23:59:59-01:00"},"subscription":"s"}`,
+		"a time past all years":  `{"message":{"data":"eA==","messageId":"7","publishTime":"9999-12-31T23:59:59-01:00"},"subscription":"s"}`,
 		"a publish time of sort": `{"message":{"data":"eA==","messageId":"7","publishTime":"yesterday"},"subscription":"s"}`,
 		"data not in base64":     edit(`eyJhIjoxfQ==`, `{a:1}`),
 		"data in URL's base64":   edit(`eyJhIjoxfQ==`, `_-_-`),

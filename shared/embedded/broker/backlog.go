@@ -188,6 +188,7 @@ func (b *Broker) settle(c *copyOf) {
 	b.reserve(-1, -int64(c.size))
 	delete(q.copies, c.id)
 	if key := c.orderingKey(); key != "" && !q.deleted {
+		q.keys[key][0] = nil
 		if rest := q.keys[key][1:]; len(rest) > 0 {
 			q.keys[key] = rest
 			b.ready(rest[0])

@@ -111,19 +111,19 @@ func connectFor(b *testing.B, bk *broker.Broker, tcp bool) *pubsub.Client {
 }
 
 // dial returns a client of the Pub/Sub at addr.
-func dial(t testing.TB, addr string) *pubsub.Client {
-	t.Helper()
+func dial(tb testing.TB, addr string) *pubsub.Client {
+	tb.Helper()
 	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	client, err := pubsub.NewClient(t.Context(), project, option.WithGRPCConn(conn))
+	client, err := pubsub.NewClient(tb.Context(), project, option.WithGRPCConn(conn))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := client.Close(); err != nil { // and the connection with it
-			t.Errorf("close client: %v", err)
+			tb.Errorf("close client: %v", err)
 		}
 	})
 	return client

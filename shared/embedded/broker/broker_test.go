@@ -31,65 +31,65 @@ const (
 )
 
 // open returns a broker with the topics usage and dead that is closed with the test.
-func open(t testing.TB, o broker.Options) *broker.Broker {
-	t.Helper()
+func open(tb testing.TB, o broker.Options) *broker.Broker {
+	tb.Helper()
 	b, err := broker.Open(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := b.Close(); err != nil && !errors.Is(err, broker.ErrClosed) {
-			t.Errorf("Close: %v", err)
+			tb.Errorf("Close: %v", err)
 		}
 	})
 	for _, name := range []string{usage, dead} {
-		if err := b.Topic(t.Context(), name); err != nil {
-			t.Fatal(err)
+		if err := b.Topic(tb.Context(), name); err != nil {
+			tb.Fatal(err)
 		}
 	}
 	return b
 }
 
 // connect returns a client of b, in process, that is closed with the test.
-func connect(t testing.TB, b *broker.Broker) *pubsub.Client {
-	t.Helper()
+func connect(tb testing.TB, b *broker.Broker) *pubsub.Client {
+	tb.Helper()
 	conn, err := b.Conn()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	client, err := pubsub.NewClient(t.Context(), project, option.WithGRPCConn(conn))
+	client, err := pubsub.NewClient(tb.Context(), project, option.WithGRPCConn(conn))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := client.Close(); err != nil { // and the connection with it
-			t.Errorf("close client: %v", err)
+			tb.Errorf("close client: %v", err)
 		}
 	})
 	return client
 }
 
-func subscribe(t testing.TB, b *broker.Broker, s broker.Subscription) {
-	t.Helper()
+func subscribe(tb testing.TB, b *broker.Broker, s broker.Subscription) {
+	tb.Helper()
 	if s.Topic == "" {
 		s.Topic = usage
 	}
 	if s.Name == "" {
 		s.Name = usagePush
 	}
-	if err := b.Subscribe(t.Context(), s); err != nil {
-		t.Fatal(err)
+	if err := b.Subscribe(tb.Context(), s); err != nil {
+		tb.Fatal(err)
 	}
 }
 
 // publish sends each message in a request of its own, in order, and returns the ids.
-func publish(t testing.TB, c *pubsub.Client, topic string, messages ...*pubsubpb.PubsubMessage) []string {
-	t.Helper()
+func publish(tb testing.TB, c *pubsub.Client, topic string, messages ...*pubsubpb.PubsubMessage) []string {
+	tb.Helper()
 	var ids []string
 	for _, m := range messages {
-		r, err := c.TopicAdminClient.Publish(t.Context(), &pubsubpb.PublishRequest{Topic: topic, Messages: []*pubsubpb.PubsubMessage{m}})
+		r, err := c.TopicAdminClient.Publish(tb.Context(), &pubsubpb.PublishRequest{Topic: topic, Messages: []*pubsubpb.PubsubMessage{m}})
 		if err != nil {
-			t.Fatalf("publish %q: %v", m.GetData(), err)
+			tb.Fatalf("publish %q: %v", m.GetData(), err)
 		}
 		ids = append(ids, r.GetMessageIds()...)
 	}
@@ -98,18 +98,18 @@ func publish(t testing.TB, c *pubsub.Client, topic string, messages ...*pubsubpb
 
 func text(data string) *pubsubpb.PubsubMessage { return &pubsubpb.PubsubMessage{Data: []byte(data)} }
 
-func waitQuiet(t testing.TB, b *broker.Broker) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), quietTimeout)
+func waitQuiet(tb testing.TB, b *broker.Broker) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), quietTimeout)
 	defer cancel()
 	if err := b.Wait(ctx); err != nil {
-		t.Fatalf("%v; stats %+v", err, b.Stats())
+		tb.Fatalf("%v; stats %+v", err, b.Stats())
 	}
 }
 
 // An endpoint records the pushes it gets and answers what answer says, or 204.
 type endpoint struct {
-	t      testing.TB
+	tb     testing.TB
 	answer func(w http.ResponseWriter, r *http.Request, p events.Push)
 
 	mu     sync.Mutex
@@ -119,9 +119,9 @@ type endpoint struct {
 	times  []time.Time
 }
 
-func newEndpoint(t testing.TB, answer func(w http.ResponseWriter, r *http.Request, p events.Push)) *endpoint {
-	t.Helper()
-	return &endpoint{t: t, answer: answer}
+func newEndpoint(tb testing.TB, answer func(w http.ResponseWriter, r *http.Request, p events.Push)) *endpoint {
+	tb.Helper()
+	return &endpoint{tb: tb, answer: answer}
 }
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -131,7 +131,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p, err := events.DecodePush(strings.NewReader(string(body)))
 	if err != nil {
-		e.t.Errorf("push %s: %v", body, err)
+		e.tb.Errorf("push %s: %v", body, err)
 	}
 	e.mu.Lock()
 	e.pushes = append(e.pushes, p)
@@ -163,12 +163,12 @@ func status(code int) func(http.ResponseWriter, *http.Request, events.Push) {
 }
 
 // pull leases what is there, acknowledges it, and returns it.
-func pull(t testing.TB, c *pubsub.Client, subscription string) []*pubsubpb.ReceivedMessage {
-	t.Helper()
+func pull(tb testing.TB, c *pubsub.Client, subscription string) []*pubsubpb.ReceivedMessage {
+	tb.Helper()
 	//nolint:staticcheck // an empty subscription is to be seen at once
-	r, err := c.SubscriptionAdminClient.Pull(t.Context(), &pubsubpb.PullRequest{Subscription: subscription, MaxMessages: 1000, ReturnImmediately: true})
+	r, err := c.SubscriptionAdminClient.Pull(tb.Context(), &pubsubpb.PullRequest{Subscription: subscription, MaxMessages: 1000, ReturnImmediately: true})
 	if err != nil {
-		t.Fatalf("pull from %s: %v", subscription, err)
+		tb.Fatalf("pull from %s: %v", subscription, err)
 	}
 	var ids []string
 	for _, m := range r.GetReceivedMessages() {
@@ -177,8 +177,8 @@ func pull(t testing.TB, c *pubsub.Client, subscription string) []*pubsubpb.Recei
 	if len(ids) == 0 {
 		return nil
 	}
-	if err := c.SubscriptionAdminClient.Acknowledge(t.Context(), &pubsubpb.AcknowledgeRequest{Subscription: subscription, AckIds: ids}); err != nil {
-		t.Fatalf("acknowledge on %s: %v", subscription, err)
+	if err := c.SubscriptionAdminClient.Acknowledge(tb.Context(), &pubsubpb.AcknowledgeRequest{Subscription: subscription, AckIds: ids}); err != nil {
+		tb.Fatalf("acknowledge on %s: %v", subscription, err)
 	}
 	return r.GetReceivedMessages()
 }

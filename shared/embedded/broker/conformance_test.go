@@ -118,6 +118,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 func conformPush(t *testing.T, e engine) {
+	t.Helper()
 	topic, _, sub, _ := conformNames(t)
 	seen := newEndpoint(t, nil)
 	seen.answer = func(w http.ResponseWriter, _ *http.Request, p events.Push) {
@@ -165,6 +166,7 @@ func countOf(list []string, s string) int {
 }
 
 func conformDeadLetter(t *testing.T, e engine) {
+	t.Helper()
 	topic, deadTopic, sub, deadSub := conformNames(t)
 	seen := newEndpoint(t, refusePoison)
 	server := httptest.NewServer(seen)
@@ -211,6 +213,7 @@ func conformDeadLetter(t *testing.T, e engine) {
 }
 
 func conformPull(t *testing.T, e engine) {
+	t.Helper()
 	topic, _, sub, _ := conformNames(t)
 	e.create(t, []string{topic}, &pubsubpb.Subscription{Name: sub, Topic: topic, AckDeadlineSeconds: 60})
 	publish(t, e.client, topic, text("a"))
@@ -248,6 +251,7 @@ func conformPull(t *testing.T, e engine) {
 }
 
 func conformOrder(t *testing.T, e engine) {
+	t.Helper()
 	topic, _, sub, _ := conformNames(t)
 	e.create(t, []string{topic}, &pubsubpb.Subscription{Name: sub, Topic: topic, EnableMessageOrdering: true})
 	want := numbered(10)
@@ -270,6 +274,7 @@ func conformOrder(t *testing.T, e engine) {
 }
 
 func conformReceive(t *testing.T, e engine) {
+	t.Helper()
 	topic, _, sub, _ := conformNames(t)
 	e.create(t, []string{topic}, &pubsubpb.Subscription{Name: sub, Topic: topic})
 	want := numbered(50)
@@ -303,6 +308,7 @@ func conformReceive(t *testing.T, e engine) {
 }
 
 func conformErrors(t *testing.T, e engine) {
+	t.Helper()
 	topic, _, sub, _ := conformNames(t)
 	e.create(t, []string{topic}, &pubsubpb.Subscription{Name: sub, Topic: topic})
 	topics, subs := e.client.TopicAdminClient, e.client.SubscriptionAdminClient
@@ -330,6 +336,7 @@ func conformErrors(t *testing.T, e engine) {
 }
 
 func conformAdmin(t *testing.T, e engine) {
+	t.Helper()
 	topic, deadTopic, sub, deadSub := conformNames(t)
 	e.create(t, []string{topic, deadTopic}, &pubsubpb.Subscription{Name: sub, Topic: topic}, &pubsubpb.Subscription{Name: deadSub, Topic: topic})
 	it := e.client.TopicAdminClient.ListTopicSubscriptions(t.Context(), &pubsubpb.ListTopicSubscriptionsRequest{Topic: topic})
@@ -349,6 +356,7 @@ func conformAdmin(t *testing.T, e engine) {
 }
 
 func conformDeletedTopic(t *testing.T, e engine) {
+	t.Helper()
 	topic, _, sub, _ := conformNames(t)
 	e.create(t, []string{topic}, &pubsubpb.Subscription{Name: sub, Topic: topic})
 	publish(t, e.client, topic, text("kept"))
@@ -370,6 +378,7 @@ func conformDeletedTopic(t *testing.T, e engine) {
 }
 
 func conformPause(t *testing.T, e engine) {
+	t.Helper()
 	topic, _, sub, _ := conformNames(t)
 	seen := newEndpoint(t, nil)
 	server := httptest.NewServer(seen)
@@ -393,6 +402,7 @@ func conformPause(t *testing.T, e engine) {
 }
 
 func conformFanOut(t *testing.T, e engine) {
+	t.Helper()
 	topic, _, sub, deadSub := conformNames(t)
 	e.create(t, []string{topic}, &pubsubpb.Subscription{Name: sub, Topic: topic}, &pubsubpb.Subscription{Name: deadSub, Topic: topic})
 	r, err := e.client.TopicAdminClient.Publish(t.Context(), &pubsubpb.PublishRequest{Topic: topic, Messages: []*pubsubpb.PubsubMessage{text("a"), text("b")}})

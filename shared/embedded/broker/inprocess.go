@@ -23,51 +23,50 @@ func (t *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("no place for another call of the handler: %w", context.Cause(ctx))
 	}
-	done := make(chan *http.Response, 1)
+	done := make(chan *statusWriter, 1)
 	t.calls.Go(func() {
 		defer func() { <-t.places }()
 		done <- t.call(r)
 	})
 	select {
-	case answer := <-done:
-		if answer == nil {
+	case w := <-done:
+		if w.panicked {
 			return nil, fmt.Errorf("handler of %s panicked", r.URL.Path)
 		}
-		return answer, nil
+		return &http.Response{
+			Status:     fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)),
+			StatusCode: w.status,
+			Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Header:  w.header,
+			Body:    http.NoBody,
+			Request: r,
+		}, nil
 	case <-ctx.Done():
 		return nil, fmt.Errorf("handler of %s has not answered: %w", r.URL.Path, context.Cause(ctx))
 	}
 }
 
-// call returns nil if the handler panicked, as a server would close the connection.
-func (t *inProcess) call(client *http.Request) (answer *http.Response) {
+func (t *inProcess) call(client *http.Request) *statusWriter {
 	// The handler's request is its own: the client may be done with client while the handler still reads.
 	r := client.Clone(client.Context())
 	r.RequestURI = r.URL.RequestURI()
 	r.Host = r.URL.Host
 	r.RemoteAddr = "127.0.0.1:0"
-	w := &statusWriter{header: http.Header{}}
-	defer func() {
-		if recover() != nil {
-			answer = nil
-		}
+	w := &statusWriter{header: http.Header{}, panicked: true}
+	func() {
+		defer func() { _ = recover() }() // a server would close the connection
+		t.handler.ServeHTTP(w, r)
+		w.panicked = false
 	}()
-	t.handler.ServeHTTP(w, r)
 	w.WriteHeader(http.StatusOK)
-	return &http.Response{
-		Status:     fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)),
-		StatusCode: w.status,
-		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header:  w.header,
-		Body:    http.NoBody,
-		Request: client,
-	}
+	return w
 }
 
 // statusWriter keeps the status of an answer and drops its body.
 type statusWriter struct {
-	header http.Header
-	status int
+	header   http.Header
+	status   int
+	panicked bool // the handler did not return
 }
 
 func (w *statusWriter) Header() http.Header { return w.header }

@@ -155,6 +155,9 @@ func (b *Broker) settleLeases(name string, acks, modify []string, seconds []int3
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.closed {
+		return status.Error(codes.Unavailable, ErrClosed.Error())
+	}
 	q, err := b.lookUp(name)
 	if err != nil {
 		return err
