@@ -152,7 +152,7 @@ func (b *Broker) admit(q *backlog, m *message, attempts int) {
 func (b *Broker) ready(c *copyOf) {
 	q, f := c.backlog, &b.faults
 	switch {
-	case c.exhausted(): // its last attempt failed just before a restart
+	case c.exhausted(): // its last attempt failed before a restart, and it was not forwarded yet
 		b.forward(c)
 	case f.hits(faultDelay, f.faults.Delay, c.id, c.attempt):
 		q.stats.Delayed++
@@ -212,11 +212,11 @@ func (b *Broker) acked(c *copyOf) {
 func (b *Broker) nacked(c *copyOf) {
 	q := c.backlog
 	q.stats.Nacked++
+	b.persist(putAttempts(q.name, c.id, c.attempt), nil)
 	if c.exhausted() {
 		b.forward(c)
 		return
 	}
-	b.persist(putAttempts(q.name, c.id, c.attempt), nil)
 	if wait := q.cfg.backoff(c.attempt); wait > 0 {
 		b.after(c, wait, func() { b.enqueue(c) })
 		return

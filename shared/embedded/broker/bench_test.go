@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"cloud.google.com/go/pubsub/v2"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/fluxori/ai-credits/shared/embedded/broker"
 	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/needs"
 )
 
 const (
@@ -60,7 +62,7 @@ func BenchmarkPush(b *testing.B) {
 			subscribe(b, bk, sub)
 			var bursts int64
 			for b.Loop() {
-				publishBurst(b, client, benchCallers, benchBurst)
+				publishBurst(b, client, usage, benchCallers, benchBurst)
 				waitQuiet(b, bk)
 				bursts++
 			}
@@ -72,6 +74,26 @@ func BenchmarkPush(b *testing.B) {
 	}
 }
 
+// BenchmarkPushEmulator measures the same burst on Google's emulator.
+func BenchmarkPushEmulator(b *testing.B) {
+	e := engine{client: dial(b, needs.PubSubEmulator(b))}
+	topic, _, sub, _ := conformNames(b)
+	var received atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		received.Add(1)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	b.Cleanup(server.Close)
+	e.create(b, []string{topic}, &pubsubpb.Subscription{Name: sub, Topic: topic, PushConfig: &pubsubpb.PushConfig{PushEndpoint: server.URL}})
+	var bursts int64
+	for b.Loop() {
+		publishBurst(b, e.client, topic, benchCallers, benchBurst)
+		bursts++
+		eventually(b, "every push", func() bool { return received.Load() >= bursts*benchBurst })
+	}
+	b.ReportMetric(float64(bursts*benchBurst)/b.Elapsed().Seconds(), "messages/s")
+}
+
 // BenchmarkReceive measures the same burst received over StreamingPull by the real client's Receive.
 func BenchmarkReceive(b *testing.B) {
 	bk := open(b, broker.Options{})
@@ -79,7 +101,7 @@ func BenchmarkReceive(b *testing.B) {
 	client := connectFor(b, bk, true)
 	var bursts int64
 	for b.Loop() {
-		publishBurst(b, client, benchCallers, benchBurst)
+		publishBurst(b, client, usage, benchCallers, benchBurst)
 		var received atomic.Int64
 		ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 		err := client.Subscriber(usagePush).Receive(ctx, func(_ context.Context, m *pubsub.Message) {
@@ -130,9 +152,9 @@ func dial(tb testing.TB, addr string) *pubsub.Client {
 }
 
 // publishBurst has callers publish n messages in all and waits for every answer.
-func publishBurst(b *testing.B, client *pubsub.Client, callers, n int) {
+func publishBurst(b *testing.B, client *pubsub.Client, topic string, callers, n int) {
 	b.Helper()
-	p := client.Publisher(usage)
+	p := client.Publisher(topic)
 	p.PublishSettings.DelayThreshold = time.Millisecond
 	defer p.Stop()
 	var wg sync.WaitGroup

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -151,4 +152,30 @@ func TestDeadLetterWaitsForRoom(t *testing.T) {
 			t.Errorf("held %d after %d deliveries, want two dead letters after one", s.Held, len(e.received()))
 		}
 	})
+}
+
+func TestDeadLetterThatWaitsSurvivesAReopening(t *testing.T) {
+	t.Parallel()
+	o := broker.Options{Path: filepath.Join(t.TempDir(), "broker.db")}
+	b := open(t, o)
+	e := newEndpoint(t, refusePoison)
+	sub := broker.Subscription{Handler: e, DeadLetterTopic: dead, MaxAttempts: 2, Retry: &broker.Retry{}}
+	subscribe(t, b, sub)
+	c := connect(t, b)
+	if err := c.TopicAdminClient.DeleteTopic(t.Context(), &pubsubpb.DeleteTopicRequest{Topic: dead}); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, c, usage, text("poison"))
+	eventually(t, "two failures", func() bool { return b.Stats().Subscriptions[usagePush].Nacked == 2 })
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = open(t, o) // with the topic again
+	subscribe(t, b, broker.Subscription{Name: deadPull, Topic: dead})
+	subscribe(t, b, sub)
+	waitQuiet(t, b)
+	got := pull(t, connect(t, b), deadPull)
+	if len(got) != 1 || got[0].GetMessage().GetAttributes()["CloudPubSubDeadLetterSourceDeliveryCount"] != "2" || len(e.received()) != 2 {
+		t.Errorf("dead letters %v after %d deliveries, want one after two", got, len(e.received()))
+	}
 }
