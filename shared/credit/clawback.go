@@ -81,8 +81,8 @@ func (w *work) take(g *Grant, target int64, c ClawBack) error {
 	return nil
 }
 
-// untaken splits what a restore of n credits undoes, the last taken first: for nothing was taken, elsewhere was taken from others, own from
-// the grant itself. So a path of targets ends as its last target alone would.
+// untaken splits what a restore of n credits undoes: first that for which nothing was taken, then what was taken elsewhere, at last what
+// was the grant's own. That is the reverse of the order of taking, so that a path of targets ends as its last target alone would.
 func (g *Grant) untaken(n int64) (elsewhere, own int64) {
 	n -= min(n, g.ClawedBack-g.TakenOwn-g.TakenElsewhere)
 	elsewhere = min(n, g.TakenElsewhere)

@@ -67,7 +67,7 @@ func before(a, b *Grant) bool {
 	if a.starts() != b.starts() {
 		return a.starts()
 	}
-	return a.ID < b.ID
+	return Compare(a, b) < 0 // what repays debt is drawn in burn-down order
 }
 
 // nextDue is the earliest moment at which the clock decides something about the grants known, or may about those that are not.
