@@ -35,22 +35,22 @@ func (w *work) settle(c NewGrant) (Terms, error) {
 	t := c.Terms
 	t.ID = GrantID(c.Key)
 	t.EffectiveAt, t.ExpiresAt, t.UsableUntil = exact(t.EffectiveAt), exact(t.ExpiresAt), exact(t.UsableUntil)
-	if t.EffectiveAt.IsZero() {
-		t.EffectiveAt = w.t
+	start := t.EffectiveAt
+	if start.IsZero() {
+		start = w.t
 	}
-	if !t.ExpiresAt.IsZero() && !t.ExpiresAt.After(t.EffectiveAt) {
-		return Terms{}, fmt.Errorf("grant %s: ends at %v, not after its start at %v", c.Key.ID, t.ExpiresAt, t.EffectiveAt)
+	if !t.ExpiresAt.IsZero() && !t.ExpiresAt.After(start) {
+		return Terms{}, fmt.Errorf("grant %s: ends at %v, not after its start at %v", c.Key.ID, t.ExpiresAt, start)
 	}
 	return t, nil
 }
 
-// bear makes a grant of terms, for the entry that is recorded next. A start left open is that entry's moment.
+// bear makes a grant of terms, for the entry that is recorded next. A start left open is the moment of decision.
 func (w *work) bear(terms Terms) *Grant {
-	now := w.notBefore(w.t)
 	if terms.EffectiveAt.IsZero() {
-		terms.EffectiveAt = now
+		terms.EffectiveAt = w.t
 	}
-	return w.change(&Grant{Terms: terms, CreatedAt: now, Started: !now.Before(terms.EffectiveAt)}, terms.Granted, 0, nil)
+	return w.change(&Grant{Terms: terms, CreatedAt: w.notBefore(w.t), Started: !w.t.Before(terms.EffectiveAt)}, terms.Granted, 0, nil)
 }
 
 // born is the change that a grant's birth makes.

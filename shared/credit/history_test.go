@@ -126,7 +126,7 @@ func (h *history) name(fresh []*row, out *credit.Outcome) {
 	}
 }
 
-// compare holds the running figures against the model's.
+// compare holds the running figures and the alerts told so far against the model's.
 func (h *history) compare() {
 	h.Helper()
 	want := credit.Figures{Available: h.model.available(), Debt: h.model.debt}
@@ -135,6 +135,12 @@ func (h *history) compare() {
 	}
 	if h.state.Debt > 0 && h.state.Available > 0 {
 		h.Fatalf("debt stands beside available credits: %+v", h.state.Figures)
+	}
+	if got := h.count(credit.EventLowBalance); got != h.model.lowAlerts {
+		h.Fatalf("%d low-balance alerts at %v, should be %d", got, h.state.LastAt, h.model.lowAlerts)
+	}
+	if got := h.count(credit.EventDebt) + h.count(credit.EventDebtCeiling); got != h.model.debtTold {
+		h.Fatalf("%d debt alerts at %v, should be %d", got, h.state.LastAt, h.model.debtTold)
 	}
 }
 
@@ -193,16 +199,10 @@ func (b *bank) once(o op) {
 	b.Fatalf("%T: no answer", o.command)
 }
 
-// finish holds the whole history against the model: alerts, and the balance at every moment between any two.
+// finish holds the whole history against the model: the balance at every moment between any two.
 func (h *history) finish() {
 	h.Helper()
 	h.settle()
-	if got := h.count(credit.EventLowBalance); got != h.model.lowAlerts {
-		h.Fatalf("%d low-balance alerts, should be %d", got, h.model.lowAlerts)
-	}
-	if got := h.count(credit.EventDebt) + h.count(credit.EventDebtCeiling); got != h.model.debtTold {
-		h.Fatalf("%d debt alerts, should be %d", got, h.model.debtTold)
-	}
 	if _, err := credit.Replay(org, h.entries); err != nil {
 		h.Fatalf("replay: %v", err)
 	}

@@ -42,11 +42,14 @@ func Journal(s *State, t time.Time) (next *State, out *Outcome, more bool, err e
 // oldestDue is the grant about which the clock decided first, of those due by now, and when; nil when none is known. Of what is due at
 // one moment starts come first: credits that follow on others leave no gap.
 func (w *work) oldestDue(now time.Time) (oldest *Grant, oldestAt time.Time) {
+	// Grants that are not loaded may be due from dueNext on, and may start then, so an end in the wallet must wait for them.
+	unknown := func(g *Grant, at time.Time) bool {
+		return !w.dueNext.IsZero() && (at.After(w.dueNext) || at.Equal(w.dueNext) && g.Place == InWallet)
+	}
 	consider := func(g *Grant) {
 		at, ok := g.DueAt()
 		switch {
-		case !ok || at.After(now):
-		case w.dueLoaded && !w.dueNext.IsZero() && at.After(w.dueNext): // others, not loaded, are due before
+		case !ok || at.After(now) || unknown(g, at):
 		case oldest == nil || at.Before(oldestAt) || at.Equal(oldestAt) && before(g, oldest):
 			oldest, oldestAt = g, at
 		}

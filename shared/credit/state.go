@@ -161,7 +161,8 @@ func (s *State) LoadDebit(key string, d Debited) {
 
 // LoadDue adds the first of the stored grants outside the wallet by the moment at which they are due, and when the first that is not
 // among them is due, zero for never. It must bring at least one that is due by the time asked for, if there is one; [MaxJournaled] are
-// enough.
+// enough. Those of one moment may come in any order: when it divides them, it settles which repays standing debt, and whether the low
+// balance between an end and a start is told.
 func (s *State) LoadDue(next time.Time, gs ...*Grant) {
 	s.LoadGrants(gs...)
 	s.dueLoaded, s.dueNext = true, next

@@ -46,7 +46,8 @@ type bank struct {
 	batch    []*credit.Entry
 	ops      []op // of the batch
 	alone    bool // what the batch holds must be committed before anything else is done
-	events   []credit.Event
+	told     map[credit.EventKind]int
+	ids      map[string]bool // of events
 	seen     map[*credit.Grant]credit.Grant // every grant met, as it was then
 	duePage  int
 	waitPage int
@@ -55,6 +56,7 @@ type bank struct {
 
 func newBank(f failer) *bank {
 	b := &bank{failer: f, duePage: credit.MaxJournaled, waitPage: credit.MaxLive, seen: map[*credit.Grant]credit.Grant{}}
+	b.told, b.ids = map[credit.EventKind]int{}, map[string]bool{}
 	b.store = store{wallet: credit.NewWallet(org, "Africa/Johannesburg"), records: map[string]credit.Grant{}, book: credit.NewBook(org)}
 	b.forget()
 	return b
@@ -173,7 +175,13 @@ func (b *bank) unchanged() {
 func (b *bank) gather(next *credit.State, out *credit.Outcome, o op) {
 	b.state = next
 	b.batch = append(b.batch, out.Entries...)
-	b.events = append(b.events, out.Events...)
+	for _, e := range out.Events {
+		if b.ids[e.ID] {
+			b.Fatalf("event %s was told twice", e.ID)
+		}
+		b.ids[e.ID] = true
+		b.told[e.Kind]++
+	}
 	b.ops = append(b.ops, o)
 }
 
@@ -209,6 +217,7 @@ func (b *bank) load(m *credit.Missing) {
 	}
 }
 
+// loadDue answers with the first that are due. Of those due at one moment starts come first, then the burn-down order, as in the model.
 func (b *bank) loadDue() {
 	due := b.find(func(g *credit.Grant) bool {
 		_, ok := g.DueAt()
@@ -217,7 +226,7 @@ func (b *bank) loadDue() {
 	slices.SortFunc(due, func(a, c *credit.Grant) int {
 		x, _ := a.DueAt()
 		y, _ := c.DueAt()
-		return cmp.Or(x.Compare(y), cmp.Compare(a.ID, c.ID))
+		return cmp.Or(x.Compare(y), cmp.Compare(turn(a), turn(c)), credit.Compare(a, c))
 	})
 	n := min(len(due), b.duePage)
 	var next time.Time
@@ -225,6 +234,14 @@ func (b *bank) loadDue() {
 		next, _ = due[n].DueAt()
 	}
 	b.state.LoadDue(next, due[:n]...)
+}
+
+// turn is 0 for a start, 1 for an end.
+func turn(g *credit.Grant) int {
+	if g.Place == credit.Pending {
+		return 0
+	}
+	return 1
 }
 
 func (b *bank) find(match func(*credit.Grant) bool) []*credit.Grant {
@@ -297,22 +314,8 @@ func (b *bank) free() map[string]int64 {
 	return out
 }
 
-// count is how many events of a kind were told, and fails if two share an id.
-func (b *bank) count(kind credit.EventKind) int {
-	b.Helper()
-	n := 0
-	ids := map[string]bool{}
-	for _, e := range b.events {
-		if ids[e.ID] {
-			b.Fatalf("event %s was told twice", e.ID)
-		}
-		ids[e.ID] = true
-		if e.Kind == kind {
-			n++
-		}
-	}
-	return n
-}
+// count is how many events of a kind were told.
+func (b *bank) count(kind credit.EventKind) int { return b.told[kind] }
 
 // at is the balance at a moment: what the last entry at or before it says.
 func (b *bank) at(t time.Time) credit.Figures {
