@@ -85,6 +85,9 @@ func (c *filterCompiler) compileUnary(f *pb.StructuredQuery_UnaryFilter) (predic
 	if err != nil {
 		return nil, err
 	}
+	if path == nil {
+		return nil, errNameOperand()
+	}
 	var test func(v *pb.Value) bool
 	switch f.GetOp() {
 	case opIsNull:
@@ -139,11 +142,13 @@ func checkNameOperand(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Va
 	}
 	for _, v := range operands {
 		if rankOf(v) != rankReference {
-			return invalid("__key__ filter value must be a Key")
+			return errNameOperand()
 		}
 	}
 	return nil
 }
+
+func errNameOperand() error { return invalid("__key__ filter value must be a Key") }
 
 func isInequality(op pb.StructuredQuery_FieldFilter_Operator) bool {
 	switch op {
@@ -156,8 +161,14 @@ func isInequality(op pb.StructuredQuery_FieldFilter_Operator) bool {
 // fieldTest returns the test that op makes of a field's value.
 func fieldTest(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Value) (func(*pb.Value) bool, error) {
 	set := operand.GetArrayValue().GetValues()
+	if isTooLong(operand) {
+		return nil, errTooLong()
+	}
 	switch op {
 	case opIn, opNotIn, opArrayContainsAny:
+		if slices.ContainsFunc(set, isTooLong) {
+			return nil, errTooLong()
+		}
 		if len(set) == 0 {
 			return nil, invalid("'%s' requires an non-empty ArrayValue.", op)
 		}
@@ -189,6 +200,15 @@ func fieldTest(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Value) (f
 		return rangeTest(op, operand), nil
 	}
 	return nil, invalid("A field filter has no operator.")
+}
+
+// isTooLong reports whether a value is longer than what an index holds of it.
+func isTooLong(v *pb.Value) bool {
+	return len(v.GetStringValue()) > indexedBytes || len(v.GetBytesValue()) > indexedBytes
+}
+
+func errTooLong() error {
+	return invalid("A value longer than %d bytes cannot be used in a query.", indexedBytes)
 }
 
 // rangeTest compares within one type only: a range never crosses types, and NaN is a type of its own.
@@ -283,8 +303,11 @@ func (s *filterShape) measureComposite(f *pb.StructuredQuery_CompositeFilter) (d
 	}
 	sum, product := 0, 1
 	most, all := 0, 0
-	for _, sub := range f.GetFilters() {
+	for i, sub := range f.GetFilters() {
 		n, c := s.measure(sub)
+		if slices.ContainsFunc(f.GetFilters()[:i], func(o *pb.StructuredQuery_Filter) bool { return sameContains(o, sub) }) {
+			continue // an array filter given twice counts once
+		}
 		// Products are cut off above the limit, where their exact size no longer matters.
 		sum, product = sum+n, min(product*n, maxDisjunctions+1)
 		most, all = max(most, c), all+c
@@ -293,4 +316,26 @@ func (s *filterShape) measureComposite(f *pb.StructuredQuery_CompositeFilter) (d
 		return sum, most
 	}
 	return product, all
+}
+
+// sameContains reports whether two filters ask for the same elements of the same array.
+func sameContains(a, b *pb.StructuredQuery_Filter) bool {
+	x, y := a.GetFieldFilter(), b.GetFieldFilter()
+	if x.GetOp() != y.GetOp() || x.GetField().GetFieldPath() != y.GetField().GetFieldPath() {
+		return false
+	}
+	switch x.GetOp() {
+	case opArrayContains:
+		return equalValues(x.GetValue(), y.GetValue())
+	case opArrayContainsAny:
+		u, v := x.GetValue().GetArrayValue().GetValues(), y.GetValue().GetArrayValue().GetValues()
+		return isSubset(u, v) && isSubset(v, u)
+	}
+	return false
+}
+
+func isSubset(a, b []*pb.Value) bool {
+	return !slices.ContainsFunc(a, func(x *pb.Value) bool {
+		return !slices.ContainsFunc(b, func(y *pb.Value) bool { return equalValues(x, y) })
+	})
 }

@@ -217,7 +217,7 @@ func valueSize(v *pb.Value) int {
 		}
 		return n
 	case *pb.Value_MapValue:
-		return fieldsSize(t.MapValue.GetFields()) + 32
+		return fieldsSize(t.MapValue.GetFields())
 	}
 	return 1
 }

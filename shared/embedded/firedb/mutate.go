@@ -10,9 +10,6 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// maxBatchWrites is the most writes that one BatchWrite may carry.
-const maxBatchWrites = 500
-
 // BeginTransaction opens a read-write transaction, or with that option a read-only one.
 func (s *service) BeginTransaction(_ context.Context, r *pb.BeginTransactionRequest) (*pb.BeginTransactionResponse, error) {
 	if err := checkDatabase(r.GetDatabase()); err != nil {
@@ -55,9 +52,6 @@ func (s *service) BatchWrite(ctx context.Context, r *pb.BatchWriteRequest) (*pb.
 	}
 	if err := checkDatabase(r.GetDatabase()); err != nil {
 		return nil, err
-	}
-	if n := len(r.GetWrites()); n > maxBatchWrites {
-		return nil, invalid("A BatchWrite has %d writes; at most %d are allowed.", n, maxBatchWrites)
 	}
 	seen := map[string]bool{}
 	for _, w := range r.GetWrites() {

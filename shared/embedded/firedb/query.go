@@ -90,7 +90,10 @@ func (q *query) compileOrders(stated []*pb.StructuredQuery_Order, inequalities [
 			return err
 		}
 		if named {
-			return invalid("An order by the document's name must be the last.")
+			return invalid("order by clause cannot contain more fields after the key")
+		}
+		if slices.ContainsFunc(stated[:i], func(o *pb.StructuredQuery_Order) bool { return o.GetField().GetFieldPath() == name }) {
+			return invalid("order by clause cannot contain duplicate fields %s", name)
 		}
 		descending = o.GetDirection() == pb.StructuredQuery_DESCENDING
 		if i == 0 && path == nil && descending && len(inequalities) == 0 {
