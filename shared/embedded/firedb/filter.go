@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/protobuf/proto"
 )
 
 // Short names for the operators of the API.
@@ -318,7 +319,7 @@ func (s *filterShape) measureComposite(f *pb.StructuredQuery_CompositeFilter) (d
 	return product, all
 }
 
-// sameContains reports whether two filters ask for the same elements of the same array.
+// sameContains reports whether two filters ask for the same elements of the same array; 1 and 1.0 are not the same.
 func sameContains(a, b *pb.StructuredQuery_Filter) bool {
 	x, y := a.GetFieldFilter(), b.GetFieldFilter()
 	if x.GetOp() != y.GetOp() || x.GetField().GetFieldPath() != y.GetField().GetFieldPath() {
@@ -326,7 +327,7 @@ func sameContains(a, b *pb.StructuredQuery_Filter) bool {
 	}
 	switch x.GetOp() {
 	case opArrayContains:
-		return equalValues(x.GetValue(), y.GetValue())
+		return proto.Equal(x.GetValue(), y.GetValue())
 	case opArrayContainsAny:
 		u, v := x.GetValue().GetArrayValue().GetValues(), y.GetValue().GetArrayValue().GetValues()
 		return isSubset(u, v) && isSubset(v, u)
@@ -336,6 +337,6 @@ func sameContains(a, b *pb.StructuredQuery_Filter) bool {
 
 func isSubset(a, b []*pb.Value) bool {
 	return !slices.ContainsFunc(a, func(x *pb.Value) bool {
-		return !slices.ContainsFunc(b, func(y *pb.Value) bool { return equalValues(x, y) })
+		return !slices.ContainsFunc(b, func(y *pb.Value) bool { return proto.Equal(x, y) })
 	})
 }
