@@ -28,6 +28,7 @@ const (
 
 const (
 	maxDisjunctions = 30 // conjunctions in disjunctive normal form, and values of one filter
+	maxNotIn        = 10 // values of one not-in
 	maxFilterDepth  = 20 // composite filters within each other; a bound of this engine
 )
 
@@ -35,9 +36,10 @@ const (
 type predicate func(*pb.Document) bool
 
 // filterCompiler turns a filter into a predicate and notes the fields it compares by inequality, which order the
-// result.
+// result, and whether it compares any field but the document's name.
 type filterCompiler struct {
 	inequalities []string
+	onFields     bool
 }
 
 func (c *filterCompiler) compile(f *pb.StructuredQuery_Filter, depth int) (predicate, error) {
@@ -89,6 +91,7 @@ func (c *filterCompiler) compileUnary(f *pb.StructuredQuery_UnaryFilter) (predic
 	if path == nil {
 		return nil, errNameOperand()
 	}
+	c.onFields = true
 	var test func(v *pb.Value) bool
 	switch f.GetOp() {
 	case opIsNull:
@@ -122,6 +125,7 @@ func (c *filterCompiler) compileField(f *pb.StructuredQuery_FieldFilter) (predic
 			return nil, err
 		}
 	}
+	c.onFields = c.onFields || path != nil
 	if isInequality(op) {
 		c.inequalities = append(c.inequalities, name)
 	}
@@ -173,25 +177,32 @@ func fieldTest(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Value) (f
 		if len(set) == 0 {
 			return nil, invalid("'%s' requires an non-empty ArrayValue.", op)
 		}
-		if len(set) > maxDisjunctions {
-			return nil, invalid("'%s' supports up to %d comparison values.", op, maxDisjunctions)
+		most := maxDisjunctions
+		if op == opNotIn {
+			most = maxNotIn
+		}
+		if len(set) > most {
+			return nil, invalid("'%s' supports up to %d comparison values.", op, most)
 		}
 	}
 	switch op {
 	case opEqual:
-		return func(v *pb.Value) bool { return compareIndexed(v, operand) == 0 }, nil
+		return func(v *pb.Value) bool { return isEqual(v, operand) }, nil
 	case opNotEqual:
-		return func(v *pb.Value) bool { return !isNull(v) && compareIndexed(v, operand) != 0 }, nil
+		if isNull(operand) {
+			return nothing, nil
+		}
+		return func(v *pb.Value) bool { return !isNull(v) && !isEqual(v, operand) }, nil
 	case opIn:
 		return func(v *pb.Value) bool { return isOneOf(v, set) }, nil
 	case opNotIn:
 		if slices.ContainsFunc(set, isNull) {
-			return func(*pb.Value) bool { return false }, nil
+			return nothing, nil
 		}
 		return func(v *pb.Value) bool { return !isNull(v) && !isOneOf(v, set) }, nil
 	case opArrayContains:
 		return func(v *pb.Value) bool {
-			return slices.ContainsFunc(v.GetArrayValue().GetValues(), func(e *pb.Value) bool { return compareIndexed(e, operand) == 0 })
+			return slices.ContainsFunc(v.GetArrayValue().GetValues(), func(e *pb.Value) bool { return isEqual(e, operand) })
 		}, nil
 	case opArrayContainsAny:
 		return func(v *pb.Value) bool {
@@ -212,10 +223,22 @@ func errTooLong() error {
 	return invalid("A value longer than %d bytes cannot be used in a query.", indexedBytes)
 }
 
-// rangeTest compares within one type only: a range never crosses types, and NaN is a type of its own.
+// nothing is the test that no value passes.
+func nothing(*pb.Value) bool { return false }
+
+// isEqual compares for filters on fields: null and NaN are equal to nothing, not even to themselves. Clients ask for
+// them by unary filters.
+func isEqual(v, operand *pb.Value) bool {
+	return !isNull(operand) && !isNaN(operand) && compareIndexed(v, operand) == 0
+}
+
+// rangeTest compares within one type only: a range never crosses types, and null and NaN are in none.
 func rangeTest(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Value) func(*pb.Value) bool {
+	if isNull(operand) || isNaN(operand) {
+		return nothing
+	}
 	return func(v *pb.Value) bool {
-		if rankOf(v) != rankOf(operand) || isNaN(v) != isNaN(operand) {
+		if rankOf(v) != rankOf(operand) || isNaN(v) {
 			return false
 		}
 		c := compareIndexed(v, operand)
@@ -232,9 +255,9 @@ func rangeTest(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Value) fu
 	}
 }
 
-// isOneOf reports whether set holds v; a null in the set matches nothing.
+// isOneOf reports whether v is equal to an element of set.
 func isOneOf(v *pb.Value, set []*pb.Value) bool {
-	return slices.ContainsFunc(set, func(e *pb.Value) bool { return !isNull(e) && compareIndexed(e, v) == 0 })
+	return slices.ContainsFunc(set, func(e *pb.Value) bool { return isEqual(v, e) })
 }
 
 // filterShape is what Firestore's rules on combining filters look at.
@@ -299,7 +322,7 @@ func (s *filterShape) measureField(f *pb.StructuredQuery_FieldFilter) (disjuncti
 
 func (s *filterShape) measureComposite(f *pb.StructuredQuery_CompositeFilter) (disjunctions, contains int) {
 	or := f.GetOp() == pb.StructuredQuery_CompositeFilter_OR
-	if or && len(f.GetFilters()) > 1 {
+	if or {
 		s.choices++
 	}
 	sum, product := 0, 1

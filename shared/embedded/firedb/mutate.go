@@ -61,6 +61,10 @@ func (s *service) BatchWrite(ctx context.Context, r *pb.BatchWriteRequest) (*pb.
 		}
 		seen[name] = true
 	}
+	// What is malformed fails the request; only what the state refuses fails its write alone.
+	if _, err := prepare(r.GetDatabase(), r.GetWrites()); err != nil {
+		return nil, err
+	}
 	out := &pb.BatchWriteResponse{}
 	for _, w := range r.GetWrites() {
 		st, res := &rpcstatus.Status{}, &pb.WriteResult{}
