@@ -29,8 +29,6 @@ type round struct {
 	// found are entries of read-first items, by document; looked says which were looked for.
 	found  map[string]*credit.Entry
 	looked map[string]bool
-	// waitingAfter is the order key up to which waiting grants were loaded in this round.
-	waitingAfter string
 
 	accepted []accepted
 	refused  []refused
@@ -65,7 +63,9 @@ func (r *round) load(ctx context.Context) error {
 			return err
 		}
 	}
-	r.state = r.actor.state
+	if r.state = r.actor.state; r.state != nil && r.state.WantsWaiting() {
+		return r.supplyWaiting(ctx)
+	}
 	return nil
 }
 
