@@ -79,7 +79,7 @@ func (o *op) inCreatedRange(created int64) bool {
 		"created[lt]":  func(n int64) bool { return created < n },
 		"created[lte]": func(n int64) bool { return created <= n },
 	} {
-		if o.p.has(name) && !holds(o.p.integer(name)) {
+		if o.p.str(name) != "" && !holds(o.p.integer(name)) {
 			return false
 		}
 	}
