@@ -105,7 +105,16 @@ func renderProblem(w http.ResponseWriter, err error) {
 	if errors.As(err, &e) {
 		status = http.StatusNotFound
 	}
-	render(w, status, "message", messagePage{Title: "That did not work", Text: err.Error()})
+	render(w, status, "message", messagePage{Title: "That did not work", Text: sentence(err)})
+}
+
+// sentence is what a page says of an error.
+func sentence(err error) string {
+	var e *apiError
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return err.Error()
 }
 
 func (s *Stand) showPay(w http.ResponseWriter, r *http.Request) {

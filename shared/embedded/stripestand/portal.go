@@ -173,7 +173,7 @@ func (s *Stand) submitPortal(w http.ResponseWriter, r *http.Request) {
 		}
 	})
 	if err != nil {
-		s.answerPortal(w, r, err.Error())
+		s.answerPortal(w, r, sentence(err))
 		return
 	}
 	http.Redirect(w, r, s.opts.BaseURL+"/portal/"+r.PathValue("id"), http.StatusSeeOther)

@@ -284,8 +284,12 @@ func TestSubscriptionWhoseFirstPaymentFailsIsIncompleteThenExpires(t *testing.T)
 	}
 	sub := must[*stripe.Subscription](t)(w.stripe.Subscriptions.New(p))
 	equal(t, "status", sub.Status, stripe.SubscriptionStatusIncomplete)
+	_, err := w.stripe.Subscriptions.Update(sub.ID, &stripe.SubscriptionParams{Items: []*stripe.SubscriptionItemsParams{
+		{ID: stripe.String(sub.Items.Data[0].ID), Price: stripe.String("price_growth")},
+	}})
+	stripeError(t, err, "")
 	p.PaymentBehavior = stripe.String("error_if_incomplete")
-	_, err := w.stripe.Subscriptions.New(p)
+	_, err = w.stripe.Subscriptions.New(p)
 	stripeError(t, err, "card_declined")
 	w.moveTo(t, start.Add(23*time.Hour))
 	equal(t, "after 23 hours", w.subscription(t, sub.ID).Status, stripe.SubscriptionStatusIncompleteExpired)

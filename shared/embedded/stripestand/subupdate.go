@@ -25,6 +25,9 @@ func (o *op) updateSubscription() (any, error) {
 	if sub.over() {
 		return nil, invalid("", "", "A canceled subscription can only update its cancellation_details.")
 	}
+	if sub.Status == subIncomplete && (o.p.has("items") || o.p.has("trial_end") || o.p.has("billing_cycle_anchor")) {
+		return nil, invalid("", "", "A subscription whose first payment is outstanding can only update its metadata and its payment method.")
+	}
 	if sub.Schedule != "" && (o.p.has("cancel_at") || o.p.has("cancel_at_period_end")) {
 		return nil, invalid("", "cancel_at_period_end", "The subscription is managed by the subscription schedule `%s`, and "+
 			"updating any cancelation behavior directly is not allowed. Please update the schedule instead.", string(sub.Schedule))
