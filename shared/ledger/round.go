@@ -206,9 +206,9 @@ func (r *round) refuse(it *item, err error) {
 
 // settle commits what was accepted and answers. Refusals wait for the commit too: they were decided on the state that it makes.
 func (r *round) settle(ctx context.Context) {
-	fenced := r.fence != nil
 	changed := r.state != r.actor.state && (len(r.entries) > 0 || r.walletChanged())
-	if !changed && !(fenced && len(r.refused) > 0) {
+	mustFence := r.fence != nil && len(r.refused) > 0
+	if !changed && !mustFence {
 		r.answer()
 		r.giveBack(r.again)
 		return
