@@ -29,7 +29,7 @@ func preconditions(s *script) {
 	}
 	for _, there := range []string{"there", "not there"} {
 		for _, w := range writes {
-			for _, condition := range []string{"exists", "missing", "the newest time", "an older time", "a later time", "no time", "nothing"} {
+			for _, condition := range []string{"exists", "missing", "the newest time", "an older time", "a later time", "a time to come", "no time", "nothing"} {
 				name := fmt.Sprintf("%s, %s, %s", w.name, there, condition)
 				s.note(name, s.precondition(w.write(), there == "there", condition))
 			}
@@ -65,6 +65,9 @@ func withCondition(w *pb.Write, condition string, at *timestamppb.Timestamp) *pb
 	case "an older time":
 		return unmoved(w, newTimestamp(at.Seconds-10, at.Nanos))
 	case "a later time":
+		time.Sleep(2 * time.Millisecond)
+		return unmoved(w, timestamppb.New(at.AsTime().Add(time.Millisecond)))
+	case "a time to come":
 		return unmoved(w, newTimestamp(at.Seconds+10, at.Nanos))
 	case "no time":
 		return unmoved(w, &timestamppb.Timestamp{})

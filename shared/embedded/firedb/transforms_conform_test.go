@@ -149,6 +149,7 @@ func serverTime(s *script) {
 	s.note("server time", code(err))
 	stored, ok := s.get("t/time").Data()["n"].(fields)["t"].(time.Time)
 	s.note("server time is a timestamp", ok)
+	s.note("server time is whole milliseconds", stored.Nanosecond()%1e6 == 0)
 	result := got.GetWriteResults()[0].GetTransformResults()[0].GetTimestampValue().AsTime()
 	s.note("server time is the result", stored.Equal(result))
 	s.note("server time is not after the commit", !stored.After(got.GetCommitTime().AsTime()))
