@@ -167,10 +167,14 @@ func freePorts(n int) ([]int, error) {
 func awaitAnswer(ctx context.Context, addr string, exited <-chan struct{}) error {
 	ticker := time.NewTicker(probeInterval)
 	defer ticker.Stop()
+	var last error
 	for {
-		last := probe(ctx, addr)
-		if last == nil {
+		err := probe(ctx, addr)
+		if err == nil {
 			return nil
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err // the end of ctx hides what was wrong before
 		}
 		select {
 		case <-ticker.C:

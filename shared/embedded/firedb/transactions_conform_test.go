@@ -189,7 +189,7 @@ func transactionsThatFail(s *script) {
 	x = s.begin(nil)
 	s.note("may use preconditions", x.get("f/a")+" "+x.commitWrites(exists(s.setV("f/a=5"), true), exists(s.setV("f/new=1"), false)))
 	x = s.begin(nil)
-	s.note("may increment what it read", x.get("f/a")+" "+x.commitWrites(s.touch("f/a", increment("v", 2))))
+	s.note("may increment what it read", x.get("f/a")+" "+x.commitWrites(s.touch("f/a", incremented("v", 2))))
 	s.note("and it counts once", s.content("f/a"))
 }
 

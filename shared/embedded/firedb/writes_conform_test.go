@@ -69,7 +69,7 @@ func writesTogether(s *script) {
 	s.note("no writes still have a commit time", got.GetCommitTime().IsValid())
 	got, err = s.commit(
 		exists(s.write("w/b2", fields{"a": 1}), false),
-		s.touch("w/b2", increment("a", 2)),
+		s.touch("w/b2", incremented("a", 2)),
 		s.write("w/b2", fields{"c": 1}, "c"),
 	)
 	s.note("create, increment and set one document", outcome(err, s.content("w/b2")))
@@ -193,6 +193,6 @@ func remove(s *script, path string) *pb.Write {
 	return &pb.Write{Operation: &pb.Write_Delete{Delete: s.DocumentName(path)}}
 }
 
-func increment(field string, by any) *pb.DocumentTransform_FieldTransform {
+func incremented(field string, by any) *pb.DocumentTransform_FieldTransform {
 	return &pb.DocumentTransform_FieldTransform{FieldPath: field, TransformType: &pb.DocumentTransform_FieldTransform_Increment{Increment: value(by)}}
 }
