@@ -185,7 +185,11 @@ func show(v any) string {
 func showFields(m map[string]any) string {
 	var out []string
 	for _, k := range slices.Sorted(maps.Keys(m)) {
-		out = append(out, k+"="+showValue(m[k]))
+		name := k
+		if len(k) > 60 {
+			name = fmt.Sprintf("name of %d bytes", len(k))
+		}
+		out = append(out, name+"="+showValue(m[k]))
 	}
 	return strings.Join(out, " ")
 }
