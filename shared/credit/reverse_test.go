@@ -39,7 +39,7 @@ func TestReversalIsBookedForTheWorkItUndoes(t *testing.T) {
 	t.Parallel()
 	b := opened(t)
 	b.must(buy("p", 10), day)
-	work := credit.Work{User: "u", Team: "t", Feature: "bulk-pricing", PriceVersion: "7"}
+	work := credit.Work{User: "u", Team: "t", Feature: "bulk-pricing", PriceVersion: 7}
 	b.must(credit.Debit{EventID: "e", Credits: 10, Work: work}, day)
 	e := b.must(reverse("r", "e", 4), day).Entries[0]
 	if e.Work != work || e.Subject != "e" || e.Credits != 4 || e.Key != credit.CallerKey("r") {
