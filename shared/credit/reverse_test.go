@@ -47,6 +47,18 @@ func TestReversalIsBookedForTheWorkItUndoes(t *testing.T) {
 	}
 }
 
+func TestADebitLoadedAgainIsNotReversedTwice(t *testing.T) {
+	t.Parallel()
+	b := opened(t)
+	b.must(buy("p", 10), day)
+	b.must(debit("e", 10), day)
+	b.commit(true)
+	asStored := b.debit("e")
+	b.must(reverse("r", "e", 8), day)
+	b.state.LoadDebit("e", asStored)
+	wantRefusal(t, b, refused{credit.CodeInvalid, reverse("s", "e", 3)}, day)
+}
+
 // However a debit is reversed in parts, with nothing between them, all parts end as the whole does.
 func TestPartialReversalsEndAsTheWhole(t *testing.T) {
 	t.Parallel()
