@@ -207,13 +207,15 @@ func (s *State) knownWaiting() []*Grant {
 	return out
 }
 
-// grant finds a loaded grant; known is false when nothing is known of it.
+// grant finds a loaded grant; known is false when nothing is known of it. A grant is either in the wallet or outside.
 func (s *State) grant(id string) (g *Grant, known bool) {
+	if g, known = s.outside[id]; known {
+		return g, true
+	}
 	if i := s.liveIndex(id); i >= 0 {
 		return s.Live[i], true
 	}
-	g, known = s.outside[id]
-	return g, known
+	return nil, false
 }
 
 // known lists the grants in the wallet and those loaded beside it that match, in the order of their ids.

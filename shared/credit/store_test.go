@@ -47,7 +47,7 @@ type bank struct {
 	ops      []op // of the batch
 	alone    bool // what the batch holds must be committed before anything else is done
 	told     map[credit.EventKind]int
-	ids      map[string]bool // of events
+	ids      map[string]bool                // of events
 	seen     map[*credit.Grant]credit.Grant // every grant met, as it was then
 	duePage  int
 	waitPage int

@@ -24,12 +24,12 @@ func preconditions(s *script) {
 	}{
 		{"set", func() *pb.Write { return s.write("p/d", fields{"a": 2}) }},
 		{"masked update", func() *pb.Write { return s.write("p/d", fields{"b": 2}, "b") }},
-		{"transform", func() *pb.Write { return s.touch("p/d", increment("a", 1)) }},
+		{"transform", func() *pb.Write { return s.touch("p/d", incremented("a", 1)) }},
 		{"delete", func() *pb.Write { return remove(s, "p/d") }},
 	}
 	for _, there := range []string{"there", "not there"} {
 		for _, w := range writes {
-			for _, condition := range []string{"exists", "missing", "the newest time", "an older time", "a later time", "no time", "nothing"} {
+			for _, condition := range []string{"exists", "missing", "the newest time", "an older time", "a later time", "a time to come", "no time", "nothing"} {
 				name := fmt.Sprintf("%s, %s, %s", w.name, there, condition)
 				s.note(name, s.precondition(w.write(), there == "there", condition))
 			}
@@ -65,6 +65,9 @@ func withCondition(w *pb.Write, condition string, at *timestamppb.Timestamp) *pb
 	case "an older time":
 		return unmoved(w, newTimestamp(at.Seconds-10, at.Nanos))
 	case "a later time":
+		time.Sleep(2 * time.Millisecond)
+		return unmoved(w, timestamppb.New(at.AsTime().Add(time.Millisecond)))
+	case "a time to come":
 		return unmoved(w, newTimestamp(at.Seconds+10, at.Nanos))
 	case "no time":
 		return unmoved(w, &timestamppb.Timestamp{})
@@ -83,7 +86,7 @@ func commits(s *script) {
 		for _, e := range entries {
 			writes = append(writes, exists(s.write("wallets/o/entries/"+e, fields{"seq": seq}), false))
 		}
-		return append(writes, s.touch("wallets/o/usage/day", increment("total", len(entries))))
+		return append(writes, s.touch("wallets/o/usage/day", incremented("total", len(entries))))
 	}
 	got, err := s.commit(batch(first, 2, "e1", "e2")...)
 	s.note("first batch", code(err))
@@ -112,7 +115,7 @@ func commits(s *script) {
 	s.note("keeps the version", got.GetWriteResults()[0].GetUpdateTime().AsTime().Equal(second.AsTime()))
 	_, err = s.commit(batch(second, 5, "e5")...)
 	s.note("so the version may be used again", code(err))
-	s.note("entries in the end", ids(s.Client.Collection("wallets/o/entries").Documents(s.t.Context())))
+	s.note("entries in the end", rowIDs(s.Client.Collection("wallets/o/entries").Documents(s.t.Context())))
 	s.note("wallet in the end", s.content("wallets/o"))
 	raceOnOneVersion(s)
 	largeCommits(s)
@@ -185,9 +188,9 @@ func batchWrites(s *script) {
 		exists(s.write("b/none", fields{}), true),
 		remove(s, "b/old"),
 		remove(s, "b/none2"),
-		s.touch("b/2", increment("n", 3)),
+		s.touch("b/2", incremented("n", 3)),
 		unmoved(s.write("b/3", fields{}), newTimestamp(1, 0)))
-	s.note("what they left", ids(s.Client.Collection("b").Documents(s.t.Context())))
+	s.note("what they left", rowIDs(s.Client.Collection("b").Documents(s.t.Context())))
 	send("one document twice", s.write("b/4", fields{"a": 1}), s.write("b/4", fields{"a": 2}))
 	s.note("after one document twice", s.content("b/4"))
 	send("a bad name", s.write("b/5", fields{"a": 1}), s.write("b/__x__", fields{}))

@@ -180,7 +180,7 @@ func (c *scene) doOutside(verb, document string) string {
 	default:
 		panic("no such operation: " + verb)
 	}
-	_, err := c.script.commit(w)
+	_, err := c.commit(w)
 	return code(err)
 }
 

@@ -3,6 +3,7 @@ package firedb_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -184,6 +185,11 @@ func refusedQueries(s *script) {
 		{"two in of six", q.Where("i", "in", thirty[:6]).Where("j", "in", thirty[:6])},
 		{"or of in, thirty-one ways", q.WhereEntity(anyOf(where("i", "in", thirty), where("j", "==", 1)))},
 		{"two contains", q.Where("tags", "array-contains", "t1").Where("tags", "array-contains", "all")},
+		{"contains twice the same", q.Where("tags", "array-contains", "t1").Where("tags", "array-contains", "t1")},
+		{"contains 1 and 1.0", q.Where("tags", "array-contains", 1).Where("tags", "array-contains", 1.0)},
+		{"contains-any of the same in another order", q.Where("tags", "array-contains-any", []any{"t1", 1}).Where("tags", "array-contains-any", []any{1, "t1"})},
+		{"contains twice the same, one deeper", q.Where("tags", "array-contains", "t1").WhereEntity(allOf(where("i", "==", 1), where("tags", "array-contains", "t1")))},
+		{"contains-any with null given twice", q.Where("tags", "array-contains-any", []any{nil, "t1"}).Where("tags", "array-contains-any", []any{nil, "t1"})},
 		{"contains and contains-any", q.Where("tags", "array-contains", "t1").Where("tags", "array-contains-any", []string{"all"})},
 		{"not equal twice", q.Where("i", "!=", 1).Where("j", "!=", 2)},
 		{"not equal and not-in", q.Where("i", "!=", 1).Where("j", "not-in", []int{1})},
@@ -194,6 +200,11 @@ func refusedQueries(s *script) {
 		{"not equal and in", q.Where("i", "!=", 1).Where("j", "in", []int{1, 3, 6})},
 		{"descending by name", q.OrderBy(firestore.DocumentID, down)},
 		{"descending by name with an equality", q.Where("i", "==", 1).OrderBy(firestore.DocumentID, down)},
+		{"descending by name with in", q.Where("i", "in", []int{1, 2}).OrderBy(firestore.DocumentID, down)},
+		{"descending by name with contains", q.Where("tags", "array-contains", "t1").OrderBy(firestore.DocumentID, down)},
+		{"descending by name among names", q.Where(firestore.DocumentID, "in", []*firestore.DocumentRef{q.Doc("n01"), q.Doc("n02")}).OrderBy(firestore.DocumentID, down)},
+		{"descending by name, one name", q.Where(firestore.DocumentID, "==", q.Doc("n01")).OrderBy(firestore.DocumentID, down)},
+		{"descending by name, names above", q.Where(firestore.DocumentID, ">", q.Doc("n08")).OrderBy(firestore.DocumentID, down)},
 		{"descending by name with a range", q.Where("j", ">", 8).OrderBy(firestore.DocumentID, down)},
 		{"a range without its order", q.Where("j", ">", 8).OrderBy("i", up)},
 		{"order after the name", q.OrderBy(firestore.DocumentID, up).OrderBy("i", up)},
@@ -212,31 +223,24 @@ func refusedQueries(s *script) {
 
 // rawQueries are what the client library would not send.
 func rawQueries(s *script) {
-	from := []*pb.StructuredQuery_CollectionSelector{{CollectionId: "q"}}
-	ref := func(p string) *pb.StructuredQuery_FieldReference {
-		return &pb.StructuredQuery_FieldReference{FieldPath: p}
-	}
-	order := func(p string) []*pb.StructuredQuery_Order { return []*pb.StructuredQuery_Order{{Field: ref(p)}} }
-	filter := func(p string, op pb.StructuredQuery_FieldFilter_Operator, v any) *pb.StructuredQuery_Filter {
-		return &pb.StructuredQuery_Filter{FilterType: &pb.StructuredQuery_Filter_FieldFilter{
-			FieldFilter: &pb.StructuredQuery_FieldFilter{Field: ref(p), Op: op, Value: value(v)}}}
-	}
+	from, filter := collection("q"), fieldFilter
 	const equal, in = pb.StructuredQuery_FieldFilter_EQUAL, pb.StructuredQuery_FieldFilter_IN
 	for _, tc := range []struct {
 		name  string
 		query *pb.StructuredQuery
 	}{
 		{"no collection", &pb.StructuredQuery{}},
-		{"two collections", &pb.StructuredQuery{From: append(from[:1:1], from...)}},
-		{"collection with a slash", &pb.StructuredQuery{From: []*pb.StructuredQuery_CollectionSelector{{CollectionId: "q/r"}}}},
-		{"reserved collection", &pb.StructuredQuery{From: []*pb.StructuredQuery_CollectionSelector{{CollectionId: "__q__"}}}},
+		{"two collections", &pb.StructuredQuery{From: slices.Concat(from, from)}},
+		{"collection with a slash", &pb.StructuredQuery{From: collection("q/r")}},
+		{"reserved collection", &pb.StructuredQuery{From: collection("__q__")}},
 		{"every collection", &pb.StructuredQuery{From: []*pb.StructuredQuery_CollectionSelector{{AllDescendants: true}}}},
 		{"negative limit", &pb.StructuredQuery{From: from, Limit: wrapperspb.Int32(-1)}},
 		{"negative offset", &pb.StructuredQuery{From: from, Offset: -1}},
-		{"order by a bad path", &pb.StructuredQuery{From: from, OrderBy: order("a..b")}},
+		{"order by a bad path", &pb.StructuredQuery{From: from, OrderBy: []*pb.StructuredQuery_Order{{Field: field("a..b")}}}},
 		{"filter by a bad path", &pb.StructuredQuery{From: from, Where: filter("a..b", equal, 1)}},
+		{"filter by an unquoted dash", &pb.StructuredQuery{From: from, Where: filter("a-b", equal, 1)}},
 		{"filter by an empty path", &pb.StructuredQuery{From: from, Where: filter("", equal, 1)}},
-		{"select a bad path", &pb.StructuredQuery{From: from, Select: &pb.StructuredQuery_Projection{Fields: []*pb.StructuredQuery_FieldReference{ref("a..b")}}}},
+		{"select a bad path", &pb.StructuredQuery{From: from, Select: &pb.StructuredQuery_Projection{Fields: []*pb.StructuredQuery_FieldReference{field("a..b")}}}},
 		{"in with a scalar", &pb.StructuredQuery{From: from, Where: filter("i", in, 1)}},
 		{"an operator of no kind", &pb.StructuredQuery{From: from, Where: filter("i", 0, 1)}},
 		{"equal to null as a field filter", &pb.StructuredQuery{From: from, Where: filter("i", equal, nil)}},
@@ -245,10 +249,8 @@ func rawQueries(s *script) {
 		{"above NaN", &pb.StructuredQuery{From: from, Where: filter("i", pb.StructuredQuery_FieldFilter_GREATER_THAN, math.NaN())}},
 		{"array-contains null", &pb.StructuredQuery{From: from, Where: filter("tags", pb.StructuredQuery_FieldFilter_ARRAY_CONTAINS, nil)}},
 		{"a filter of no kind", &pb.StructuredQuery{From: from, Where: &pb.StructuredQuery_Filter{}}},
-		{"an empty and", &pb.StructuredQuery{From: from, Where: &pb.StructuredQuery_Filter{FilterType: &pb.StructuredQuery_Filter_CompositeFilter{
-			CompositeFilter: &pb.StructuredQuery_CompositeFilter{Op: pb.StructuredQuery_CompositeFilter_AND}}}}},
-		{"a composite of no kind", &pb.StructuredQuery{From: from, Where: &pb.StructuredQuery_Filter{FilterType: &pb.StructuredQuery_Filter_CompositeFilter{
-			CompositeFilter: &pb.StructuredQuery_CompositeFilter{Filters: []*pb.StructuredQuery_Filter{filter("i", equal, 1)}}}}}},
+		{"an empty and", &pb.StructuredQuery{From: from, Where: composite(pb.StructuredQuery_CompositeFilter_AND, nil)}},
+		{"a composite of no kind", &pb.StructuredQuery{From: from, Where: composite(0, []*pb.StructuredQuery_Filter{filter("i", equal, 1)})}},
 	} {
 		s.note("raw, "+tc.name, s.runQuery(s.Database()+"/documents", tc.query))
 	}

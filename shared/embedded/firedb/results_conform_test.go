@@ -57,7 +57,7 @@ func orders(s *script) {
 	}
 	s.rows("ids", s.Client.Collection("ids").Query)
 	s.rows("ids down", s.Client.Collection("ids").OrderBy("x", down))
-	s.note("whole names", paths(s.Client.CollectionGroup("sub").Documents(s.t.Context())))
+	s.note("whole names", rowPaths(s.Client.CollectionGroup("sub").Documents(s.t.Context())))
 }
 
 // cursors: where results begin and end, and how many there are.
@@ -86,7 +86,7 @@ func cursors(s *script) {
 		{"at a document", q.OrderBy("i", up).StartAfter(at)},
 		{"at a document, descending", q.OrderBy("i", down).StartAfter(at).Limit(3)},
 		{"at a document, with a range", q.Where("i", ">", 0).StartAt(at).Limit(2)},
-		{"at a document, by name", q.Query.StartAt(at)},
+		{"at a document, by name", q.StartAt(at)},
 		{"end at a document", q.OrderBy("i", up).EndAt(at)},
 		{"at a name", q.OrderBy(firestore.DocumentID, up).StartAfter("n09")},
 		{"at a name after a field", q.OrderBy("i", up).OrderBy(firestore.DocumentID, up).StartAfter(2, "n06")},
@@ -173,7 +173,7 @@ func collectionGroups(s *script) {
 		{"cursor at a document", group.OrderBy("m", up).StartAfter(s.get("u/1/e/a"))},
 		{"unknown", s.Client.CollectionGroup("unknown").Query},
 	} {
-		s.note(tc.name, paths(tc.query.Documents(s.t.Context())))
+		s.note(tc.name, rowPaths(tc.query.Documents(s.t.Context())))
 	}
 	below := &pb.StructuredQuery{From: []*pb.StructuredQuery_CollectionSelector{{CollectionId: "e", AllDescendants: true}}}
 	s.note("below a document", s.runQuery(s.DocumentName("u/2"), below))
@@ -191,6 +191,9 @@ func aggregations(s *script) {
 	s.put("nan/1", fields{"v": math.NaN()})
 	s.put("nan/2", fields{"v": 1})
 	s.put("text/1", fields{"v": "x"})
+	for i, x := range []int{3, 1, 2} {
+		s.put(fmt.Sprintf("two/%d", i), fields{"x": x, "y": []int{10, 30, 20}[i]})
+	}
 	agg := s.Client.Collection("agg")
 	all := func(q firestore.Query) *firestore.AggregationQuery {
 		return q.NewAggregationQuery().WithCount("n").WithSum("v", "s").WithAvg("v", "a")
@@ -206,6 +209,11 @@ func aggregations(s *script) {
 		{"of some", all(agg.Where("g", "==", 1))},
 		{"of the first two", all(agg.Limit(2))},
 		{"after an offset", all(agg.Offset(1))},
+		{"of the last two by another field", all(agg.OrderBy("g", down).Limit(2))},
+		{"of two fields, the first two", sums(s.Client.Collection("two").Limit(2), "y", "x")},
+		{"of one field, in the order of names", sums(s.Client.Collection("two").OrderBy(firestore.DocumentID, up).Limit(2), "y")},
+		{"of one field, by another, the first two", sums(s.Client.Collection("two").OrderBy("y", down).Limit(2), "x")},
+		{"of two fields, other way", sums(s.Client.Collection("two").Limit(2), "x", "y")},
 		{"of none", all(agg.Where("g", "==", 7))},
 		{"of an unknown collection", all(s.Client.Collection("unknown").Query)},
 		{"beyond the largest integer", all(s.Client.Collection("large").Query)},
@@ -221,6 +229,14 @@ func aggregations(s *script) {
 		s.note(tc.name, s.aggregate(tc.query))
 	}
 	rawAggregations(s)
+}
+
+func sums(q firestore.Query, paths ...string) *firestore.AggregationQuery {
+	a := q.NewAggregationQuery()
+	for _, p := range paths {
+		a = a.WithSum(p, p)
+	}
+	return a
 }
 
 func wholeNumbers(q firestore.Query) *firestore.AggregationQuery {
@@ -240,10 +256,6 @@ func (s *script) aggregate(q *firestore.AggregationQuery) string {
 }
 
 func rawAggregations(s *script) {
-	count := func(alias string, upTo *wrapperspb.Int64Value) *pb.StructuredAggregationQuery_Aggregation {
-		return &pb.StructuredAggregationQuery_Aggregation{Alias: alias, Operator: &pb.StructuredAggregationQuery_Aggregation_Count_{
-			Count: &pb.StructuredAggregationQuery_Aggregation_Count{UpTo: upTo}}}
-	}
 	sum := func(path string) *pb.StructuredAggregationQuery_Aggregation {
 		return &pb.StructuredAggregationQuery_Aggregation{Alias: "s", Operator: &pb.StructuredAggregationQuery_Aggregation_Sum_{
 			Sum: &pb.StructuredAggregationQuery_Aggregation_Sum{Field: &pb.StructuredQuery_FieldReference{FieldPath: path}}}}
@@ -252,14 +264,14 @@ func rawAggregations(s *script) {
 		name         string
 		aggregations []*pb.StructuredAggregationQuery_Aggregation
 	}{
-		{"count up to 5", []*pb.StructuredAggregationQuery_Aggregation{count("n", wrapperspb.Int64(5))}},
-		{"count up to 0", []*pb.StructuredAggregationQuery_Aggregation{count("n", wrapperspb.Int64(0))}},
-		{"no alias", []*pb.StructuredAggregationQuery_Aggregation{count("", nil), count("", nil)}},
-		{"an alias twice", []*pb.StructuredAggregationQuery_Aggregation{count("n", nil), count("n", nil)}},
-		{"a reserved alias", []*pb.StructuredAggregationQuery_Aggregation{count("__n__", nil)}},
+		{"count up to 5", []*pb.StructuredAggregationQuery_Aggregation{countAs("n", wrapperspb.Int64(5))}},
+		{"count up to 0", []*pb.StructuredAggregationQuery_Aggregation{countAs("n", wrapperspb.Int64(0))}},
+		{"no alias", []*pb.StructuredAggregationQuery_Aggregation{countAs("", nil), countAs("", nil)}},
+		{"an alias twice", []*pb.StructuredAggregationQuery_Aggregation{countAs("n", nil), countAs("n", nil)}},
+		{"a reserved alias", []*pb.StructuredAggregationQuery_Aggregation{countAs("__n__", nil)}},
 		{"a sum of a bad path", []*pb.StructuredAggregationQuery_Aggregation{sum("a..b")}},
 		{"no operator", []*pb.StructuredAggregationQuery_Aggregation{{Alias: "n"}}},
-		{"six", []*pb.StructuredAggregationQuery_Aggregation{count("a", nil), count("b", nil), count("c", nil), count("d", nil), count("e", nil), count("f", nil)}},
+		{"six", []*pb.StructuredAggregationQuery_Aggregation{countAs("a", nil), countAs("b", nil), countAs("c", nil), countAs("d", nil), countAs("e", nil), countAs("f", nil)}},
 	} {
 		got, err := drain(s.Raw.RunAggregationQuery(s.t.Context(), &pb.RunAggregationQueryRequest{
 			Parent: s.Database() + "/documents",

@@ -57,10 +57,8 @@ func (x *tx) get(paths ...string) string {
 }
 
 // positive is the query for the documents of a collection whose v is above zero.
-func positive(collection string) *pb.StructuredQuery {
-	return &pb.StructuredQuery{From: []*pb.StructuredQuery_CollectionSelector{{CollectionId: collection}},
-		Where: &pb.StructuredQuery_Filter{FilterType: &pb.StructuredQuery_Filter_FieldFilter{FieldFilter: &pb.StructuredQuery_FieldFilter{
-			Field: &pb.StructuredQuery_FieldReference{FieldPath: "v"}, Op: pb.StructuredQuery_FieldFilter_GREATER_THAN, Value: value(0)}}}}
+func positive(id string) *pb.StructuredQuery {
+	return &pb.StructuredQuery{From: collection(id), Where: fieldFilter("v", pb.StructuredQuery_FieldFilter_GREATER_THAN, 0)}
 }
 
 // query gives the ids of the documents of a collection whose v is above zero.
@@ -84,9 +82,8 @@ func (x *tx) query(collection string) string {
 func (x *tx) count(collection string) string {
 	got, err := drain(x.s.Raw.RunAggregationQuery(x.s.t.Context(), &pb.RunAggregationQueryRequest{Parent: x.s.Database() + "/documents",
 		QueryType: &pb.RunAggregationQueryRequest_StructuredAggregationQuery{StructuredAggregationQuery: &pb.StructuredAggregationQuery{
-			QueryType: &pb.StructuredAggregationQuery_StructuredQuery{StructuredQuery: positive(collection)},
-			Aggregations: []*pb.StructuredAggregationQuery_Aggregation{{Alias: "n", Operator: &pb.StructuredAggregationQuery_Aggregation_Count_{
-				Count: &pb.StructuredAggregationQuery_Aggregation_Count{}}}}}},
+			QueryType:    &pb.StructuredAggregationQuery_StructuredQuery{StructuredQuery: positive(collection)},
+			Aggregations: []*pb.StructuredAggregationQuery_Aggregation{countAs("n", nil)}}},
 		ConsistencySelector: &pb.RunAggregationQueryRequest_Transaction{Transaction: x.id}}))
 	if err != nil {
 		return code(err)
@@ -192,7 +189,7 @@ func transactionsThatFail(s *script) {
 	x = s.begin(nil)
 	s.note("may use preconditions", x.get("f/a")+" "+x.commitWrites(exists(s.setV("f/a=5"), true), exists(s.setV("f/new=1"), false)))
 	x = s.begin(nil)
-	s.note("may increment what it read", x.get("f/a")+" "+x.commitWrites(s.touch("f/a", increment("v", 2))))
+	s.note("may increment what it read", x.get("f/a")+" "+x.commitWrites(s.touch("f/a", incremented("v", 2))))
 	s.note("and it counts once", s.content("f/a"))
 }
 

@@ -3,6 +3,7 @@ package firedb_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,11 +96,23 @@ func refusedValues(s *script) {
 		{"vector of integers", fields{"f": vector(1, 2)}},
 		{"vector without elements", fields{"f": vector()}},
 		{"vector in an array", fields{"f": []any{vector(1.0)}}},
+		{"vector with another field", fields{"f": fields{"__type__": "__vector__", "value": []any{1.0}, "x": 1}}},
+		{"vector of 2,048 elements", fields{"f": vector(slices.Repeat([]any{1.0}, 2048)...)}},
+		{"vector of 2,049 elements", fields{"f": vector(slices.Repeat([]any{1.0}, 2049)...)}},
+		{"vector whose value is no array", fields{"f": fields{"__type__": "__vector__", "value": 1.0}}},
+		{"map of another type", fields{"f": fields{"__type__": "__other__", "value": 1.0}}},
+		{"map whose type is a number", fields{"f": fields{"__type__": 1}}},
+		{"document with a type", fields{"__type__": "__vector__", "value": []any{1.0}}},
+		{"reference to another database", fields{"f": &pb.Value{ValueType: &pb.Value_ReferenceValue{
+			ReferenceValue: "projects/other/databases/(default)/documents/c/d"}}}},
+		{"reference to a reserved id", fields{"f": &pb.Value{ValueType: &pb.Value_ReferenceValue{ReferenceValue: s.DocumentName("c/__x__")}}}},
+		{"latitude NaN", fields{"f": point(math.NaN(), 0)}},
+		{"at the poles and the date line", fields{"f": []any{point(90, 180), point(-90, -180)}}},
 	} {
 		_, err := s.commit(s.write("v/x", tc.fields))
 		s.note(tc.name, code(err))
 	}
-	s.note("nothing was written", ids(s.Client.Collection("v").Where("f", "==", "x").Documents(s.t.Context())))
+	s.note("nothing was written", rowIDs(s.Client.Collection("v").Where("f", "==", "x").Documents(s.t.Context())))
 }
 
 func manyStrings() fields {

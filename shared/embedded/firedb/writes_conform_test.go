@@ -31,9 +31,19 @@ func writes(s *script) {
 	s.note("replace with the same", code(err))
 	s.note("the same keeps the document's update time", s.get("w/d").UpdateTime.Equal(replaced.UpdateTime))
 	s.note("the same has the old update time as its result", same.UpdateTime.Equal(replaced.UpdateTime))
-	_, err = s.commit(s.write("w/d", fields{"b": 3}), s.write("w/d", fields{"b": 2}))
+	got, err := s.commit(s.write("w/d", fields{"b": 3}), s.write("w/d", fields{"b": 2}))
 	s.note("there and back in one commit", outcome(err, s.content("w/d")))
 	s.note("there and back moves the update time", s.get("w/d").UpdateTime.After(replaced.UpdateTime))
+	for i, r := range got.GetWriteResults() {
+		s.note(fmt.Sprintf("there and back, result %d has the old update time", i), r.GetUpdateTime().AsTime().Equal(replaced.UpdateTime))
+	}
+	got, err = s.commit(s.write("w/d", fields{"b": 3}), remove(s, "w/d"), s.write("w/d", fields{"b": 2}))
+	s.note("away and back in one commit", outcome(err, s.content("w/d")))
+	s.note("away and back moves the update time", s.get("w/d").UpdateTime.After(replaced.UpdateTime))
+	s.note("away and back moves the create time", s.get("w/d").CreateTime.After(replaced.CreateTime))
+	for i, r := range got.GetWriteResults() {
+		s.note(fmt.Sprintf("away and back, result %d", i), fmt.Sprint(r.GetUpdateTime() != nil, r.GetUpdateTime().AsTime().Equal(replaced.UpdateTime)))
+	}
 	s.update("update a missing document", "w/none", []firestore.Update{{Path: "a", Value: 1}})
 	s.note("get a missing document", s.content("w/none"))
 	_, err = doc("w/none").Delete(ctx)
@@ -59,7 +69,7 @@ func writesTogether(s *script) {
 	s.note("no writes still have a commit time", got.GetCommitTime().IsValid())
 	got, err = s.commit(
 		exists(s.write("w/b2", fields{"a": 1}), false),
-		s.touch("w/b2", increment("a", 2)),
+		s.touch("w/b2", incremented("a", 2)),
 		s.write("w/b2", fields{"c": 1}, "c"),
 	)
 	s.note("create, increment and set one document", outcome(err, s.content("w/b2")))
@@ -136,7 +146,9 @@ func masks(s *script) {
 	}
 	found, err := drain(s.Raw.BatchGetDocuments(s.t.Context(), &pb.BatchGetDocumentsRequest{
 		Database: s.Database(), Documents: []string{s.DocumentName("m/d")}, Mask: &pb.DocumentMask{FieldPaths: []string{"n.y", "s"}}}))
-	s.note("batch read with a mask", outcome(err, fromValue(mapValue(found[0].GetFound().GetFields()))))
+	for _, m := range found {
+		s.note("batch read with a mask", outcome(err, fromValue(mapValue(m.GetFound().GetFields()))))
+	}
 	_, err = s.Raw.GetDocument(s.t.Context(), &pb.GetDocumentRequest{Name: s.DocumentName("m/none")})
 	s.note("read a missing document", code(err))
 }
@@ -183,6 +195,6 @@ func remove(s *script, path string) *pb.Write {
 	return &pb.Write{Operation: &pb.Write_Delete{Delete: s.DocumentName(path)}}
 }
 
-func increment(field string, by any) *pb.DocumentTransform_FieldTransform {
+func incremented(field string, by any) *pb.DocumentTransform_FieldTransform {
 	return &pb.DocumentTransform_FieldTransform{FieldPath: field, TransformType: &pb.DocumentTransform_FieldTransform_Increment{Increment: value(by)}}
 }
