@@ -3,6 +3,7 @@ package credit
 import (
 	"fmt"
 	"time"
+	_ "time/tzdata" // a container may have no time zones of its own, and then every window would silently be UTC's
 	"unicode"
 	"unicode/utf8"
 )
