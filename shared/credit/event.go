@@ -82,8 +82,14 @@ func alertID(kind, org string, n int64) string {
 	return strings.Join([]string{kind, org, strconv.FormatInt(n, 10)}, ":")
 }
 
-// configure changes settings. Moving a threshold is no crossing: the latch follows the balance silently.
+// configure changes settings, unless later ones are known. Moving a threshold is no crossing: the latch follows the balance silently.
 func (w *work) configure(c Configure) error {
+	if c.Revision != 0 {
+		if c.Revision < w.SettingsRevision {
+			return nil
+		}
+		w.SettingsRevision = c.Revision
+	}
 	if c.Zone != nil {
 		w.Zone = *c.Zone
 	}
