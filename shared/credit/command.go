@@ -2,6 +2,7 @@ package credit
 
 import (
 	"fmt"
+	"slices"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -189,12 +190,14 @@ func (c NewGrant) check() error {
 	switch {
 	case !c.Key.System || c.Key.ID == "":
 		return fmt.Errorf("grant needs a key of the system's own, has %q", c.Key.ID)
+	case !slices.Contains(Sources, t.Source):
+		return fmt.Errorf("grant %s: source %q is not known", c.Key.ID, t.Source)
 	case t.Source == Purchase && !t.ExpiresAt.IsZero():
 		return fmt.Errorf("grant %s: purchased credits never expire", c.Key.ID)
+	case t.Source != Subscription && !t.UsableUntil.Equal(t.ExpiresAt):
+		return fmt.Errorf("grant %s: only a subscription has a grace; usable until %v, its end is %v", c.Key.ID, t.UsableUntil, t.ExpiresAt)
 	case t.ExpiresAt.IsZero() != t.UsableUntil.IsZero() || t.UsableUntil.Before(t.ExpiresAt):
 		return fmt.Errorf("grant %s: usable until %v does not follow its end %v", c.Key.ID, t.UsableUntil, t.ExpiresAt)
-	case !t.ExpiresAt.IsZero() && !t.ExpiresAt.After(t.EffectiveAt):
-		return fmt.Errorf("grant %s: ends at %v, before it starts at %v", c.Key.ID, t.ExpiresAt, t.EffectiveAt)
 	}
 	return first(checkCredits(t.Granted), checkText(c.Reason))
 }

@@ -91,6 +91,7 @@ func decodeSum(r reader) credit.Sum {
 func encodeGrant(g *credit.Grant) fields {
 	return encodeTerms(&g.Terms).time("created_at", g.CreatedAt).
 		num("free", g.Free).num("held", g.Held).num("expired", g.Expired).num("clawed_back", g.ClawedBack).
+		num("taken_own", g.TakenOwn).num("taken_elsewhere", g.TakenElsewhere).
 		flag("started", g.Started).flag("frozen", g.Frozen).num("moves", g.Moves)
 }
 
@@ -115,6 +116,7 @@ func decodeGrant(r reader) *credit.Grant {
 	return &credit.Grant{
 		Terms: decodeTerms(r), CreatedAt: r.time("created_at"),
 		Free: r.num("free"), Held: r.num("held"), Expired: r.num("expired"), ClawedBack: r.num("clawed_back"),
+		TakenOwn: r.num("taken_own"), TakenElsewhere: r.num("taken_elsewhere"),
 		Started: r.flag("started"), Frozen: r.flag("frozen"), Moves: r.num("moves"), Place: credit.Place(r.str("place")),
 	}
 }
