@@ -1,11 +1,12 @@
 package purchasewebhook
 
 import (
-	"fmt"
+	"errors"
 	"io"
 	"net/http"
 
 	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/problem"
 	"github.com/fluxori/ai-credits/shared/serve"
 )
 
@@ -26,10 +27,13 @@ type received struct {
 	Outcome payments.Outcome `json:"outcome"`
 }
 
+// errBroken is for a body that breaks off. One that is too large says so itself.
+var errBroken = problem.New(problem.InvalidRequest, "The body cannot be read.", nil)
+
 func (h *handler) receive(w http.ResponseWriter, r *http.Request) error {
 	body, err := io.ReadAll(r.Body) // the signature is over the raw bytes; their number is bounded at the edge
 	if err != nil {
-		return fmt.Errorf("read the event: %w", err)
+		return errors.Join(errBroken, err)
 	}
 	notice, err := h.verifier.Verify(body, r.Header.Get("Stripe-Signature"))
 	if err != nil {
