@@ -302,7 +302,10 @@ func TestOnlyListedServicesSpend(t *testing.T) {
 	} {
 		for _, path := range []string{"", "/check", "/reverse"} {
 			sent := body
-			if path == "/reverse" {
+			switch path {
+			case "/check":
+				sent = `{"org_id":"acme","feature":"custom-query","credits":10}`
+			case "/reverse":
 				sent = `{"event_id":"y","org_id":"acme","debit_event_id":"x","reason":"failed"}`
 			}
 			if status, got := s.send(t, http.MethodPost, path, tt.authorization, strings.NewReader(sent)); status != tt.want {

@@ -95,7 +95,7 @@ func (h *handler) check(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	req, err := strictjson.Decode[spend.Request](r.Body, bodyMaxBytes)
+	req, err := strictjson.Decode[spend.Ask](r.Body, bodyMaxBytes)
 	if err != nil {
 		return err
 	}

@@ -136,6 +136,29 @@ func TestPriceOfAUse(t *testing.T) {
 	}
 }
 
+func TestTheDearestRateDoesNotOverflow(t *testing.T) {
+	t.Parallel()
+	document := seed(t).Document()
+	document.Features[4].Price = catalogue.Range{Min: 1, Max: catalogue.CreditsMax}
+	for _, rate := range []catalogue.Rate{
+		{Unit: "token", Credits: 1_000_000_000, Units: 1},
+		{Unit: "token", Credits: 1_000_000_000, Units: 2},
+		{Unit: "token", Credits: 1_000_000_000, Units: 600_000_000},
+		{Unit: "token", Credits: 3, Units: 2},
+	} {
+		document.Features[4].Rate = &rate
+		c, err := catalogue.New(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int64{math.MaxInt64, math.MaxInt64 - 1, 1 << 62} {
+			if quote, err := c.Price("custom-query", units(n)); err != nil || quote.Credits != catalogue.CreditsMax {
+				t.Errorf("%d units at %+v: %+v, %v, want the most", n, rate, quote, err)
+			}
+		}
+	}
+}
+
 // TestUnitsBecomeCredits compares prices by units with exact arithmetic, over rates and ranges of all sizes.
 func TestUnitsBecomeCredits(t *testing.T) {
 	t.Parallel()

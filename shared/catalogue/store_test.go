@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"cloud.google.com/go/firestore"
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/embedded/engine"
@@ -171,6 +173,38 @@ func TestHalfWayToStaleNobodyWaits(t *testing.T) {
 			t.Fatal("the new version never came")
 		}
 		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestALookThatIsOvertakenByAPublicationDoesNotUndoIt(t *testing.T) {
+	t.Parallel()
+	e, _, clock := seeded(t)
+	store := catalogue.NewStore(e.Client, slog.New(slog.DiscardHandler), catalogue.StoreOptions{Timeout: time.Minute, Now: clock.Now})
+	entered, release := make(chan struct{}), make(chan struct{})
+	// The look has read the pointer to version 1 and is held back on its way to the version itself.
+	e.Hooks.Set(firedb.Rule{
+		Method: "BatchGetDocuments", Count: 1,
+		When: func(m proto.Message) bool {
+			request, ok := m.(*firestorepb.BatchGetDocumentsRequest)
+			return ok && strings.HasSuffix(request.GetDocuments()[0], "/catalogue/1")
+		},
+		Fault: firedb.Fault{DelayFunc: func() time.Duration { close(entered); <-release; return 0 }},
+	})
+	looked := make(chan error)
+	go func() {
+		_, err := store.Current(t.Context())
+		looked <- err
+	}()
+	<-entered
+	if err := store.Publish(t.Context(), next(t, 2, 120)); err != nil {
+		t.Error(err)
+	}
+	close(release)
+	if err := <-looked; err != nil {
+		t.Fatal(err)
+	}
+	if credits, version := bulkPrice(t, store); credits != 120 || version != 2 {
+		t.Errorf("%d credits by version %d, want 120 by 2", credits, version)
 	}
 }
 

@@ -27,75 +27,97 @@ func (w *work) clawBack(c ClawBack) error {
 	if !w.linked[g.ID] {
 		return &Missing{Linked: g.ID}
 	}
-	grants := []*Grant{g}
-	grants = append(grants, w.loaded(func(b *Grant) bool { return b.LinkedTo == g.ID })...)
-	for _, g := range grants {
-		if g, err = w.find(g.ID); err != nil {
+	ids := []string{g.ID}
+	for _, b := range w.known(func(b *Grant) bool { return b.LinkedTo == g.ID }) {
+		ids = append(ids, b.ID)
+	}
+	for _, id := range ids {
+		g, err := w.find(id) // as the one before has left it
+		if err != nil {
 			return err
 		}
 		switch target := Target(g.Granted, c.Returned, c.Paid); {
 		case target > g.ClawedBack:
-			err = w.take(g, target, c)
+			if err := w.take(g, target, c); err != nil {
+				return err
+			}
 		case target < g.ClawedBack:
 			w.restore(g, target, c)
-		}
-		if err != nil {
-			return err
 		}
 	}
 	return nil
 }
 
 // take claws a grant back up to target: its own free credits, then, for what was spent or is held, others in burn-down order, then debt.
-// Never anything for what expired.
+// Never anything for what expired, and of a referral reward only what is unspent.
 func (w *work) take(g *Grant, target int64, c ClawBack) error {
 	delta := target - g.ClawedBack
 	own := min(delta, g.Free)
-	others := min(delta, g.Granted-g.Expired-g.ClawedBack) - own
-	others = max(0, others)
-	if own > 0 || delta > 0 {
-		g = w.change(g, -own, 0, func(n *Grant) { n.ClawedBack = target; n.Moves++ })
+	elsewhere := min(delta-own, max(0, g.room()+g.Held-g.TakenElsewhere))
+	if g.Source == Referral {
+		elsewhere = 0
 	}
-	var changes []Change
-	if own > 0 {
-		changes = append(changes, Change{Grant: g.ID, Source: g.Source, Free: -own})
-	}
-	covered := min(others, w.drawable(g.ID))
-	drawn, err := w.draw(covered, g.ID)
+	g = w.change(g, -own, 0, func(n *Grant) {
+		n.ClawedBack = target
+		n.TakenOwn += own
+		n.TakenElsewhere += elsewhere
+		n.Moves++
+	})
+	drawn, n, err := w.draw(min(elsewhere, w.Available))
 	if err != nil {
 		return err
 	}
-	debt := others - covered
-	w.Debt += debt
-	w.own(&Entry{
-		Key: numbered(KindClawback, g.ID, g.Moves), Kind: KindClawback, Subject: g.ID, Credits: delta,
-		Changes: append(changes, drawn...), Debt: debt, Actor: c.Actor, Reason: c.Reason,
-	})
-	w.tell(Event{Kind: EventClawedBack, Grant: g.ID, Source: g.Source, Credits: delta, Reason: c.Reason})
+	e := &Entry{
+		Key: numbered(KindClawback, g.ID, g.Moves), Kind: KindClawback, Subject: g.ID, Credits: delta, Debt: elsewhere - n,
+		Actor: c.Actor, Reason: c.Reason,
+	}
+	if own > 0 {
+		e.Changes = append(e.Changes, Change{Grant: g.ID, Source: g.Source, Free: -own})
+	}
+	e.Changes = append(e.Changes, drawn...)
+	w.Debt += e.Debt
+	w.own(e)
+	w.tell(Event{Kind: EventClawedBack, Grant: g.ID, Source: g.Source, Credits: own + elsewhere, Reason: c.Reason})
 	return nil
 }
 
-// restore gives back down to target: to the grant as far as it has room, the rest as an adjustment. What goes to a grant whose time has
-// passed is journaled as expired.
+// untaken splits what a restore of n credits undoes: first that for which nothing was taken, then what was taken elsewhere, at last what
+// was the grant's own. That is the reverse of the order of taking, so that a path of targets ends as its last target alone would.
+func (g *Grant) untaken(n int64) (elsewhere, own int64) {
+	n -= min(n, g.ClawedBack-g.TakenOwn-g.TakenElsewhere)
+	elsewhere = min(n, g.TakenElsewhere)
+	return elsewhere, n - elsewhere
+}
+
+// restore gives back down to target. What the grant itself lost returns to it, and is journaled as expired if its time has passed. What
+// was taken elsewhere returns to it as far as it has room and time, the rest as an adjustment.
 func (w *work) restore(g *Grant, target int64, c ClawBack) {
 	delta := g.ClawedBack - target
-	own := min(delta, g.room())
-	g = w.change(g, own, 0, func(n *Grant) { n.ClawedBack = target; n.Moves++ })
+	elsewhere, own := g.untaken(delta)
+	back := own
+	if !g.ended(w.t) {
+		back += min(elsewhere, g.room())
+	}
+	g = w.change(g, back, 0, func(n *Grant) {
+		n.ClawedBack = target
+		n.TakenOwn -= own
+		n.TakenElsewhere -= elsewhere
+		n.Started = n.Started || !w.t.Before(n.EffectiveAt)
+		n.Moves++
+	})
 	e := &Entry{
 		Key: numbered(KindRestore, g.ID, g.Moves), Kind: KindRestore, Subject: g.ID, Credits: delta,
 		Actor: c.Actor, Reason: c.Reason,
 	}
-	if own > 0 {
-		e.Changes = append(e.Changes, Change{Grant: g.ID, Source: g.Source, Free: own})
+	if back > 0 {
+		e.Changes = append(e.Changes, Change{Grant: g.ID, Source: g.Source, Free: back})
 	}
-	if rest := delta - own; rest > 0 {
-		extra := w.bear(Terms{ID: GrantID(e.Key), Source: Adjustment, Granted: rest, EffectiveAt: w.t, Payment: g.Payment})
+	if rest := elsewhere + own - back; rest > 0 {
+		extra := w.bear(Terms{ID: GrantID(e.Key), Source: Adjustment, Granted: rest, Payment: g.Payment})
 		e.Changes = append(e.Changes, born(extra)...)
-		e.Born = &extra.Terms
+		e.Born = termsOf(extra)
 	}
 	w.own(e)
-	w.tell(Event{Kind: EventRestored, Grant: g.ID, Source: g.Source, Credits: delta, Reason: c.Reason})
-	if g.ended(w.t) && g.Free > 0 {
-		w.expire(g)
-	}
+	w.tell(Event{Kind: EventRestored, Grant: g.ID, Source: g.Source, Credits: elsewhere + own, Reason: c.Reason})
+	w.lapse(g.ID)
 }

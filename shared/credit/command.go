@@ -2,7 +2,9 @@ package credit
 
 import (
 	"fmt"
+	"slices"
 	"time"
+	_ "time/tzdata" // a container may have no time zones of its own, and then every window would silently be UTC's
 	"unicode"
 	"unicode/utf8"
 )
@@ -88,6 +90,9 @@ type FreezeWallet struct {
 
 // Configure changes a wallet's settings; what is nil stays.
 type Configure struct {
+	// Revision orders settings that come from elsewhere: a Configure with a lower one than the wallet has seen changes nothing, so that
+	// the latest settings stand in whatever order they arrive. 0 is not ordered.
+	Revision    int64
 	Zone        *string
 	LowBalance  *Threshold
 	DebtCeiling *int64 // credits; 0 for none
@@ -189,12 +194,14 @@ func (c NewGrant) check() error {
 	switch {
 	case !c.Key.System || c.Key.ID == "":
 		return fmt.Errorf("grant needs a key of the system's own, has %q", c.Key.ID)
+	case !slices.Contains(Sources, t.Source):
+		return fmt.Errorf("grant %s: source %q is not known", c.Key.ID, t.Source)
 	case t.Source == Purchase && !t.ExpiresAt.IsZero():
 		return fmt.Errorf("grant %s: purchased credits never expire", c.Key.ID)
+	case t.Source != Subscription && !t.UsableUntil.Equal(t.ExpiresAt):
+		return fmt.Errorf("grant %s: only a subscription has a grace; usable until %v, its end is %v", c.Key.ID, t.UsableUntil, t.ExpiresAt)
 	case t.ExpiresAt.IsZero() != t.UsableUntil.IsZero() || t.UsableUntil.Before(t.ExpiresAt):
 		return fmt.Errorf("grant %s: usable until %v does not follow its end %v", c.Key.ID, t.UsableUntil, t.ExpiresAt)
-	case !t.ExpiresAt.IsZero() && !t.ExpiresAt.After(t.EffectiveAt):
-		return fmt.Errorf("grant %s: ends at %v, before it starts at %v", c.Key.ID, t.ExpiresAt, t.EffectiveAt)
 	}
 	return first(checkCredits(t.Granted), checkText(c.Reason))
 }
@@ -229,6 +236,9 @@ func (c Configure) check() error {
 		if _, err := time.LoadLocation(*c.Zone); err != nil || *c.Zone == "" || *c.Zone == "Local" {
 			return invalid("time zone %q is not known", *c.Zone)
 		}
+	}
+	if c.Revision < 0 {
+		return fmt.Errorf("settings have the revision %d", c.Revision)
 	}
 	if c.LowBalance != nil && (c.LowBalance.Credits < 0 || c.LowBalance.Credits > MaxCredits) {
 		return invalid("low-balance threshold is %d; it must be from 0 to %d", c.LowBalance.Credits, MaxCredits)

@@ -1,9 +1,7 @@
 package credit
 
 import (
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 )
@@ -21,7 +19,8 @@ type Outcome struct {
 // Decide is what a command does to a wallet at t. It returns the state after it, or a *Refusal, which changes nothing, or a *Missing,
 // which says what to load before asking again. Whatever is due at t must have been journaled first: see [Journal].
 //
-// The decision is made at t, or just after the wallet's last entry when that is later, so that a wallet's time never goes back.
+// The decision is made at t, or just after the wallet's last entry when that is later, so that a wallet's time never goes back. That one
+// moment settles eligibility for all that the command does, though its entries follow each other by a microsecond.
 func Decide(s *State, c Command, t time.Time) (*State, *Outcome, error) {
 	if err := c.check(); err != nil {
 		return nil, nil, err
@@ -30,22 +29,16 @@ func Decide(s *State, c Command, t time.Time) (*State, *Outcome, error) {
 	if w.dueAt(w.t) {
 		return nil, nil, &Missing{Due: w.t}
 	}
-	if len(w.Live) == 0 && w.Waiting.Count > 0 {
-		return nil, nil, &Missing{More: true}
-	}
 	if err := w.do(c); err != nil {
 		return nil, nil, err
 	}
-	if err := w.finish(isGrant(c)); err != nil {
+	if err := w.finish(); err != nil {
 		return nil, nil, err
 	}
+	if w.Available+w.Held+w.Debt+w.Pending.Free+w.Aside.Free > MaxBalance {
+		return nil, nil, invalid("the wallet would hold or owe more than %d credits", MaxBalance)
+	}
 	return &w.State, w.out, nil
-}
-
-// isGrant tells whether a command is a top-up, which counts as a new crossing when it leaves the balance low.
-func isGrant(c Command) bool {
-	_, ok := c.(NewGrant)
-	return ok
 }
 
 func (w *work) do(c Command) error {
@@ -76,6 +69,7 @@ type work struct {
 	t           time.Time // the moment of decision
 	out         *Outcome
 	owed        int64 // debt before the item at hand
+	topUp       bool  // the item at hand is a top-up
 	ownsLive    bool
 	ownsOutside bool
 	ownsDirty   bool
@@ -87,10 +81,12 @@ func begin(s *State, t time.Time) *work {
 	return w
 }
 
-// notBefore is t in the wallet's precision, or the first moment after its last entry.
+// exact is a time as it is stored: UTC, in whole microseconds.
+func exact(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+// notBefore is t as it is stored, or the first moment after the wallet's last entry.
 func (w *work) notBefore(t time.Time) time.Time {
-	t = t.UTC().Truncate(time.Microsecond)
-	if !t.After(w.LastAt) {
+	if t = exact(t); !t.After(w.LastAt) {
 		t = w.LastAt.Add(time.Microsecond)
 	}
 	return t
@@ -99,13 +95,14 @@ func (w *work) notBefore(t time.Time) time.Time {
 // dueAt tells whether the clock has decided something at t that is not journaled yet.
 func (w *work) dueAt(t time.Time) bool { return !w.NextDueAt.IsZero() && !t.Before(w.NextDueAt) }
 
-// finish ends a command or a journaled item: debt is repaid, the wallet document kept small, alerts raised.
-func (w *work) finish(topUp bool) error {
+// finish ends a command or a journaled item: debt is repaid, the wallet document kept within its bounds, alerts raised.
+func (w *work) finish() error {
 	if err := w.repay(); err != nil {
 		return err
 	}
 	w.evict()
-	w.watch(topUp)
+	w.refill()
+	w.watch()
 	return nil
 }
 
@@ -132,7 +129,7 @@ func (w *work) own(e *Entry) *Entry {
 func (w *work) find(id string) (*Grant, error) {
 	g, known := w.grant(id)
 	if !known {
-		return nil, &Missing{Grant: id}
+		return nil, &Missing{Grants: []string{id}}
 	}
 	if g == nil {
 		return nil, Refuse(CodeNotFound, "there is no such grant", map[string]any{"grant_id": id})
@@ -195,30 +192,23 @@ func (w *work) place(n *Grant) {
 	}
 }
 
-// put stores the new value of a grant where its place says.
+// put stores the new value of a grant where its place says. Nothing in a grant that the burn-down order looks at ever changes.
 func (w *work) put(old, n *Grant) {
 	if !w.ownsLive {
 		w.Live, w.ownsLive = slices.Clone(w.Live), true
 	}
-	i := -1
-	if old.Place == InWallet {
-		i = w.liveIndex(old.ID)
-	}
+	i, _ := slices.BinarySearchFunc(w.Live, n, Compare)
 	switch {
-	case i >= 0 && n.Place == InWallet:
+	case old.Place == InWallet && n.Place == InWallet:
 		w.Live[i] = n
 		return
-	case i >= 0:
+	case old.Place == InWallet:
 		w.Live = slices.Delete(w.Live, i, i+1)
 	case n.Place == InWallet:
-		at, _ := slices.BinarySearchFunc(w.Live, n, Compare)
-		w.Live = slices.Insert(w.Live, at, n)
+		w.Live = slices.Insert(w.Live, i, n)
 	}
 	if !w.ownsOutside {
-		w.outside, w.ownsOutside = maps.Clone(w.outside), true
-		if w.outside == nil {
-			w.outside = map[string]*Grant{}
-		}
+		w.outside, w.ownsOutside = cloned(w.outside), true
 	}
 	if n.Place == InWallet {
 		delete(w.outside, n.ID)
@@ -232,10 +222,7 @@ func (w *work) markDirty(id string) {
 		return
 	}
 	if !w.ownsDirty {
-		w.dirty, w.ownsDirty = maps.Clone(w.dirty), true
-		if w.dirty == nil {
-			w.dirty = map[string]bool{}
-		}
+		w.dirty, w.ownsDirty = cloned(w.dirty), true
 	}
 	w.dirty[id] = true
 }
@@ -243,61 +230,73 @@ func (w *work) markDirty(id string) {
 // evict keeps the wallet document small: what is beyond its bound waits outside.
 func (w *work) evict() {
 	for len(w.Live) > MaxLive {
-		last := w.Live[len(w.Live)-1]
-		w.change(last, 0, 0, func(n *Grant) { n.Place = Waiting })
+		w.change(w.Live[len(w.Live)-1], 0, 0, func(n *Grant) { n.Place = Waiting })
 	}
 }
 
-// draw takes n credits from the grants in burn-down order, passing over the one called except. Credits must be there.
-func (w *work) draw(n int64, except string) ([]Change, error) {
-	var changes []Change
-	for _, g := range slices.Clone(w.Live) {
-		if n == 0 {
-			break
-		}
-		if g.Free == 0 || g.ID == except {
-			continue
-		}
-		if !g.Eligible(w.t) {
-			return nil, fmt.Errorf("grant %s stands in the wallet of %s but cannot be drawn on at %v", g.ID, w.Org, w.t)
-		}
-		take := min(n, g.Free)
-		w.change(g, -take, 0, nil)
-		changes = append(changes, Change{Grant: g.ID, Source: g.Source, Free: -take})
-		n -= take
+// refill takes the next waiting grants, as far as they are loaded, into a wallet document that has become short of them.
+func (w *work) refill() {
+	if len(w.Live) >= MinLive || w.Waiting.Count == 0 {
+		return
 	}
-	switch {
-	case n > 0 && w.Waiting.Free > 0:
-		return nil, &Missing{More: true}
-	case n > 0:
-		return nil, errors.New("drew more credits than there are")
-	case len(changes) > MaxDrawn:
-		return nil, invalid("this would draw on %d grants; at most %d at once: ask for less", len(changes), MaxDrawn)
+	next := w.knownWaiting()
+	for _, g := range next[:min(len(next), MaxLive-len(w.Live))] {
+		w.change(g, 0, 0, func(n *Grant) { n.Place = InWallet })
 	}
-	return changes, nil
 }
 
-// drawable is what draw could take when it passes over the grant called except.
-func (w *work) drawable(except string) int64 {
-	n := w.Available
-	if g, _ := w.grant(except); g != nil && (g.Place == InWallet || g.Place == Waiting) {
-		n -= g.Free
+// draw takes n credits, which must be available, from the grants in burn-down order. It takes fewer when they lie in more than MaxDrawn
+// grants.
+func (w *work) draw(n int64) (changes []Change, drawn int64, err error) {
+	more := func() bool { return drawn < n && len(changes) < MaxDrawn }
+	take := func(g *Grant) (*Grant, error) {
+		credits := min(n-drawn, g.Free)
+		switch {
+		case credits == 0: // all of it is held
+			return g, nil
+		case !g.Eligible(w.t):
+			return nil, fmt.Errorf("grant %s counts as available to %s but cannot be drawn on at %v", g.ID, w.Org, w.t)
+		}
+		drawn += credits
+		changes = append(changes, Change{Grant: g.ID, Source: g.Source, Free: -credits})
+		return w.change(g, -credits, 0, nil), nil
 	}
-	return n
+	for i := 0; i < len(w.Live) && more(); {
+		g, err := take(w.Live[i])
+		if err != nil {
+			return nil, 0, err
+		}
+		if g.Place == InWallet {
+			i++
+		}
+	}
+	if !more() {
+		return changes, drawn, nil
+	}
+	for _, g := range w.knownWaiting() {
+		if _, err := take(g); err != nil {
+			return nil, 0, err
+		}
+		if !more() {
+			return changes, drawn, nil
+		}
+	}
+	if !w.waitingAll && w.Waiting.Free > 0 {
+		return nil, 0, &Missing{More: true}
+	}
+	return nil, 0, fmt.Errorf("wallet %s has %d credits available, but %d cannot be found in its grants", w.Org, w.Available, n-drawn)
 }
 
 // repay draws what is available against standing debt: debt stands only while nothing is available.
 func (w *work) repay() error {
-	n := min(w.Debt, w.Available)
-	if n == 0 {
-		return nil
+	for w.Debt > 0 && w.Available > 0 { // each round empties MaxDrawn grants, or is the last
+		changes, n, err := w.draw(min(w.Debt, w.Available))
+		if err != nil {
+			return err
+		}
+		w.Debt -= n
+		w.Repayments++
+		w.record(&Entry{Key: numbered(KindRepayment, w.Org, w.Repayments), Kind: KindRepayment, Credits: n, Changes: changes, Debt: -n})
 	}
-	changes, err := w.draw(n, "")
-	if err != nil {
-		return err
-	}
-	w.Debt -= n
-	w.Repayments++
-	w.record(&Entry{Key: numbered(KindRepayment, w.Org, w.Repayments), Kind: KindRepayment, Credits: n, Changes: changes, Debt: -n})
 	return nil
 }

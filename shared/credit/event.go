@@ -56,12 +56,13 @@ func (w *work) tell(e Event) {
 }
 
 // watch raises the alerts of the item just done. Low balance watches available + held: it fires when that goes from above the threshold to
-// at or below it, re-arms when it rises above, and counts a top-up that leaves it low as a new crossing. Debt is told when it begins, and
-// again when it reaches the ceiling.
-func (w *work) watch(topUp bool) {
+// at or below it, re-arms when it rises above, and counts a top-up that leaves it low as a new crossing. A top-up is a grant that was paid
+// for and can be drawn on at once; a bonus beside it is none, or one purchase would be told of twice. Debt is told when it begins, and again
+// when it reaches the ceiling.
+func (w *work) watch() {
 	if w.Low.On {
 		below := w.Available+w.Held <= w.Low.Threshold
-		if below && (!w.Low.Below || topUp) {
+		if below && (!w.Low.Below || w.topUp) {
 			w.Low.N++
 			w.tell(Event{ID: alertID("low", w.Org, w.Low.N), Kind: EventLowBalance, Threshold: w.Low.Threshold, Credits: w.Available + w.Held})
 		}
@@ -84,8 +85,14 @@ func alertID(kind, org string, n int64) string {
 	return strings.Join([]string{kind, org, strconv.FormatInt(n, 10)}, ":")
 }
 
-// configure changes settings. Moving a threshold is no crossing: the latch follows the balance silently.
+// configure changes settings, unless later ones are known. Moving a threshold is no crossing: the latch follows the balance silently.
 func (w *work) configure(c Configure) error {
+	if c.Revision != 0 {
+		if c.Revision < w.SettingsRevision {
+			return nil
+		}
+		w.SettingsRevision = c.Revision
+	}
 	if c.Zone != nil {
 		w.Zone = *c.Zone
 	}

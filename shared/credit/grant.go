@@ -22,7 +22,7 @@ const (
 // Sources lists every source.
 var Sources = []Source{Subscription, Promotion, Referral, Adjustment, Purchase}
 
-// MaxCredits bounds the credits of one command or grant, so that no sum of a wallet's grants can overflow.
+// MaxCredits bounds the credits of one command or grant.
 const MaxCredits int64 = 1_000_000_000_000
 
 // Place says where a grant is kept, which follows from its state: the wallet document holds the first of those that can be drawn on,
@@ -38,18 +38,18 @@ const (
 	Gone     Place = "gone"    // nothing free, nothing held
 )
 
-// Terms are what a grant is born with and keeps.
+// Terms are what a grant is born with and keeps, but for UsableUntil, which the next paid line of its item brings down to ExpiresAt.
 type Terms struct {
 	ID      string
 	Source  Source
 	Granted int64 // credits
 	// Priority comes first in the burn-down order, lowest drawn first.
 	Priority int32
-	// EffectiveAt is when the grant starts; it can be drawn on from then.
+	// EffectiveAt is when the grant starts; it can be drawn on from then. Zero, in a new grant, means from the moment of decision.
 	EffectiveAt time.Time
 	// ExpiresAt is the end shown to people; zero means never.
 	ExpiresAt time.Time
-	// UsableUntil is when it really ends: ExpiresAt, later for a subscription's grace. Zero means never.
+	// UsableUntil is when it really ends: ExpiresAt, or later for a subscription's grace. Zero means never.
 	UsableUntil time.Time
 	// Payment is the payment intent, session or invoice that paid for it, if any.
 	Payment string
@@ -70,8 +70,11 @@ type Grant struct {
 	Expired   int64 // credits ever journaled as expired
 	// ClawedBack is how far the grant's clawback has come, in credits, wherever they were taken from.
 	ClawedBack int64
-	Started    bool
-	Frozen     bool
+	// TakenOwn and TakenElsewhere are how many of ClawedBack were the grant's own free credits, and how many were taken from other grants
+	// or became debt. For the others nothing was taken, because they had expired, or were a spent referral reward's.
+	TakenOwn, TakenElsewhere int64
+	Started                  bool
+	Frozen                   bool
 	// Moves counts the grant's expiries, clawbacks, restores, freezes and thaws: the n of their keys.
 	Moves int64
 	// Place is where the grant is kept.
@@ -89,18 +92,22 @@ func (g *Grant) Eligible(t time.Time) bool {
 	return !g.Frozen && !t.Before(g.EffectiveAt) && !g.ended(t)
 }
 
-// room is how many credits may come back into the grant without exceeding what it was granted.
-func (g *Grant) room() int64 { return g.Granted - g.Free - g.Held }
+// room is how many credits may come back into the grant: what of it was spent, and neither lapsed nor was clawed back from it.
+func (g *Grant) room() int64 { return g.Granted - g.Free - g.Held - g.Expired - g.TakenOwn }
 
-// DueAt is when the clock next decides something about the grant; ok is false when it never does. A start comes before an end.
+// starts reports whether what the clock decides next about the grant is its start.
+func (g *Grant) starts() bool { return !g.Started && !g.Frozen }
+
+// DueAt is when the clock next decides something about the grant; ok is false when it never does. A start comes before an end. While it
+// is frozen it does not start, but its time passes.
 func (g *Grant) DueAt() (at time.Time, ok bool) {
 	switch {
-	case !g.Started && !g.Frozen:
+	case g.Free == 0:
+		return time.Time{}, false
+	case g.starts():
 		return g.EffectiveAt, true
-	case g.ends() && g.Free > 0:
-		return g.UsableUntil, true
 	}
-	return time.Time{}, false
+	return g.UsableUntil, g.ends()
 }
 
 // Compare is the burn-down order: priority, soonest expiry with never last, free before paid, oldest start, oldest creation, id.

@@ -1,142 +1,91 @@
 package credit
 
 import (
-	"maps"
+	"fmt"
 	"slices"
-	"time"
 )
 
 // newGrant adds credits. A paid line of a subscription item that starts at or after the end of that item's earlier grants ends their grace
 // at once: nothing rolls over.
 func (w *work) newGrant(c NewGrant) error {
-	terms := c.Terms
-	terms.ID = GrantID(c.Key)
+	terms, err := w.settle(c)
+	if err != nil {
+		return err
+	}
 	var closed []string
 	if terms.Source == Subscription && terms.Item != "" {
 		if !w.items[terms.Item] {
 			return &Missing{Item: terms.Item}
 		}
-		closed = w.closeGrace(terms)
+		closed = w.closeGrace(&terms)
 	}
 	g := w.bear(terms)
-	w.own(&Entry{Key: c.Key, Kind: KindGrant, Credits: terms.Granted, Changes: born(g), Actor: c.Actor, Reason: c.Reason, Born: &g.Terms, Closed: closed})
+	w.own(&Entry{Key: c.Key, Kind: KindGrant, Credits: terms.Granted, Changes: born(g), Actor: c.Actor, Reason: c.Reason, Born: termsOf(g), Closed: closed})
 	w.tell(Event{Kind: EventGranted, Grant: g.ID, Source: g.Source, Credits: terms.Granted, Reason: c.Reason})
+	paidFor := g.Source == Purchase || g.Source == Subscription
+	w.topUp = paidFor && g.Eligible(w.t)
 	for _, id := range append(slices.Clone(closed), g.ID) { // a late grant may have ended already
-		if old, _ := w.grant(id); old != nil && old.ended(w.t) && old.Free > 0 {
-			w.expire(old)
-		}
+		w.lapse(id)
 	}
 	return nil
 }
 
-// bear makes a grant of terms.
+// settle gives a new grant's terms their id and their stored precision. A start left open is the moment of decision.
+func (w *work) settle(c NewGrant) (Terms, error) {
+	t := c.Terms
+	t.ID = GrantID(c.Key)
+	t.EffectiveAt, t.ExpiresAt, t.UsableUntil = exact(t.EffectiveAt), exact(t.ExpiresAt), exact(t.UsableUntil)
+	start := t.EffectiveAt
+	if start.IsZero() {
+		start = w.t
+	}
+	if !t.ExpiresAt.IsZero() && !t.ExpiresAt.After(start) {
+		return Terms{}, fmt.Errorf("grant %s: ends at %v, not after its start at %v", c.Key.ID, t.ExpiresAt, start)
+	}
+	return t, nil
+}
+
+// bear makes a grant of terms, for the entry that is recorded next. A start left open is the moment of decision.
 func (w *work) bear(terms Terms) *Grant {
-	g := &Grant{Terms: terms, CreatedAt: w.t, Started: !w.t.Before(terms.EffectiveAt)}
-	return w.change(g, terms.Granted, 0, func(*Grant) {})
+	if terms.EffectiveAt.IsZero() {
+		terms.EffectiveAt = w.t
+	}
+	return w.change(&Grant{Terms: terms, CreatedAt: w.notBefore(w.t), Started: !w.t.Before(terms.EffectiveAt)}, terms.Granted, 0, nil)
 }
 
 // born is the change that a grant's birth makes.
 func born(g *Grant) []Change { return []Change{{Grant: g.ID, Source: g.Source, Free: g.Free}} }
 
-// closeGrace ends the grace of the item's grants whose period is over when the new one starts, and lists them.
-func (w *work) closeGrace(next Terms) []string {
+// termsOf copies a grant's terms, so that an entry shares no memory with the state.
+func termsOf(g *Grant) *Terms {
+	terms := g.Terms
+	return &terms
+}
+
+// closeGrace ends the grace of the item's grants whose period is over when the new one starts, and lists them. A line that comes after
+// the next period's has no grace left from birth, so that the order in which lines come does not matter.
+func (w *work) closeGrace(next *Terms) []string {
 	var closed []string
-	for _, g := range w.ofItem(next.Item) {
+	for _, g := range w.known(func(g *Grant) bool { return g.Item == next.Item }) {
 		if g.ends() && !g.ExpiresAt.After(next.EffectiveAt) && g.UsableUntil.After(g.ExpiresAt) && !g.ended(w.t) {
 			w.change(g, 0, 0, func(n *Grant) { n.UsableUntil = n.ExpiresAt })
 			closed = append(closed, g.ID)
+		}
+		if !next.ExpiresAt.IsZero() && !next.ExpiresAt.After(g.EffectiveAt) {
+			next.UsableUntil = next.ExpiresAt
 		}
 	}
 	return closed
 }
 
-// ofItem lists the loaded grants of a subscription item in a fixed order.
-func (w *work) ofItem(item string) []*Grant {
-	return w.loaded(func(g *Grant) bool { return g.Item == item })
+// lapse journals a grant as expired if its time has passed: what has just come back to it, or come late, or lost its grace.
+func (w *work) lapse(id string) {
+	if g, _ := w.grant(id); g != nil && g.ended(w.t) && g.Free > 0 {
+		w.expire(g)
+	}
 }
 
-// loaded lists the known grants that match, in the order of their ids.
-func (w *work) loaded(match func(*Grant) bool) []*Grant {
-	all := map[string]*Grant{}
-	for id, g := range w.outside {
-		if g != nil && match(g) {
-			all[id] = g
-		}
-	}
-	for _, g := range w.Live {
-		if match(g) {
-			all[g.ID] = g
-		}
-	}
-	out := make([]*Grant, 0, len(all))
-	for _, id := range slices.Sorted(maps.Keys(all)) {
-		out = append(out, all[id])
-	}
-	return out
-}
-
-// Journal writes down what the clock has decided by t: ends and starts, oldest first, at most MaxJournaled. Each bears the clock's own
-// moment, so that a balance asked for later is right at any moment in between. more is true when others are due still: they need a
-// commit of their own. A *Missing asks for what is due outside the wallet.
-func Journal(s *State, t time.Time) (next *State, out *Outcome, more bool, err error) {
-	w := begin(s, t)
-	if !w.dueAt(w.t) {
-		return s, w.out, false, nil
-	}
-	if w.Waiting.Count+w.Pending.Count+w.Aside.Count > 0 && (!w.dueLoaded || w.dueThrough.Before(w.t)) && !w.stopsBefore() {
-		return nil, nil, false, &Missing{Due: w.t}
-	}
-	for range MaxJournaled {
-		g := w.oldestDue()
-		if g == nil {
-			break
-		}
-		if g.Started || g.Frozen {
-			w.expire(g)
-		} else {
-			w.start(g)
-		}
-		if err := w.finish(false); err != nil {
-			return nil, nil, false, err
-		}
-	}
-	w.NextDueAt = w.nextDue()
-	return &w.State, w.out, w.dueAt(w.t), nil
-}
-
-// stopsBefore tells whether what is loaded ends before the wallet's time: then that part is journaled and the rest comes later.
-func (w *work) stopsBefore() bool {
-	return w.dueLoaded && !w.dueAfter.IsZero() && !w.dueAfter.After(w.t)
-}
-
-// oldestDue is the grant about which the clock decided first, of those due by now, or nil.
-func (w *work) oldestDue() *Grant {
-	var oldest *Grant
-	var oldestAt time.Time
-	for _, g := range w.loaded(func(g *Grant) bool { at, ok := g.DueAt(); return ok && !at.After(w.t) }) {
-		at, _ := g.DueAt()
-		if w.stopsBefore() && !at.Before(w.dueAfter) && g.Place != InWallet {
-			continue
-		}
-		if oldest == nil || at.Before(oldestAt) {
-			oldest, oldestAt = g, at
-		}
-	}
-	return oldest
-}
-
-// nextDue is the earliest moment at which the clock decides something about the grants known, or about those known to be outside.
-func (w *work) nextDue() time.Time {
-	next := w.dueAfter
-	for _, g := range w.loaded(func(g *Grant) bool { _, ok := g.DueAt(); return ok }) {
-		if at, _ := g.DueAt(); next.IsZero() || at.Before(next) {
-			next = at
-		}
-	}
-	return next
-}
-
-// expire journals that a grant's free credits have lapsed. What is held stays with its hold.
+// expire journals that a grant's free credits have lapsed, at the moment its time ended. What is held stays with its hold.
 func (w *work) expire(g *Grant) {
 	n := g.Free
 	g = w.change(g, -n, 0, func(x *Grant) { x.Expired += n; x.Moves++ })
@@ -147,7 +96,7 @@ func (w *work) expire(g *Grant) {
 	w.tell(Event{Kind: EventExpired, Grant: g.ID, Source: g.Source, Credits: n})
 }
 
-// start journals that a grant can be drawn on from now.
+// start journals that a grant can be drawn on from its start.
 func (w *work) start(g *Grant) {
 	g = w.change(g, 0, 0, func(x *Grant) { x.Started = true; x.Moves++ })
 	w.recordAt(g.EffectiveAt, &Entry{Key: numbered(KindStart, g.ID, g.Moves), Kind: KindStart, Subject: g.ID, Credits: g.Free})

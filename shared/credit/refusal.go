@@ -45,12 +45,13 @@ func (r *Refusal) Details() map[string]any { return r.details }
 
 // Missing says what must be loaded into the state before the command can be decided. It is no answer for a caller.
 type Missing struct {
-	// Due asks for the journal of what is due at or before this time: see [Journal].
+	// Due asks for the journal of what is due at or before this time: see [Journal]; when Journal itself asks, for what is due outside
+	// the wallet: see [State.LoadDue].
 	Due time.Time
 	// More asks for the next waiting grants in burn-down order: see [State.LoadWaiting].
 	More bool
-	// Grant asks for this grant's record: see [State.LoadGrants].
-	Grant string
+	// Grants asks for these grants' records: see [State.LoadGrants] and [State.LoadAbsent].
+	Grants []string
 	// Item asks for the grants of a subscription item: see [State.LoadItem].
 	Item string
 	// Linked asks for the bonuses that came with this grant: see [State.LoadLinked].

@@ -9,12 +9,15 @@ import (
 // Book is what a wallet's entries say, rebuilt from nothing but them.
 type Book struct {
 	Org    string
-	Grants map[string]*Grant
+	Grants map[string]*Grant // all but their places, which are no matter of the ledger
 	Figures
-	Frozen bool
-	Seq    int64
-	LastAt time.Time
-	keys   map[Key]bool
+	Frozen       bool
+	FrozenReason string
+	Repayments   int64
+	Moves        int64
+	Seq          int64
+	LastAt       time.Time
+	keys         map[Key]bool
 }
 
 // NewBook is the book of a wallet without entries.
@@ -44,7 +47,7 @@ func (b *Book) add(e *Entry) error {
 		if b.Grants[e.Born.ID] != nil {
 			return fmt.Errorf("bears grant %s again", e.Born.ID)
 		}
-		b.Grants[e.Born.ID] = &Grant{Terms: *e.Born, Started: !e.At.Before(e.Born.EffectiveAt)}
+		b.Grants[e.Born.ID] = &Grant{Terms: *e.Born, CreatedAt: e.At, Started: !e.At.Before(e.Born.EffectiveAt)}
 	}
 	for _, id := range e.Closed {
 		g := b.Grants[id]
@@ -62,6 +65,9 @@ func (b *Book) add(e *Entry) error {
 		return err
 	}
 	b.Debt += e.Debt
+	if e.Kind == KindRepayment {
+		b.Repayments++
+	}
 	if b.Debt < 0 {
 		return fmt.Errorf("debt becomes %d", b.Debt)
 	}
@@ -95,13 +101,17 @@ func (b *Book) change(e *Entry, c Change) error {
 
 // subject applies what an entry does to the grant, or wallet, that it concerns, beyond its changes.
 func (b *Book) subject(e *Entry) error {
-	if e.Subject == walletSubject && (e.Kind == KindFreeze || e.Kind == KindThaw) {
-		b.Frozen = e.Kind == KindFreeze
-		return nil
-	}
 	switch e.Kind {
 	case KindStart, KindExpiry, KindClawback, KindRestore, KindFreeze, KindThaw:
 	default:
+		return nil
+	}
+	if e.Subject == walletSubject {
+		b.Frozen, b.FrozenReason = e.Kind == KindFreeze, ""
+		if b.Frozen {
+			b.FrozenReason = e.Reason
+		}
+		b.Moves++
 		return nil
 	}
 	g := b.Grants[e.Subject]
@@ -109,25 +119,48 @@ func (b *Book) subject(e *Entry) error {
 		return fmt.Errorf("concerns grant %s, which is not known", e.Subject)
 	}
 	b.count(g, -1)
+	g.Moves++
 	switch e.Kind {
 	case KindStart:
 		g.Started = true
 	case KindExpiry:
 		g.Expired += e.Credits
 	case KindClawback:
+		own, others := taken(e)
 		g.ClawedBack += e.Credits
+		g.TakenOwn += own
+		g.TakenElsewhere += others
 	case KindRestore:
+		elsewhere, own := g.untaken(e.Credits)
 		g.ClawedBack -= e.Credits
+		g.TakenOwn -= own
+		g.TakenElsewhere -= elsewhere
 	case KindFreeze, KindThaw:
 		g.Frozen = e.Kind == KindFreeze
-		g.Started = g.Started || !e.At.Before(g.EffectiveAt)
 	default:
 	}
+	if e.Kind == KindRestore || e.Kind == KindFreeze || e.Kind == KindThaw {
+		g.Started = g.Started || !e.At.Before(g.EffectiveAt)
+	}
 	b.count(g, 1)
-	if g.ClawedBack < 0 || g.ClawedBack > g.Granted {
-		return fmt.Errorf("leaves grant %s with %d of %d clawed back", g.ID, g.ClawedBack, g.Granted)
+	if g.ClawedBack < 0 || g.ClawedBack > g.Granted || g.TakenOwn+g.TakenElsewhere > g.ClawedBack || g.room() < 0 {
+		return fmt.Errorf("leaves grant %s with %d of %d clawed back, %d of its own and %d elsewhere, and %d expired",
+			g.ID, g.ClawedBack, g.Granted, g.TakenOwn, g.TakenElsewhere, g.Expired)
 	}
 	return nil
+}
+
+// taken is what a clawback took from its own grant, and what from others or as debt.
+func taken(e *Entry) (own, elsewhere int64) {
+	elsewhere = e.Debt
+	for _, c := range e.Changes {
+		if c.Grant == e.Subject {
+			own -= c.Free
+		} else {
+			elsewhere -= c.Free
+		}
+	}
+	return own, elsewhere
 }
 
 func (b *Book) count(g *Grant, sign int64) {
@@ -146,57 +179,4 @@ func Replay(org string, entries []*Entry) (*Book, error) {
 		}
 	}
 	return b, nil
-}
-
-// Verify compares a wallet as stored, and the grants outside it, with the book, and tells the first difference.
-func (b *Book) Verify(w *Wallet, outside []*Grant) error {
-	if w.Seq != b.Seq || !w.LastAt.Equal(b.LastAt) || w.Figures != b.Figures || w.Frozen != b.Frozen {
-		return fmt.Errorf("wallet %s stands at entry %d with %+v; its entries end at %d with %+v", w.Org, w.Seq, w.Figures, b.Seq, b.Figures)
-	}
-	if w.Debt > 0 && w.Available > 0 {
-		return fmt.Errorf("wallet %s owes %d while %d is available", w.Org, w.Debt, w.Available)
-	}
-	seen := map[string]bool{}
-	sums := map[Place]Sum{}
-	check := func(g *Grant) error {
-		want := b.Grants[g.ID]
-		if want == nil || seen[g.ID] {
-			return fmt.Errorf("grant %s of %s is not in its entries, or stands twice", g.ID, w.Org)
-		}
-		seen[g.ID] = true
-		if g.Free != want.Free || g.Held != want.Held || g.Expired != want.Expired || g.ClawedBack != want.ClawedBack ||
-			g.Frozen != want.Frozen || g.Started != want.Started || g.Granted != want.Granted || !g.UsableUntil.Equal(want.UsableUntil) {
-			return fmt.Errorf("grant %s of %s is %+v; its entries make it %+v", g.ID, w.Org, *g, *want)
-		}
-		s := sums[g.Place]
-		s.add(g, 1)
-		sums[g.Place] = s
-		return nil
-	}
-	for i, g := range w.Live {
-		if i > 0 && Compare(w.Live[i-1], g) >= 0 {
-			return fmt.Errorf("wallet %s holds grant %s out of order", w.Org, g.ID)
-		}
-		if g.Place != InWallet {
-			return fmt.Errorf("grant %s stands in the wallet of %s as %s", g.ID, w.Org, g.Place)
-		}
-		if err := check(g); err != nil {
-			return err
-		}
-	}
-	for _, g := range outside {
-		if g.Place == InWallet {
-			return fmt.Errorf("grant %s is said to stand in the wallet of %s, but does not", g.ID, w.Org)
-		}
-		if err := check(g); err != nil {
-			return err
-		}
-	}
-	if len(seen) != len(b.Grants) {
-		return fmt.Errorf("wallet %s has %d grants; its entries make %d", w.Org, len(seen), len(b.Grants))
-	}
-	if sums[Waiting] != w.Waiting || sums[Pending] != w.Pending || sums[Aside] != w.Aside {
-		return fmt.Errorf("wallet %s sums %+v waiting, %+v pending, %+v aside; its grants give %+v", w.Org, w.Waiting, w.Pending, w.Aside, sums)
-	}
-	return nil
 }

@@ -1,6 +1,9 @@
 package credit
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // reverse gives back what a debit took, from its end: first the debt it ran into, then its grants in reverse. Debt already repaid, and
 // what a grant has no room for, returns as an adjustment grant; what goes to a grant whose time has passed is journaled as expired.
@@ -22,13 +25,15 @@ func (w *work) reverse(c Reverse) error {
 			map[string]any{"debit_event_id": c.Debit, "credits": d.Entry.Credits, "reversed": d.Reversed})
 	}
 	parts, debtPart := reversedParts(d.Entry, d.Reversed, n)
+	if err := w.loaded(parts); err != nil {
+		return err
+	}
 	e := &Entry{
 		Key: c.key(), Kind: KindReversal, Hash: c.hash(), Credits: n, Subject: c.Debit, Work: d.Entry.Work, Actor: c.Actor, Reason: c.Reason,
 	}
 	e.Debt = -min(debtPart, w.Debt)
 	w.Debt += e.Debt
 	extra := debtPart + e.Debt // already repaid
-	var touched []string
 	for _, p := range parts {
 		g, err := w.find(p.Grant)
 		if err != nil {
@@ -39,21 +44,33 @@ func (w *work) reverse(c Reverse) error {
 		if back > 0 {
 			w.change(g, back, 0, nil)
 			e.Changes = append(e.Changes, Change{Grant: g.ID, Source: g.Source, Free: back})
-			touched = append(touched, g.ID)
 		}
 	}
+	touched := e.Changes
 	if extra > 0 {
-		g := w.bear(Terms{ID: GrantID(c.key()), Source: Adjustment, Granted: extra, EffectiveAt: w.t})
-		e.Changes = append(e.Changes, born(g)...)
-		e.Born = &g.Terms
+		g := w.bear(Terms{ID: GrantID(c.key()), Source: Adjustment, Granted: extra})
+		e.Changes = append(slices.Clone(e.Changes), born(g)...)
+		e.Born = termsOf(g)
 	}
 	w.own(e)
-	for _, id := range touched {
-		if g, _ := w.grant(id); g.ended(w.t) && g.Free > 0 {
-			w.expire(g)
-		}
+	for _, ch := range touched {
+		w.lapse(ch.Grant)
 	}
 	w.debits = withValue(w.debits, c.Debit, Debited{Entry: d.Entry, Reversed: d.Reversed + n})
+	return nil
+}
+
+// loaded asks for the records of those changed grants that are not known.
+func (w *work) loaded(parts []Change) error {
+	var unknown []string
+	for _, p := range parts {
+		if _, known := w.grant(p.Grant); !known {
+			unknown = append(unknown, p.Grant)
+		}
+	}
+	if unknown != nil {
+		return &Missing{Grants: unknown}
+	}
 	return nil
 }
 

@@ -3,30 +3,22 @@ package credit
 // debit takes credits for work, in burn-down order. A debit is all or nothing and refused while the wallet is frozen or owes; usage
 // reports work already done, so it takes what there is and books the rest as debt.
 func (w *work) debit(c Debit) error {
-	if !c.Usage {
-		if err := w.maySpend(c.Credits); err != nil {
-			return err
-		}
-	}
-	covered := min(c.Credits, w.Available)
-	changes, err := w.draw(covered, "")
-	if err != nil {
-		return err
-	}
-	short := c.Credits - covered
-	w.Debt += short
-	w.own(&Entry{
-		Key: c.key(), Kind: KindDebit, Hash: c.hash(), Credits: c.Credits, Changes: changes, Debt: short,
-		Work: c.Work, Actor: c.Actor, Metadata: c.Metadata,
-	})
-	return nil
-}
-
-// maySpend refuses what cannot be spent now, in the order of refusals: frozen, debt, credits.
-func (w *work) maySpend(credits int64) error {
-	if reasons := Reasons(&w.Wallet, credits); len(reasons) > 0 {
+	if reasons := Reasons(&w.Wallet, c.Credits); !c.Usage && len(reasons) > 0 {
 		return reasons[0]
 	}
+	changes, drawn, err := w.draw(min(c.Credits, w.Available))
+	switch {
+	case err != nil:
+		return err
+	case !c.Usage && drawn < c.Credits:
+		return tooScattered()
+	}
+	debt := c.Credits - drawn // what lies in too many grants for this entry is repaid at once by the next
+	w.Debt += debt
+	w.own(&Entry{
+		Key: c.key(), Kind: KindDebit, Hash: c.hash(), Credits: c.Credits, Changes: changes, Debt: debt,
+		Work: c.Work, Actor: c.Actor, Metadata: c.Metadata,
+	})
 	return nil
 }
 
@@ -46,24 +38,34 @@ func Reasons(w *Wallet, credits int64) []*Refusal {
 	return out
 }
 
+// tooScattered refuses what would make an entry too large.
+func tooScattered() *Refusal {
+	return invalid("this would draw on more than %d grants: ask for fewer credits at once", MaxDrawn)
+}
+
 // adjust adds or takes credits by hand.
 func (w *work) adjust(c Adjust) error {
 	if c.Credits > 0 {
-		terms := Terms{ID: GrantID(c.key()), Source: Adjustment, Granted: c.Credits, EffectiveAt: w.t, ExpiresAt: c.ExpiresAt, UsableUntil: c.ExpiresAt}
-		if !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(w.t) {
+		ends := exact(c.ExpiresAt)
+		if !ends.IsZero() && !ends.After(w.t) {
 			return invalid("expires_at has passed")
 		}
-		g := w.bear(terms)
-		w.own(&Entry{Key: c.key(), Kind: KindAdjustment, Hash: c.hash(), Credits: c.Credits, Changes: born(g), Actor: c.Actor, Reason: c.Reason, Born: &g.Terms})
+		g := w.bear(Terms{ID: GrantID(c.key()), Source: Adjustment, Granted: c.Credits, ExpiresAt: ends, UsableUntil: ends})
+		w.own(&Entry{
+			Key: c.key(), Kind: KindAdjustment, Hash: c.hash(), Credits: c.Credits, Changes: born(g), Actor: c.Actor, Reason: c.Reason, Born: termsOf(g),
+		})
 		w.tell(Event{Kind: EventGranted, Grant: g.ID, Source: g.Source, Credits: c.Credits, Reason: c.Reason})
 		return nil
 	}
 	if -c.Credits > w.Available {
 		return Refuse(CodeInsufficient, "there are not enough credits", map[string]any{"credits": -c.Credits, "available": w.Available, "held": w.Held})
 	}
-	changes, err := w.draw(-c.Credits, "")
-	if err != nil {
+	changes, drawn, err := w.draw(-c.Credits)
+	switch {
+	case err != nil:
 		return err
+	case drawn < -c.Credits:
+		return tooScattered()
 	}
 	w.own(&Entry{Key: c.key(), Kind: KindAdjustment, Hash: c.hash(), Credits: c.Credits, Changes: changes, Actor: c.Actor, Reason: c.Reason})
 	return nil

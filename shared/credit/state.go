@@ -1,6 +1,7 @@
 package credit
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -14,8 +15,10 @@ const (
 	MinLive = 64
 	// MaxJournaled is how many due items one commit journals.
 	MaxJournaled = 100
-	// MaxDrawn is how many grants one command may draw on, which bounds its entry.
+	// MaxDrawn is how many grants one entry may draw on, which bounds its size.
 	MaxDrawn = 4096
+	// MaxBalance bounds what a wallet may hold and owe together, in credits, so that no sum can overflow.
+	MaxBalance int64 = 1 << 60
 )
 
 // Sum is what a number of grants hold together, in credits.
@@ -48,6 +51,8 @@ type DebtWatch struct {
 type Wallet struct {
 	Org  string
 	Zone string // IANA name of the organisation's time zone
+	// SettingsRevision is the highest revision of settings seen.
+	SettingsRevision int64
 
 	Seq    int64     // of the last entry
 	LastAt time.Time // of the last entry
@@ -70,6 +75,8 @@ type Wallet struct {
 }
 
 // State is a wallet with whatever else was loaded for the commands at hand. Decide and Journal never change a State: they return another.
+// Only the Load methods do, and they add nothing but knowledge: what is loaded for a command that is then refused leaves no trace in the
+// wallet. Whatever is loaded must have been read at the version of the wallet that the commit will demand.
 type State struct {
 	Wallet
 	outside map[string]*Grant // loaded records of grants that are not in the wallet; nil for known to be absent
@@ -78,9 +85,11 @@ type State struct {
 	debits  map[string]Debited
 	dirty   map[string]bool // grants whose own record must be written
 
-	dueLoaded  bool
-	dueThrough time.Time // what is due outside is loaded up to here
-	dueAfter   time.Time // the first due moment outside beyond it; zero for none
+	waitingTo  *Grant // the last waiting grant that was loaded in order: all before it are loaded
+	waitingAll bool   // all waiting grants are loaded
+
+	dueLoaded bool
+	dueNext   time.Time // no grant outside that is not loaded is due before it; zero for never
 }
 
 // Debited is a debit's entry and how many of its credits earlier reversals have given back.
@@ -109,125 +118,140 @@ func (s *State) Dirty() []*Grant {
 	return out
 }
 
-// LoadGrants adds grants' own records. Those of grants that live in the wallet are ignored: the wallet is newer.
+// LoadGrants adds grants' own records. Those of grants that live in the wallet are ignored: the wallet is newer. So are those of grants
+// that are known already, for they may have changed in commands that are not committed yet.
 func (s *State) LoadGrants(gs ...*Grant) {
-	for _, g := range gs {
-		if g.Place != InWallet {
-			s.addOutside(g)
-		}
+	fresh := slices.DeleteFunc(slices.Clone(gs), func(g *Grant) bool {
+		_, known := s.outside[g.ID]
+		return known || g.Place == InWallet || s.liveIndex(g.ID) >= 0
+	})
+	if len(fresh) == 0 {
+		return
+	}
+	s.outside = cloned(s.outside) // other states may share it
+	for _, g := range fresh {
+		s.outside[g.ID] = g
 	}
 }
 
 // LoadAbsent states that there is no grant with this id.
 func (s *State) LoadAbsent(id string) {
-	if s.outside == nil {
-		s.outside = map[string]*Grant{}
-	}
-	if _, ok := s.outside[id]; !ok {
-		s.outside[id] = nil
+	if _, known := s.grant(id); !known {
+		s.outside = withValue(s.outside, id, nil)
 	}
 }
 
-// LoadItem adds the grants of a subscription item.
+// LoadItem adds the grants of a subscription item, all of them: those that are spent tell which period came last.
 func (s *State) LoadItem(item string, gs ...*Grant) {
 	s.LoadGrants(gs...)
-	s.items = with(s.items, item)
+	s.items = withValue(s.items, item, true)
 }
 
 // LoadLinked adds the bonuses that are linked to a grant.
 func (s *State) LoadLinked(grant string, gs ...*Grant) {
 	s.LoadGrants(gs...)
-	s.linked = with(s.linked, grant)
+	s.linked = withValue(s.linked, grant, true)
 }
 
-// LoadDebit adds a debit's entry, or nil when there is none, and the credits that earlier reversals gave back.
+// LoadDebit adds a debit's entry, or nil when there is none, and the credits that earlier reversals gave back. A debit that is not yet
+// committed counts too. What is known already stays: it counts the reversals that are not yet committed.
 func (s *State) LoadDebit(key string, d Debited) {
-	s.debits = withValue(s.debits, key, d)
+	if _, known := s.debits[key]; !known {
+		s.debits = withValue(s.debits, key, d)
+	}
 }
 
-// LoadDue adds the grants outside that are due, oldest first. All that are due at or before through must be among them, and next is
-// the first due moment after it, zero when there is none.
-func (s *State) LoadDue(through, next time.Time, gs ...*Grant) {
+// LoadDue adds the first of the stored grants outside the wallet by the moment at which they are due, and when the first that is not
+// among them is due, zero for never. It must bring at least one that is due by the time asked for, if there is one; [MaxJournaled] are
+// enough. Those of one moment may come in any order: when it divides them, it settles which repays standing debt, and whether the low
+// balance between an end and a start is told.
+func (s *State) LoadDue(next time.Time, gs ...*Grant) {
 	s.LoadGrants(gs...)
-	s.dueLoaded, s.dueThrough, s.dueAfter = true, through, next
+	s.dueLoaded, s.dueNext = true, next
 }
 
-// LoadWaiting moves waiting grants into the wallet: gs are the next ones as stored, in burn-down order, and all says that none is
-// stored after them. Those that began to wait since, in commands not yet committed, take their turn among them.
+// LoadWaiting adds the next stored waiting grants in burn-down order, those whose order key follows [State.WaitingAfter]. all says that
+// none is stored after them, as does bringing none.
 func (s *State) LoadWaiting(all bool, gs ...*Grant) {
-	next := slices.Clone(gs)
+	s.LoadGrants(gs...)
+	s.waitingAll = all || len(gs) == 0
+	if len(gs) > 0 {
+		s.waitingTo = gs[len(gs)-1]
+	}
+}
+
+// WaitingAfter is the order key after which the next waiting grants are to be loaded; empty for the first of them.
+func (s *State) WaitingAfter() string {
+	if s.waitingTo == nil {
+		return ""
+	}
+	return OrderKey(s.waitingTo)
+}
+
+// WantsWaiting tells whether the wallet holds fewer than [MinLive] grants while others wait that are not loaded. Nothing fails without
+// them until a command draws on all that the wallet holds, and then it asks; loading them beforehand saves that command the wait.
+func (s *State) WantsWaiting() bool {
+	return len(s.Live) < MinLive && s.Waiting.Count > 0 && !s.waitingAll && s.waitingTo == nil
+}
+
+// knownWaiting lists, in burn-down order, the waiting grants before which no unknown one stands.
+func (s *State) knownWaiting() []*Grant {
+	if s.waitingTo == nil && !s.waitingAll {
+		return nil
+	}
+	var out []*Grant
 	for _, g := range s.outside {
-		if g != nil && g.Place == Waiting && !slices.ContainsFunc(gs, func(o *Grant) bool { return o.ID == g.ID }) {
-			next = append(next, g)
+		if g != nil && g.Place == Waiting && (s.waitingAll || Compare(g, s.waitingTo) <= 0) {
+			out = append(out, g)
 		}
 	}
-	slices.SortFunc(next, Compare)
-	if !all && len(gs) > 0 {
-		last := gs[len(gs)-1]
-		next = slices.DeleteFunc(next, func(g *Grant) bool { return Compare(g, last) > 0 })
-	}
-	live, outside, dirty := slices.Clone(s.Live), maps.Clone(s.outside), s.dirty
-	for _, g := range next {
-		if known, ok := outside[g.ID]; ok { // newer than the store
-			g = known
-		}
-		i, found := slices.BinarySearchFunc(live, g, Compare)
-		if g.Place != Waiting || found {
-			continue
-		}
-		in := *g
-		in.Place = InWallet
-		live = slices.Insert(live, i, &in)
-		delete(outside, g.ID)
-		s.Waiting.add(g, -1)
-		dirty = with(dirty, g.ID)
-	}
-	s.Live, s.outside, s.dirty = live, outside, dirty
+	slices.SortFunc(out, Compare)
+	return out
 }
 
-func (s *State) addOutside(g *Grant) {
-	if _, ok := s.outside[g.ID]; ok {
-		return // loaded before, and perhaps changed since
-	}
-	if i := s.liveIndex(g.ID); i >= 0 {
-		return
-	}
-	if s.outside == nil {
-		s.outside = map[string]*Grant{}
-	}
-	s.outside[g.ID] = g
-}
-
-// grant finds a loaded grant; known is false when nothing is known of it.
+// grant finds a loaded grant; known is false when nothing is known of it. A grant is either in the wallet or outside.
 func (s *State) grant(id string) (g *Grant, known bool) {
+	if g, known = s.outside[id]; known {
+		return g, true
+	}
 	if i := s.liveIndex(id); i >= 0 {
 		return s.Live[i], true
 	}
-	g, known = s.outside[id]
-	return g, known
+	return nil, false
+}
+
+// known lists the grants in the wallet and those loaded beside it that match, in the order of their ids.
+func (s *State) known(match func(*Grant) bool) []*Grant {
+	var out []*Grant
+	for _, g := range s.Live {
+		if match(g) {
+			out = append(out, g)
+		}
+	}
+	for _, g := range s.outside {
+		if g != nil && match(g) {
+			out = append(out, g)
+		}
+	}
+	slices.SortFunc(out, func(a, b *Grant) int { return cmp.Compare(a.ID, b.ID) })
+	return out
 }
 
 func (s *State) liveIndex(id string) int {
 	return slices.IndexFunc(s.Live, func(g *Grant) bool { return g.ID == id })
 }
 
-func with(m map[string]bool, key string) map[string]bool {
-	if m[key] {
-		return m
+// cloned copies a map, and makes one of nil.
+func cloned[V any](m map[string]V) map[string]V {
+	if m == nil {
+		return map[string]V{}
 	}
-	out := maps.Clone(m)
-	if out == nil {
-		out = map[string]bool{}
-	}
-	out[key] = true
-	return out
+	return maps.Clone(m)
 }
 
+// withValue is a copy of a map with one more value: states share maps, and a change of one must not show in another.
 func withValue[V any](m map[string]V, key string, v V) map[string]V {
-	out := maps.Clone(m)
-	if out == nil {
-		out = map[string]V{}
-	}
+	out := cloned(m)
 	out[key] = v
 	return out
 }

@@ -120,6 +120,25 @@ func TestANewKeyIsFetchedAndAWithdrawnOneForgotten(t *testing.T) {
 	}
 }
 
+func TestAWithdrawnKeyIsBelievedForAnHourAtMost(t *testing.T) {
+	t.Parallel()
+	issuer, clock := identitytest.New(t), newClock()
+	tokens := subjects(t, Source{Issuer: issuer.URL(), Audience: "a", Now: clock.Now})
+	early, late := token(t, issuer, "early"), token(t, issuer, "late")
+	if got := verdict(t, tokens, token(t, issuer, "first")); got != "first" {
+		t.Fatal(got)
+	}
+	issuer.Rotate(t)
+	clock.advance(keysFresh - time.Second)
+	if got := verdict(t, tokens, early); got != "early" {
+		t.Errorf("before an hour: %s, want early", got)
+	}
+	clock.advance(time.Second)
+	if got := verdict(t, tokens, late); got != "unauthenticated" {
+		t.Errorf("after an hour: %s, want unauthenticated", got)
+	}
+}
+
 func TestMadeUpKeyIDsDoNotFloodTheIssuer(t *testing.T) {
 	t.Parallel()
 	issuer, clock := identitytest.New(t), newClock()

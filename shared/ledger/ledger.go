@@ -144,7 +144,7 @@ func (l *Ledger) submit(ctx context.Context, org string, it *item) (Result, erro
 		defer cancel()
 	}
 	it.ctx, it.done = ctx, make(chan answer, 1)
-	if err := l.enqueue(org, it); err != nil {
+	if err := l.enqueue(org, it); err != nil { //nolint:contextcheck // the actor it starts outlives any one caller
 		return Result{}, err
 	}
 	select {

@@ -43,8 +43,8 @@ func (r *round) supply(ctx context.Context, m *credit.Missing) error {
 		return r.supplyDue(ctx, m.Due)
 	case m.More:
 		return r.supplyWaiting(ctx)
-	case m.Grant != "":
-		return r.supplyGrant(ctx, m.Grant)
+	case len(m.Grants) > 0:
+		return r.supplyGrants(ctx, m.Grants)
 	case m.Item != "":
 		return r.supplyRelated(ctx, "item", m.Item, r.state.LoadItem)
 	case m.Linked != "":
@@ -53,70 +53,71 @@ func (r *round) supply(ctx context.Context, m *credit.Missing) error {
 	return r.supplyDebit(ctx, m.Debit)
 }
 
-// supplyDue loads the grants outside the wallet that are due at a moment, and learns when the next one is.
+// supplyDue loads the grants outside the wallet that are due at a moment, oldest first, and learns when the next one is.
 func (r *round) supplyDue(ctx context.Context, at time.Time) error {
-	through := at.Add(time.Second) // later items of this batch are decided a little later
-	q := from("grants", loadDue+1)
-	q.Where = where("due_at", pb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, timeValue(through))
-	q.OrderBy = []*pb.StructuredQuery_Order{order("due_at", pb.StructuredQuery_ASCENDING)}
-	due, docs, err := r.queryGrants(ctx, q)
+	due, docs, err := r.queryDue(ctx, pb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, at, loadDue+1)
 	if err != nil {
 		return err
 	}
-	if len(due) > loadDue {
-		next := readDocument(docs[loadDue]).time("due_at")
-		r.state.LoadDue(next.Add(-time.Microsecond), next, due[:loadDue]...)
-		return nil
-	}
-	q = from("grants", 1)
-	q.Where = where("due_at", pb.StructuredQuery_FieldFilter_GREATER_THAN, timeValue(through))
-	q.OrderBy = []*pb.StructuredQuery_Order{order("due_at", pb.StructuredQuery_ASCENDING)}
-	_, docs, err = r.queryGrants(ctx, q)
-	if err != nil {
-		return err
+	if len(due) <= loadDue {
+		if _, docs, err = r.queryDue(ctx, pb.StructuredQuery_FieldFilter_GREATER_THAN, at, 1); err != nil {
+			return err
+		}
+	} else {
+		due, docs = due[:loadDue], docs[loadDue:]
 	}
 	var next time.Time
 	if len(docs) > 0 {
 		next = readDocument(docs[0]).time("due_at")
 	}
-	r.state.LoadDue(through, next, due...)
+	r.state.LoadDue(next, due...)
 	return nil
 }
 
-// supplyWaiting moves the next waiting grants into the wallet.
+func (r *round) queryDue(ctx context.Context, op pb.StructuredQuery_FieldFilter_Operator, at time.Time, limit int32) ([]*credit.Grant, []*pb.Document, error) {
+	q := from("grants", limit)
+	q.Where = where("due_at", op, timeValue(at))
+	q.OrderBy = []*pb.StructuredQuery_Order{order("due_at", pb.StructuredQuery_ASCENDING)}
+	return r.queryGrants(ctx, q)
+}
+
+// supplyWaiting loads the next waiting grants in burn-down order.
 func (r *round) supplyWaiting(ctx context.Context) error {
 	q := from("grants", loadWaiting)
 	q.OrderBy = []*pb.StructuredQuery_Order{order("order", pb.StructuredQuery_ASCENDING)}
-	if r.waitingAfter != "" { // those up to here are loaded, though the store still has them waiting
-		q.Where = where("order", pb.StructuredQuery_FieldFilter_GREATER_THAN, stringValue(r.waitingAfter))
+	if after := r.state.WaitingAfter(); after != "" { // what was loaded may have changed here, but the store still has it waiting
+		q.Where = where("order", pb.StructuredQuery_FieldFilter_GREATER_THAN, stringValue(after))
 	}
 	next, _, err := r.queryGrants(ctx, q)
 	if err != nil {
 		return err
 	}
-	if len(next) > 0 {
-		r.waitingAfter = credit.OrderKey(next[len(next)-1])
-	}
 	r.state.LoadWaiting(len(next) < loadWaiting, next...)
 	return nil
 }
 
-func (r *round) supplyGrant(ctx context.Context, id string) error {
+func (r *round) supplyGrants(ctx context.Context, ids []string) error {
 	s := &r.ledger.store
-	name := s.grantName(r.org, id)
-	got, err := s.get(ctx, name)
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = s.grantName(r.org, id)
+	}
+	got, err := s.get(ctx, names...)
 	if err != nil {
 		return unavailable(err)
 	}
-	if got[name] == nil {
-		r.state.LoadAbsent(id)
-		return nil
+	for i, id := range ids {
+		d := got[names[i]]
+		if d == nil {
+			r.state.LoadAbsent(id)
+			continue
+		}
+		g, err := decodeGrantRecord(d)
+		if err != nil {
+			return err
+		}
+		r.state.LoadGrants(g)
 	}
-	g, err := decodeGrantRecord(got[name])
-	if err != nil {
-		return err
-	}
-	r.state.LoadGrants(g)
 	return nil
 }
 

@@ -29,8 +29,6 @@ type round struct {
 	// found are entries of read-first items, by document; looked says which were looked for.
 	found  map[string]*credit.Entry
 	looked map[string]bool
-	// waitingAfter is the order key up to which waiting grants were loaded in this round.
-	waitingAfter string
 
 	accepted []accepted
 	refused  []refused
@@ -65,7 +63,9 @@ func (r *round) load(ctx context.Context) error {
 			return err
 		}
 	}
-	r.state = r.actor.state
+	if r.state = r.actor.state; r.state != nil && r.state.WantsWaiting() {
+		return r.supplyWaiting(ctx)
+	}
 	return nil
 }
 
@@ -206,9 +206,9 @@ func (r *round) refuse(it *item, err error) {
 
 // settle commits what was accepted and answers. Refusals wait for the commit too: they were decided on the state that it makes.
 func (r *round) settle(ctx context.Context) {
-	fenced := r.fence != nil
 	changed := r.state != r.actor.state && (len(r.entries) > 0 || r.walletChanged())
-	if !changed && !(fenced && len(r.refused) > 0) {
+	mustFence := r.fence != nil && len(r.refused) > 0
+	if !changed && !mustFence {
 		r.answer()
 		r.giveBack(r.again)
 		return

@@ -70,23 +70,23 @@ func pubsubArguments(platform string, port, _ int) []string {
 }
 
 // address returns where the emulator answers, or ends the test.
-func (e *emulator) address(t testing.TB, env environment) string {
-	t.Helper()
+func (e *emulator) address(tb testing.TB, env environment) string {
+	tb.Helper()
 	where := env(e.variable)
 	if where == "" {
-		absent(t, env, fmt.Sprintf("%s, and %s is neither %q nor a host:port", e.name, e.variable, startOwn))
+		absent(tb, env, fmt.Sprintf("%s, and %s is neither %q nor a host:port", e.name, e.variable, startOwn))
 	}
 	if where == startOwn {
 		addr, err := e.start()
 		if err != nil {
-			t.Fatalf("%s: %v", e.name, err)
+			tb.Fatalf("%s: %v", e.name, err)
 		}
 		return addr
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), e.patience)
+	ctx, cancel := context.WithTimeout(tb.Context(), e.patience)
 	defer cancel()
 	if err := awaitAnswer(ctx, where, nil); err != nil {
-		t.Fatalf("%s at %s=%s: %v", e.name, e.variable, where, err)
+		tb.Fatalf("%s at %s=%s: %v", e.name, e.variable, where, err)
 	}
 	return where
 }
@@ -167,10 +167,14 @@ func freePorts(n int) ([]int, error) {
 func awaitAnswer(ctx context.Context, addr string, exited <-chan struct{}) error {
 	ticker := time.NewTicker(probeInterval)
 	defer ticker.Stop()
+	var last error
 	for {
-		last := probe(ctx, addr)
-		if last == nil {
+		err := probe(ctx, addr)
+		if err == nil {
 			return nil
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err // the end of ctx hides what was wrong before
 		}
 		select {
 		case <-ticker.C:

@@ -28,36 +28,36 @@ type environment func(name string) string
 // FirestoreEmulator returns the host:port of Google's Firestore emulator. CREDITS_TEST_EMULATOR says which: a host:port
 // where one runs already, or "start" to start one, which then serves all tests of this binary and dies with it.
 // When it is unset, the test is skipped.
-func FirestoreEmulator(t testing.TB) string {
-	t.Helper()
-	return firestoreEmulator.address(t, os.Getenv)
+func FirestoreEmulator(tb testing.TB) string {
+	tb.Helper()
+	return firestoreEmulator.address(tb, os.Getenv)
 }
 
 // PubSubEmulator returns the host:port of Google's Pub/Sub emulator, which CREDITS_TEST_PUBSUB_EMULATOR names in the
 // way that FirestoreEmulator describes.
-func PubSubEmulator(t testing.TB) string {
-	t.Helper()
-	return pubsubEmulator.address(t, os.Getenv)
+func PubSubEmulator(tb testing.TB) string {
+	tb.Helper()
+	return pubsubEmulator.address(tb, os.Getenv)
 }
 
 // Full skips a test that is too long for a plain go test, unless CREDITS_TEST_FULL=1.
-func Full(t testing.TB) {
-	t.Helper()
-	needFull(t, os.Getenv)
+func Full(tb testing.TB) {
+	tb.Helper()
+	needFull(tb, os.Getenv)
 }
 
-func needFull(t testing.TB, env environment) {
-	t.Helper()
+func needFull(tb testing.TB, env environment) {
+	tb.Helper()
 	if env(full) != "1" {
-		absent(t, env, "a long run, for which "+full+"=1 is not set")
+		absent(tb, env, "a long run, for which "+full+"=1 is not set")
 	}
 }
 
 // absent ends the test because it needs what is not there.
-func absent(t testing.TB, env environment, need string) {
-	t.Helper()
+func absent(tb testing.TB, env environment, need string) {
+	tb.Helper()
 	if env(requireAll) == "1" {
-		t.Fatalf("this test needs %s, and %s=1 forbids skipping it", need, requireAll)
+		tb.Fatalf("this test needs %s, and %s=1 forbids skipping it", need, requireAll)
 	}
-	t.Skipf("this test needs %s; continuous integration runs it", need)
+	tb.Skipf("this test needs %s; continuous integration runs it", need)
 }

@@ -68,7 +68,10 @@ func TestAnUnmetNeedSkipsUnlessAllIsRequired(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			o := ask(t, func(tb testing.TB) { tc.need(tb, variables(tc.env)) })
+			o := ask(t, func(tb testing.TB) {
+				tb.Helper()
+				tc.need(tb, variables(tc.env))
+			})
 			if o.verdict != tc.verdict || !strings.Contains(o.message, tc.mentions) {
 				t.Errorf("%q, %q; want %q and a mention of %q", o.verdict, o.message, tc.verdict, tc.mentions)
 			}
@@ -77,7 +80,10 @@ func TestAnUnmetNeedSkipsUnlessAllIsRequired(t *testing.T) {
 }
 
 func addressOf(e *emulator) func(testing.TB, environment) {
-	return func(t testing.TB, env environment) { e.address(t, env) }
+	return func(tb testing.TB, env environment) {
+		tb.Helper()
+		e.address(tb, env)
+	}
 }
 
 func TestANamedEmulatorIsUsedOnlyIfItAnswers(t *testing.T) {
@@ -87,6 +93,7 @@ func TestANamedEmulatorIsUsedOnlyIfItAnswers(t *testing.T) {
 	where := strings.TrimPrefix(healthy.URL, "http://")
 	var got string
 	o := ask(t, func(tb testing.TB) {
+		tb.Helper()
 		got = firestoreEmulator.address(tb, variables(map[string]string{firestoreEmulator.variable: where}))
 	})
 	if o.verdict != "" || got != where {
@@ -95,7 +102,10 @@ func TestANamedEmulatorIsUsedOnlyIfItAnswers(t *testing.T) {
 
 	broken := newEmulator("a broken emulator", "BROKEN", nil)
 	broken.start = func() (string, error) { return "", os.ErrNotExist }
-	o = ask(t, func(tb testing.TB) { broken.address(tb, variables(map[string]string{"BROKEN": startOwn})) })
+	o = ask(t, func(tb testing.TB) {
+		tb.Helper()
+		broken.address(tb, variables(map[string]string{"BROKEN": startOwn}))
+	})
 	if o.verdict != "failed" || !strings.Contains(o.message, "a broken emulator") {
 		t.Errorf("one that does not start: %q, %q; want a failure that names it", o.verdict, o.message)
 	}
@@ -108,6 +118,7 @@ func TestAnAddressThatDoesNotAnswerFails(t *testing.T) {
 	named := newEmulator("an emulator", "NAMED", nil)
 	named.patience = 100 * time.Millisecond
 	o := ask(t, func(tb testing.TB) {
+		tb.Helper()
 		named.address(tb, variables(map[string]string{"NAMED": strings.TrimPrefix(ill.URL, "http://")}))
 	})
 	if o.verdict != "failed" || !strings.Contains(o.message, "418") {

@@ -19,9 +19,8 @@ import (
 	"github.com/fluxori/ai-credits/shared/ledger"
 )
 
-// Request is the body of POST /debit, and the data of an ai-usage message.
-type Request struct {
-	EventID      string         `json:"event_id"`
+// Ask is work and its quantity: the body of POST /debit/check.
+type Ask struct {
 	OrgID        string         `json:"org_id"`
 	UserID       string         `json:"user_id,omitempty"`
 	TeamID       string         `json:"team_id,omitempty"`
@@ -31,6 +30,12 @@ type Request struct {
 	PriceVersion *int64         `json:"price_version,omitempty"`
 	OccurredAt   *time.Time     `json:"occurred_at,omitempty"`
 	Metadata     jsontext.Value `json:"metadata,omitempty"`
+}
+
+// Request is the body of POST /debit, and the data of an ai-usage message.
+type Request struct {
+	EventID string `json:"event_id"`
+	Ask
 }
 
 // Prices finds catalogues.
@@ -78,7 +83,7 @@ func (s *Spender) Usage(ctx context.Context, r Request, actor string, again bool
 }
 
 // Quote prices a request without charging it.
-func (s *Spender) Quote(ctx context.Context, r Request) (catalogue.Quote, error) {
+func (s *Spender) Quote(ctx context.Context, r Ask) (catalogue.Quote, error) {
 	if err := r.check(); err != nil {
 		return catalogue.Quote{}, err
 	}
@@ -90,7 +95,7 @@ func (s *Spender) Quote(ctx context.Context, r Request) (catalogue.Quote, error)
 }
 
 // Check is the price of a request and everything that stands against charging it now. It changes nothing.
-func (s *Spender) Check(ctx context.Context, r Request) (catalogue.Quote, []*credit.Refusal, error) {
+func (s *Spender) Check(ctx context.Context, r Ask) (catalogue.Quote, []*credit.Refusal, error) {
 	q, err := s.Quote(ctx, r)
 	if err != nil {
 		return catalogue.Quote{}, nil, err
@@ -136,8 +141,8 @@ func (s *Spender) catalogue(ctx context.Context, version *int64) (*catalogue.Cat
 	return s.prices.Current(ctx)
 }
 
-// check tells whether a request can be of any meaning, before it is priced.
-func (r Request) check() error {
+// check tells whether an ask can be of any meaning, before it is priced.
+func (r Ask) check() error {
 	if err := credit.CheckOrg(r.OrgID); err != nil {
 		return err
 	}
@@ -164,7 +169,7 @@ func (s *Spender) command(ctx context.Context, r Request, actor string) (credit.
 	if err := credit.CheckID("event_id", r.EventID); err != nil {
 		return credit.Debit{}, err
 	}
-	q, err := s.Quote(ctx, r)
+	q, err := s.Quote(ctx, r.Ask)
 	if err != nil {
 		return d, err
 	}

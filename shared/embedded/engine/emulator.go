@@ -14,19 +14,19 @@ import (
 )
 
 // proxyEmulator connects to Google's emulator through a proxy, which is where the hooks are.
-func (e *Engine) proxyEmulator(t testing.TB) {
-	t.Helper()
-	upstream, err := dial(needs.FirestoreEmulator(t))
+func (e *Engine) proxyEmulator(tb testing.TB) {
+	tb.Helper()
+	upstream, err := dial(needs.FirestoreEmulator(tb))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	cleanup(t, "the connection to the emulator", upstream.Close)
+	cleanup(tb, "the connection to the emulator", upstream.Close)
 	proxy := firedb.Proxy(upstream, e.Hooks)
-	cleanup(t, "the proxy", proxy.Close)
+	cleanup(tb, "the proxy", proxy.Close)
 	if e.Conn, err = proxy.Conn(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	cleanup(t, "the connection to the proxy", e.Conn.Close)
+	cleanup(tb, "the connection to the proxy", e.Conn.Close)
 }
 
 func dial(address string) (*grpc.ClientConn, error) {

@@ -75,13 +75,13 @@ func Clock(now func() time.Time) Option {
 
 // New starts an engine for a test: the embedded one, or Google's emulator if CREDITS_TEST_ENGINE=emulator. The test is
 // skipped if that emulator is wanted and missing.
-func New(t testing.TB, opts ...Option) *Engine {
-	t.Helper()
+func New(tb testing.TB, opts ...Option) *Engine {
+	tb.Helper()
 	s := settings{emulator: os.Getenv(chosen) == "emulator"}
 	for _, o := range opts {
 		o(&s)
 	}
-	return start(t, s)
+	return start(tb, s)
 }
 
 // Each runs a test on every engine there is, as the parallel subtests "embedded" and "emulator". The latter is skipped
@@ -108,62 +108,62 @@ func (s settings) name() string {
 	return "embedded"
 }
 
-func start(t testing.TB, s settings) *Engine {
-	t.Helper()
+func start(tb testing.TB, s settings) *Engine {
+	tb.Helper()
 	e := &Engine{Name: s.name(), IsEmulator: s.emulator, Project: "test-" + strings.ToLower(rand.Text()), Hooks: &firedb.Hooks{}}
 	if s.emulator {
-		e.proxyEmulator(t)
+		e.proxyEmulator(tb)
 	} else {
-		e.embed(t, s)
+		e.embed(tb, s)
 	}
-	e.connect(t)
+	e.connect(tb)
 	return e
 }
 
 // embed starts the embedded engine.
-func (e *Engine) embed(t testing.TB, s settings) {
-	t.Helper()
+func (e *Engine) embed(tb testing.TB, s settings) {
+	tb.Helper()
 	o := firedb.Options{Now: s.now, Hooks: e.Hooks}
 	if !s.anyQuery {
 		set, err := indexes.Load()
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		o.Indexes = set
 	}
 	server, err := firedb.Open(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	cleanup(t, "the embedded engine", server.Close)
+	cleanup(tb, "the embedded engine", server.Close)
 	e.Server = server
 	if e.Conn, err = server.Conn(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	cleanup(t, "the connection", e.Conn.Close)
+	cleanup(tb, "the connection", e.Conn.Close)
 }
 
 // connect makes the clients.
-func (e *Engine) connect(t testing.TB) {
-	t.Helper()
-	// The clients are used until the test's cleanups have run, when t.Context() has ended.
-	ctx := context.WithoutCancel(t.Context())
+func (e *Engine) connect(tb testing.TB) {
+	tb.Helper()
+	// The clients are used until the test's cleanups have run, when tb.Context() has ended.
+	ctx := context.WithoutCancel(tb.Context())
 	options := []option.ClientOption{option.WithGRPCConn(e.Conn), option.WithoutAuthentication()}
 	var err error
 	if e.Client, err = firestore.NewClient(ctx, e.Project, options...); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if e.Raw, err = apiv1.NewClient(ctx, options...); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
 // cleanup closes something when the test ends.
-func cleanup(t testing.TB, what string, closeIt func() error) {
-	t.Helper()
-	t.Cleanup(func() {
+func cleanup(tb testing.TB, what string, closeIt func() error) {
+	tb.Helper()
+	tb.Cleanup(func() {
 		if err := closeIt(); err != nil {
-			t.Error(fmt.Errorf("close %s: %w", what, err))
+			tb.Error(fmt.Errorf("close %s: %w", what, err))
 		}
 	})
 }

@@ -33,7 +33,10 @@ func compileAggregations(list []*pb.StructuredAggregationQuery_Aggregation) ([]a
 			return nil, invalid("Two aggregations have the alias %q.", c.alias)
 		}
 		seen[c.alias] = true
-		var err error
+		err := checkFieldName(c.alias)
+		if err != nil {
+			return nil, err
+		}
 		switch op := a.GetOperator().(type) {
 		case *pb.StructuredAggregationQuery_Aggregation_Count_:
 			if up := op.Count.GetUpTo(); up != nil {
@@ -55,6 +58,20 @@ func compileAggregations(list []*pb.StructuredAggregationQuery_Aggregation) ([]a
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// aggregatedPaths returns the fields over which there are sums and averages.
+func aggregatedPaths(list []*pb.StructuredAggregationQuery_Aggregation) []string {
+	var out []string
+	for _, a := range list {
+		switch op := a.GetOperator().(type) {
+		case *pb.StructuredAggregationQuery_Aggregation_Sum_:
+			out = append(out, op.Sum.GetField().GetFieldPath())
+		case *pb.StructuredAggregationQuery_Aggregation_Avg_:
+			out = append(out, op.Avg.GetField().GetFieldPath())
+		}
+	}
+	return out
 }
 
 // of computes the aggregation over a query's result.

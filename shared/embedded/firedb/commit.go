@@ -6,6 +6,7 @@ import (
 	"time"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -73,6 +74,9 @@ func (s *store) applyLocked(writes []write) (committed, error) {
 			changes[w.key] = next
 		}
 	}
+	if slices.ContainsFunc(writes, func(w write) bool { return w.settled }) {
+		s.joinTwinsLocked(writes, changes, out.results)
+	}
 	s.last = at
 	if len(changes) == 0 {
 		return out, nil
@@ -84,6 +88,27 @@ func (s *store) applyLocked(writes []write) (committed, error) {
 	}
 	s.installLocked(changes)
 	return out, nil
+}
+
+// joinTwinsLocked makes one change of the writes of one document: if they leave it as it was there is none, and all of
+// them have the time of the outcome as their result.
+func (s *store) joinTwinsLocked(writes []write, changes map[string]*pb.Document, results []*pb.WriteResult) {
+	timeless := func(d *pb.Document) *pb.Document {
+		return &pb.Document{Name: d.GetName(), Fields: d.GetFields(), CreateTime: d.GetCreateTime()}
+	}
+	for i := range writes {
+		key := writes[i].key
+		before := s.tree.get(key)
+		after, changed := changes[key]
+		if changed && before != nil && after != nil && proto.Equal(timeless(before), timeless(after)) {
+			delete(changes, key)
+			changed = false
+		}
+		if !changed {
+			after = before
+		}
+		results[i].UpdateTime = after.GetUpdateTime()
+	}
 }
 
 func (s *store) installLocked(changes map[string]*pb.Document) {

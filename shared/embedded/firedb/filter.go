@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/protobuf/proto"
 )
 
 // Short names for the operators of the API.
@@ -27,6 +28,7 @@ const (
 
 const (
 	maxDisjunctions = 30 // conjunctions in disjunctive normal form, and values of one filter
+	maxNotIn        = 10 // values of one not-in
 	maxFilterDepth  = 20 // composite filters within each other; a bound of this engine
 )
 
@@ -34,9 +36,10 @@ const (
 type predicate func(*pb.Document) bool
 
 // filterCompiler turns a filter into a predicate and notes the fields it compares by inequality, which order the
-// result.
+// result, and whether it compares any field but the document's name.
 type filterCompiler struct {
 	inequalities []string
+	onFields     bool
 }
 
 func (c *filterCompiler) compile(f *pb.StructuredQuery_Filter, depth int) (predicate, error) {
@@ -85,6 +88,10 @@ func (c *filterCompiler) compileUnary(f *pb.StructuredQuery_UnaryFilter) (predic
 	if err != nil {
 		return nil, err
 	}
+	if path == nil {
+		return nil, errNameOperand()
+	}
+	c.onFields = true
 	var test func(v *pb.Value) bool
 	switch f.GetOp() {
 	case opIsNull:
@@ -118,6 +125,7 @@ func (c *filterCompiler) compileField(f *pb.StructuredQuery_FieldFilter) (predic
 			return nil, err
 		}
 	}
+	c.onFields = c.onFields || path != nil
 	if isInequality(op) {
 		c.inequalities = append(c.inequalities, name)
 	}
@@ -139,11 +147,13 @@ func checkNameOperand(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Va
 	}
 	for _, v := range operands {
 		if rankOf(v) != rankReference {
-			return invalid("__key__ filter value must be a Key")
+			return errNameOperand()
 		}
 	}
 	return nil
 }
+
+func errNameOperand() error { return invalid("__key__ filter value must be a Key") }
 
 func isInequality(op pb.StructuredQuery_FieldFilter_Operator) bool {
 	switch op {
@@ -156,30 +166,43 @@ func isInequality(op pb.StructuredQuery_FieldFilter_Operator) bool {
 // fieldTest returns the test that op makes of a field's value.
 func fieldTest(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Value) (func(*pb.Value) bool, error) {
 	set := operand.GetArrayValue().GetValues()
+	if isTooLong(operand) {
+		return nil, errTooLong()
+	}
 	switch op {
 	case opIn, opNotIn, opArrayContainsAny:
+		if slices.ContainsFunc(set, isTooLong) {
+			return nil, errTooLong()
+		}
 		if len(set) == 0 {
 			return nil, invalid("'%s' requires an non-empty ArrayValue.", op)
 		}
-		if len(set) > maxDisjunctions {
-			return nil, invalid("'%s' supports up to %d comparison values.", op, maxDisjunctions)
+		most := maxDisjunctions
+		if op == opNotIn {
+			most = maxNotIn
+		}
+		if len(set) > most {
+			return nil, invalid("'%s' supports up to %d comparison values.", op, most)
 		}
 	}
 	switch op {
 	case opEqual:
-		return func(v *pb.Value) bool { return compareIndexed(v, operand) == 0 }, nil
+		return func(v *pb.Value) bool { return isEqual(v, operand) }, nil
 	case opNotEqual:
-		return func(v *pb.Value) bool { return !isNull(v) && compareIndexed(v, operand) != 0 }, nil
+		if isNull(operand) {
+			return nothing, nil
+		}
+		return func(v *pb.Value) bool { return !isNull(v) && !isEqual(v, operand) }, nil
 	case opIn:
 		return func(v *pb.Value) bool { return isOneOf(v, set) }, nil
 	case opNotIn:
 		if slices.ContainsFunc(set, isNull) {
-			return func(*pb.Value) bool { return false }, nil
+			return nothing, nil
 		}
 		return func(v *pb.Value) bool { return !isNull(v) && !isOneOf(v, set) }, nil
 	case opArrayContains:
 		return func(v *pb.Value) bool {
-			return slices.ContainsFunc(v.GetArrayValue().GetValues(), func(e *pb.Value) bool { return compareIndexed(e, operand) == 0 })
+			return slices.ContainsFunc(v.GetArrayValue().GetValues(), func(e *pb.Value) bool { return isEqual(e, operand) })
 		}, nil
 	case opArrayContainsAny:
 		return func(v *pb.Value) bool {
@@ -191,10 +214,31 @@ func fieldTest(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Value) (f
 	return nil, invalid("A field filter has no operator.")
 }
 
-// rangeTest compares within one type only: a range never crosses types, and NaN is a type of its own.
+// isTooLong reports whether a value is longer than what an index holds of it.
+func isTooLong(v *pb.Value) bool {
+	return len(v.GetStringValue()) > indexedBytes || len(v.GetBytesValue()) > indexedBytes
+}
+
+func errTooLong() error {
+	return invalid("A value longer than %d bytes cannot be used in a query.", indexedBytes)
+}
+
+// nothing is the test that no value passes.
+func nothing(*pb.Value) bool { return false }
+
+// isEqual compares for filters on fields: null and NaN are equal to nothing, not even to themselves. Clients ask for
+// them by unary filters.
+func isEqual(v, operand *pb.Value) bool {
+	return !isNull(operand) && !isNaN(operand) && compareIndexed(v, operand) == 0
+}
+
+// rangeTest compares within one type only: a range never crosses types, and null and NaN are in none.
 func rangeTest(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Value) func(*pb.Value) bool {
+	if isNull(operand) || isNaN(operand) {
+		return nothing
+	}
 	return func(v *pb.Value) bool {
-		if rankOf(v) != rankOf(operand) || isNaN(v) != isNaN(operand) {
+		if rankOf(v) != rankOf(operand) || isNaN(v) {
 			return false
 		}
 		c := compareIndexed(v, operand)
@@ -211,9 +255,9 @@ func rangeTest(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Value) fu
 	}
 }
 
-// isOneOf reports whether set holds v; a null in the set matches nothing.
+// isOneOf reports whether v is equal to an element of set.
 func isOneOf(v *pb.Value, set []*pb.Value) bool {
-	return slices.ContainsFunc(set, func(e *pb.Value) bool { return !isNull(e) && compareIndexed(e, v) == 0 })
+	return slices.ContainsFunc(set, func(e *pb.Value) bool { return isEqual(v, e) })
 }
 
 // filterShape is what Firestore's rules on combining filters look at.
@@ -278,13 +322,16 @@ func (s *filterShape) measureField(f *pb.StructuredQuery_FieldFilter) (disjuncti
 
 func (s *filterShape) measureComposite(f *pb.StructuredQuery_CompositeFilter) (disjunctions, contains int) {
 	or := f.GetOp() == pb.StructuredQuery_CompositeFilter_OR
-	if or && len(f.GetFilters()) > 1 {
+	if or {
 		s.choices++
 	}
 	sum, product := 0, 1
 	most, all := 0, 0
-	for _, sub := range f.GetFilters() {
+	for i, sub := range f.GetFilters() {
 		n, c := s.measure(sub)
+		if slices.ContainsFunc(f.GetFilters()[:i], func(o *pb.StructuredQuery_Filter) bool { return sameContains(o, sub) }) {
+			continue // an array filter given twice counts once
+		}
 		// Products are cut off above the limit, where their exact size no longer matters.
 		sum, product = sum+n, min(product*n, maxDisjunctions+1)
 		most, all = max(most, c), all+c
@@ -293,4 +340,26 @@ func (s *filterShape) measureComposite(f *pb.StructuredQuery_CompositeFilter) (d
 		return sum, most
 	}
 	return product, all
+}
+
+// sameContains reports whether two filters ask for the same elements of the same array; 1 and 1.0 are not the same.
+func sameContains(a, b *pb.StructuredQuery_Filter) bool {
+	x, y := a.GetFieldFilter(), b.GetFieldFilter()
+	if x.GetOp() != y.GetOp() || x.GetField().GetFieldPath() != y.GetField().GetFieldPath() {
+		return false
+	}
+	switch x.GetOp() {
+	case opArrayContains:
+		return proto.Equal(x.GetValue(), y.GetValue())
+	case opArrayContainsAny:
+		u, v := x.GetValue().GetArrayValue().GetValues(), y.GetValue().GetArrayValue().GetValues()
+		return isSubset(u, v) && isSubset(v, u)
+	}
+	return false
+}
+
+func isSubset(a, b []*pb.Value) bool {
+	return !slices.ContainsFunc(a, func(x *pb.Value) bool {
+		return !slices.ContainsFunc(b, func(y *pb.Value) bool { return proto.Equal(x, y) })
+	})
 }

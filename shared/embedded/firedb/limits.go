@@ -1,6 +1,8 @@
 package firedb
 
 import (
+	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -95,7 +97,7 @@ func checkID(id string) error {
 		return invalid("Resource id %q is invalid because it is reserved.", id)
 	case len(id) > maxIDBytes:
 		return invalid("Resource id %q is longer than %d bytes.", id[:20]+"...", maxIDBytes)
-	case !utf8.ValidString(id) || strings.Contains(id, separator):
+	case !utf8.ValidString(id) || strings.ContainsAny(id, separator+"/"):
 		return invalid("Resource id %q is not valid text.", id)
 	}
 	return nil
@@ -105,7 +107,7 @@ func checkFieldName(name string) error {
 	switch {
 	case name == "":
 		return invalid("A field name is empty.")
-	case reserved(name) && name != "__type__":
+	case reserved(name):
 		return invalid("Field name %q is reserved.", name)
 	case len(name) > maxIDBytes:
 		return invalid("Field name %q is longer than %d bytes.", name[:20]+"...", maxIDBytes)
@@ -145,6 +147,9 @@ func checkValue(v *pb.Value, depth int, inArray bool) error {
 		if depth >= maxNesting {
 			return invalid("Values are nested deeper than %d levels.", maxNesting)
 		}
+		if t.MapValue.GetFields()[typeField] != nil {
+			return checkVector(t.MapValue.GetFields(), inArray)
+		}
 		return checkFields(t.MapValue.GetFields(), depth+1)
 	case *pb.Value_TimestampValue:
 		if err := t.TimestampValue.CheckValid(); err != nil {
@@ -155,10 +160,39 @@ func checkValue(v *pb.Value, depth int, inArray bool) error {
 		return checkLength(len(t.StringValue))
 	case *pb.Value_BytesValue:
 		return checkLength(len(t.BytesValue))
-	case *pb.Value_NullValue, *pb.Value_BooleanValue, *pb.Value_IntegerValue, *pb.Value_DoubleValue,
-		*pb.Value_ReferenceValue, *pb.Value_GeoPointValue:
+	case *pb.Value_ReferenceValue:
+		return checkDocumentName("", t.ReferenceValue)
+	case *pb.Value_GeoPointValue:
+		latitude, longitude := t.GeoPointValue.GetLatitude(), t.GeoPointValue.GetLongitude()
+		if !(math.Abs(latitude) <= 90 && math.Abs(longitude) <= 180) { // so put, NaN fails too
+			return invalid("There is no point at latitude %g, longitude %g.", latitude, longitude)
+		}
+	case *pb.Value_NullValue, *pb.Value_BooleanValue, *pb.Value_IntegerValue, *pb.Value_DoubleValue:
 	default:
 		return invalid("A value has no type that can be stored.")
+	}
+	return nil
+}
+
+// typeField names the type of what is stored as a map but is none. The only such type is the vector.
+const typeField = "__type__"
+
+// maxVector is the most elements of a vector.
+const maxVector = 2048
+
+func checkVector(fields map[string]*pb.Value, inArray bool) error {
+	elements := fields["value"].GetArrayValue().GetValues()
+	numbers := !slices.ContainsFunc(elements, func(e *pb.Value) bool {
+		_, isDouble := e.GetValueType().(*pb.Value_DoubleValue)
+		return !isDouble
+	})
+	switch {
+	case fields[typeField].GetStringValue() != "__vector__" || len(fields) != 2:
+		return invalid("A map with a %s is not a vector.", typeField)
+	case len(elements) == 0 || len(elements) > maxVector || !numbers:
+		return invalid("A vector has 1 to %d doubles.", maxVector)
+	case inArray:
+		return invalid("An array cannot hold a vector.")
 	}
 	return nil
 }
@@ -217,7 +251,7 @@ func valueSize(v *pb.Value) int {
 		}
 		return n
 	case *pb.Value_MapValue:
-		return fieldsSize(t.MapValue.GetFields()) + 32
+		return fieldsSize(t.MapValue.GetFields())
 	}
 	return 1
 }

@@ -112,7 +112,8 @@ func (c *Counts) addWrites(writes ...*pb.Write) {
 type bill struct {
 	query       bool  // a query costs at least one read
 	aggregation bool  // as does an aggregation
-	reads       int64 // documents sent or skipped
+	reads       int64 // documents sent, and those that the answer says were skipped
+	offset      int64 // documents to skip, as long as no answer has said how many were
 	entries     int64 // index entries that an aggregation looked at
 	counted     string
 }
@@ -130,7 +131,7 @@ func noteEntries(ctx context.Context, n int) {
 func (b *bill) request(m any) {
 	switch r := m.(type) {
 	case *pb.RunQueryRequest:
-		b.query = true
+		b.query, b.offset = true, int64(r.GetStructuredQuery().GetOffset())
 	case *pb.RunAggregationQueryRequest:
 		b.aggregation = true
 		for _, a := range r.GetStructuredAggregationQuery().GetAggregations() {
@@ -148,9 +149,13 @@ func (b *bill) response(m any) {
 			b.reads++
 		}
 	case *pb.RunQueryResponse:
-		b.reads += int64(r.GetSkippedResults())
+		if r.GetSkippedResults() > 0 {
+			b.reads += int64(r.GetSkippedResults())
+			b.offset = 0
+		}
 		if r.GetDocument() != nil {
-			b.reads++
+			b.reads += 1 + b.offset // a document comes only after all that were to be skipped
+			b.offset = 0
 		}
 	case *pb.RunAggregationQueryResponse:
 		if b.counted != "" {

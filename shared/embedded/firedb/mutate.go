@@ -10,9 +10,6 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// maxBatchWrites is the most writes that one BatchWrite may carry.
-const maxBatchWrites = 500
-
 // BeginTransaction opens a read-write transaction, or with that option a read-only one.
 func (s *service) BeginTransaction(_ context.Context, r *pb.BeginTransactionRequest) (*pb.BeginTransactionResponse, error) {
 	if err := checkDatabase(r.GetDatabase()); err != nil {
@@ -56,9 +53,6 @@ func (s *service) BatchWrite(ctx context.Context, r *pb.BatchWriteRequest) (*pb.
 	if err := checkDatabase(r.GetDatabase()); err != nil {
 		return nil, err
 	}
-	if n := len(r.GetWrites()); n > maxBatchWrites {
-		return nil, invalid("A BatchWrite has %d writes; at most %d are allowed.", n, maxBatchWrites)
-	}
 	seen := map[string]bool{}
 	for _, w := range r.GetWrites() {
 		name := documentOf(w)
@@ -66,6 +60,10 @@ func (s *service) BatchWrite(ctx context.Context, r *pb.BatchWriteRequest) (*pb.
 			return nil, invalid("BatchWrite has two writes to %q.", name)
 		}
 		seen[name] = true
+	}
+	// What is malformed fails the request; only what the state refuses fails its write alone.
+	if _, err := prepare(r.GetDatabase(), r.GetWrites()); err != nil {
+		return nil, err
 	}
 	out := &pb.BatchWriteResponse{}
 	for _, w := range r.GetWrites() {

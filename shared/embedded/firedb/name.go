@@ -103,7 +103,7 @@ func cutSegment(s string) (segment, rest string, ok bool) {
 		if i < 0 {
 			i = len(s)
 		}
-		return s[:i], s[i:], i > 0
+		return s[:i], s[i:], isSimple(s[:i])
 	}
 	var b strings.Builder
 	for i := 1; i < len(s); i++ {
@@ -116,6 +116,17 @@ func cutSegment(s string) (segment, rest string, ok bool) {
 		b.WriteByte(s[i])
 	}
 	return "", "", false
+}
+
+// isSimple reports whether a segment may stand without quotes: a letter or underscore, then digits too.
+func isSimple(s string) bool {
+	for i, r := range s {
+		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || r == '_'
+		if !letter && (i == 0 || r < '0' || r > '9') {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // field returns the value at path, nil when there is none.

@@ -26,11 +26,11 @@ type query struct {
 	offset     int
 	limit      int         // -1 for none
 	projection []fieldPath // nil for whole documents
-	required   []fieldPath // fields that aggregations need
 }
 
-// compileQuery checks a query as Firestore does, but for its index.
-func compileQuery(parent string, sq *pb.StructuredQuery) (*query, error) {
+// compileQuery checks a query as Firestore does, but for its index. The fields that are aggregated over its result must
+// exist, and order it as the fields of inequalities do: that decides what a limit leaves.
+func compileQuery(parent string, sq *pb.StructuredQuery, aggregated ...string) (*query, error) {
 	if err := checkParent(parent); err != nil {
 		return nil, err
 	}
@@ -65,7 +65,10 @@ func compileQuery(parent string, sq *pb.StructuredQuery) (*query, error) {
 			return nil, err
 		}
 	}
-	if err := q.compileOrders(sq.GetOrderBy(), filters.inequalities); err != nil {
+	if len(sq.GetOrderBy()) > 0 && !filters.onFields && descendsNames(sq.GetOrderBy()[0]) {
+		return nil, status.Error(codes.FailedPrecondition, "Firestore does not support descending key scans")
+	}
+	if err := q.compileOrders(sq.GetOrderBy(), slices.Concat(filters.inequalities, aggregated)); err != nil {
 		return nil, err
 	}
 	for _, c := range []*pb.Cursor{q.start, q.end} {
@@ -80,6 +83,11 @@ func compileQuery(parent string, sq *pb.StructuredQuery) (*query, error) {
 	return q, err
 }
 
+// descendsNames reports whether an order is by the document's name, last first.
+func descendsNames(o *pb.StructuredQuery_Order) bool {
+	return o.GetDirection() == pb.StructuredQuery_DESCENDING && o.GetField().GetFieldPath() == documentID
+}
+
 // compileOrders completes the stated order: by the fields of inequalities, then by name, in the last direction.
 func (q *query) compileOrders(stated []*pb.StructuredQuery_Order, inequalities []string) error {
 	descending, named := false, false
@@ -90,12 +98,12 @@ func (q *query) compileOrders(stated []*pb.StructuredQuery_Order, inequalities [
 			return err
 		}
 		if named {
-			return invalid("An order by the document's name must be the last.")
+			return invalid("order by clause cannot contain more fields after the key")
+		}
+		if slices.ContainsFunc(stated[:i], func(o *pb.StructuredQuery_Order) bool { return o.GetField().GetFieldPath() == name }) {
+			return invalid("order by clause cannot contain duplicate fields %s", name)
 		}
 		descending = o.GetDirection() == pb.StructuredQuery_DESCENDING
-		if i == 0 && path == nil && descending && len(inequalities) == 0 {
-			return status.Error(codes.FailedPrecondition, "Firestore does not support descending key scans")
-		}
 		named = path == nil
 		inequalities = slices.DeleteFunc(slices.Clone(inequalities), func(p string) bool { return p == name })
 		q.orders = append(q.orders, order{path, descending})
@@ -233,11 +241,6 @@ func (o order) directed(c int) int {
 func (q *query) matches(d *pb.Document) bool {
 	for _, o := range q.orders {
 		if o.path != nil && valueAt(d.GetFields(), o.path) == nil {
-			return false
-		}
-	}
-	for _, p := range q.required {
-		if valueAt(d.GetFields(), p) == nil {
 			return false
 		}
 	}

@@ -168,18 +168,13 @@ func (s *service) RunAggregationQuery(r *pb.RunAggregationQueryRequest, out pb.F
 		return unsupported("explain_options")
 	}
 	aq := r.GetStructuredAggregationQuery()
-	q, err := compileQuery(r.GetParent(), aq.GetStructuredQuery())
-	if err != nil {
-		return err
-	}
 	aggregations, err := compileAggregations(aq.GetAggregations())
 	if err != nil {
 		return err
 	}
-	for _, a := range aggregations {
-		if a.path != nil {
-			q.required = append(q.required, a.path)
-		}
+	q, err := compileQuery(r.GetParent(), aq.GetStructuredQuery(), aggregatedPaths(aq.GetAggregations())...)
+	if err != nil {
+		return err
 	}
 	if err := s.requireIndex(aq.GetStructuredQuery(), aq.GetAggregations()); err != nil {
 		return err
@@ -222,12 +217,15 @@ const (
 	maxPageText = maxIDBytes
 )
 
-// pageSize applies the bound to a page size that a caller asks for.
-func pageSize(asked int32) int {
-	if asked <= 0 || asked > maxPage {
-		return maxPage
+// pageSize applies the bound to a page size that a caller asks for; 0 leaves it to the server.
+func pageSize(asked int32) (int, error) {
+	switch {
+	case asked < 0:
+		return 0, invalid("The page size %d is negative.", asked)
+	case asked == 0:
+		return maxPage, nil
 	}
-	return int(asked)
+	return min(int(asked), maxPage), nil
 }
 
 // ListDocuments lists a collection in the order of names; with show_missing also the names that only have documents
@@ -249,7 +247,10 @@ func (s *service) ListDocuments(_ context.Context, r *pb.ListDocumentsRequest) (
 	if err := checkID(r.GetCollectionId()); err != nil {
 		return nil, err
 	}
-	size := pageSize(r.GetPageSize())
+	size, err := pageSize(r.GetPageSize())
+	if err != nil {
+		return nil, err
+	}
 	out := &pb.ListDocumentsResponse{}
 	name := r.GetParent() + "/" + r.GetCollectionId()
 	t := s.store.newest().tree
@@ -278,7 +279,10 @@ func (s *service) ListCollectionIds(_ context.Context, r *pb.ListCollectionIdsRe
 	if err := checkList(r.GetParent(), r.GetPageToken()); err != nil {
 		return nil, err
 	}
-	size := pageSize(r.GetPageSize())
+	size, err := pageSize(r.GetPageSize())
+	if err != nil {
+		return nil, err
+	}
 	out := &pb.ListCollectionIdsResponse{}
 	for id := range s.store.newest().tree.childIDs(keyOf(r.GetParent()), r.GetPageToken()) {
 		if len(out.CollectionIds) == size {

@@ -51,7 +51,7 @@ func rankOf(v *pb.Value) rank {
 	case *pb.Value_ArrayValue:
 		return rankArray
 	case *pb.Value_MapValue:
-		if t.MapValue.GetFields()["__type__"].GetStringValue() == "__vector__" {
+		if t.MapValue.GetFields()[typeField].GetStringValue() == "__vector__" {
 			return rankVector
 		}
 	}

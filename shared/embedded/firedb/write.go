@@ -19,6 +19,7 @@ type write struct {
 	fields       map[string]*pb.Value
 	transforms   []fieldTransform
 	precondition *pb.Precondition
+	settled      bool // an earlier write of the commit makes the precondition hold
 	whole        bool // the document will be exactly fields, whose size is checked
 }
 
@@ -31,11 +32,17 @@ type fieldTransform struct {
 // prepare checks the writes of one commit to a database.
 func prepare(database string, list []*pb.Write) ([]write, error) {
 	out := make([]write, len(list))
-	transforms := map[string]int{}
+	transforms, latest := map[string]int{}, map[string]*write{}
 	for i, w := range list {
 		if err := out[i].prepare(database, w); err != nil {
 			return nil, err
 		}
+		if before := latest[out[i].key]; before != nil {
+			if err := out[i].follow(before); err != nil {
+				return nil, err
+			}
+		}
+		latest[out[i].key] = &out[i]
 		if n := len(out[i].transforms); n > 0 {
 			if transforms[out[i].key] += n; transforms[out[i].key] > maxTransforms {
 				return nil, invalid("Document %q has more than %d field transforms in one commit.", out[i].name, maxTransforms)
@@ -55,6 +62,9 @@ func (p *write) prepare(database string, w *pb.Write) error {
 		p.name, p.delete = op.Delete, true
 	case *pb.Write_Transform:
 		p.name, p.masked, transforms = op.Transform.GetDocument(), true, op.Transform.GetFieldTransforms()
+		if len(transforms) == 0 {
+			return invalid("A write that transforms %q has no transforms.", p.name)
+		}
 	default:
 		return invalid("A write has no operation.")
 	}
@@ -85,6 +95,25 @@ func (p *write) prepare(database string, w *pb.Write) error {
 	if p.whole = !p.delete && !p.masked && len(p.transforms) == 0; p.whole {
 		return checkSize(&pb.Document{Name: p.name, Fields: p.fields})
 	}
+	return nil
+}
+
+// follow checks the precondition of a write after an earlier one of the same document in the same commit. What is there
+// by then is known, so the precondition must fit it; only the first write's is put to the stored document. A time must
+// be the one that the earlier write was held to, for which there must be something left to hold to it.
+func (p *write) follow(before *write) error {
+	fits := true
+	switch c := p.precondition.GetConditionType().(type) {
+	case *pb.Precondition_Exists:
+		fits = c.Exists != before.delete
+	case *pb.Precondition_UpdateTime:
+		held, ok := before.precondition.GetConditionType().(*pb.Precondition_UpdateTime)
+		fits = ok && proto.Equal(held.UpdateTime, c.UpdateTime) && (p.delete || !before.delete)
+	}
+	if !fits {
+		return invalid("The precondition on %q contradicts an earlier write of the same commit.", p.name)
+	}
+	p.settled = true
 	return nil
 }
 
@@ -130,6 +159,9 @@ func (p *write) apply(current *pb.Document, at *timestamppb.Timestamp) (*pb.Docu
 
 // check decides the write's precondition.
 func (p *write) check(current *pb.Document) error {
+	if p.settled {
+		return nil
+	}
 	switch c := p.precondition.GetConditionType().(type) {
 	case *pb.Precondition_Exists:
 		if c.Exists && current == nil {
@@ -139,6 +171,9 @@ func (p *write) check(current *pb.Document) error {
 			return status.Errorf(codes.AlreadyExists, "Document already exists: %s", p.name)
 		}
 	case *pb.Precondition_UpdateTime:
+		if current != nil && c.UpdateTime.AsTime().After(current.GetUpdateTime().AsTime()) {
+			return invalid("The required base version of %s is later than the stored one.", p.name)
+		}
 		if current == nil || !proto.Equal(current.GetUpdateTime(), c.UpdateTime) {
 			return status.Errorf(codes.FailedPrecondition, "The stored version of %s does not match the required base version.", p.name)
 		}
@@ -189,7 +224,8 @@ func (t fieldTransform) value(old *pb.Value, at *timestamppb.Timestamp) (v, repo
 			v = addNumbers(old, x.Increment)
 		}
 	case *pb.DocumentTransform_FieldTransform_Maximum:
-		if v = x.Maximum; isNumber(old) && compareNumbers(x.Maximum, old) <= 0 {
+		// The greater of any number and NaN is NaN, though NaN sorts first.
+		if v = x.Maximum; isNumber(old) && (isNaN(old) || !isNaN(v) && compareNumbers(v, old) <= 0) {
 			v = old
 		}
 	case *pb.DocumentTransform_FieldTransform_Minimum:

@@ -1,0 +1,462 @@
+package credit_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+)
+
+// TestMain sets how many random histories a property is tried on; -rapid.checks still overrides it.
+func TestMain(m *testing.M) {
+	checks := "120"
+	if os.Getenv("CREDITS_TEST_FULL") == "1" {
+		checks = "5000"
+	}
+	if err := flag.Set("rapid.checks", checks); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// history is a random past: the domain and the naive model side by side.
+type history struct {
+	*bank
+	rt     *rapid.T
+	model  *naive
+	now    time.Time
+	n      int      // of ids
+	debits []string // their event ids
+	paid   []string // grants that money was paid for
+	grants []string
+}
+
+func newHistory(rt *rapid.T) *history {
+	h := &history{bank: newBank(rt), rt: rt, model: newNaive(), now: day}
+	h.duePage = rapid.SampledFrom([]int{1, 7, credit.MaxJournaled}).Draw(rt, "due page")
+	h.waitPage = rapid.SampledFrom([]int{40, credit.MaxLive}).Draw(rt, "waiting page")
+	return h
+}
+
+func (h *history) id(kind string) string {
+	h.n++
+	return fmt.Sprintf("%s-%d", kind, h.n)
+}
+
+func (h *history) between(low, high int64, label string) int64 {
+	return rapid.Int64Range(low, high).Draw(h.rt, label)
+}
+
+func (h *history) chance(percent int64) bool { return h.between(1, 100, "chance") <= percent }
+
+func pick[T any](h *history, from []T, label string) T {
+	return rapid.SampledFrom(from).Draw(h.rt, label)
+}
+
+// tick moves the time, often not at all, sometimes to the very moment at which a grant starts or ends, sometimes back.
+func (h *history) tick() {
+	switch h.between(0, 9, "tick") {
+	case 0, 1, 2:
+	case 3:
+		h.now = h.now.Add(time.Duration(h.between(1, 3000, "ns")))
+	case 4, 5:
+		h.now = h.now.Add(time.Duration(h.between(1, 100_000, "ms")) * time.Millisecond)
+	case 6:
+		h.now = h.now.Add(-time.Duration(h.between(1, 2000, "skew")) * time.Millisecond)
+		if h.model.now.After(h.state.LastAt) { // the last command was refused: nothing in the wallet knows its time
+			h.now = later(h.now, h.model.now)
+		}
+	case 7, 8:
+		h.now = h.now.Add(time.Duration(h.between(1, 120, "hours")) * time.Hour)
+	case 9:
+		if due := h.state.NextDueAt; due.After(h.now) {
+			h.now = due.Add(time.Duration(h.between(-1, 1, "around")) * time.Microsecond)
+		}
+	}
+}
+
+// both does a command in the domain and in the model, and compares what became of it.
+func (h *history) both(c credit.Command) bool {
+	h.Helper()
+	out, err := h.do(c, h.now)
+	decided := h.state.LastAt
+	if err == nil && len(out.Entries) > 0 {
+		decided = out.Entries[0].At
+	} else if now := micros(h.now); now.After(decided) {
+		decided = now
+	} else {
+		decided = decided.Add(time.Microsecond)
+	}
+	rows := len(h.model.rows)
+	want, got := h.model.apply(c, decided), ""
+	if err != nil {
+		var refusal *credit.Refusal
+		if !errors.As(err, &refusal) {
+			h.Fatalf("%+v: %v", c, err)
+		}
+		got = refusal.Code()
+	}
+	if got != want {
+		h.Fatalf("%+v at %v: refused as %q, should be %q", c, decided, got, want)
+	}
+	if err == nil {
+		h.name(h.model.rows[rows:], out)
+	}
+	h.compare()
+	return err == nil
+}
+
+// name gives the model's rows for restored credits the ids of the grants.
+func (h *history) name(fresh []*row, out *credit.Outcome) {
+	for _, e := range out.Entries {
+		if e.Kind == credit.KindRestore && e.Born != nil {
+			for _, r := range fresh {
+				if r.id == "restored" {
+					r.id = e.Born.ID
+					break
+				}
+			}
+		}
+	}
+}
+
+// compare holds the running figures and the alerts told so far against the model's.
+func (h *history) compare() {
+	h.Helper()
+	want := credit.Figures{Available: h.model.available(), Debt: h.model.debt}
+	if h.state.Figures != want {
+		h.Fatalf("the wallet stands at %+v, should at %+v", h.state.Figures, want)
+	}
+	if h.state.Debt > 0 && h.state.Available > 0 {
+		h.Fatalf("debt stands beside available credits: %+v", h.state.Figures)
+	}
+	if got := h.count(credit.EventLowBalance); got != h.model.lowAlerts {
+		h.Fatalf("%d low-balance alerts at %v, should be %d", got, h.state.LastAt, h.model.lowAlerts)
+	}
+	if got := h.count(credit.EventDebt) + h.count(credit.EventDebtCeiling); got != h.model.debtTold {
+		h.Fatalf("%d debt alerts at %v, should be %d", got, h.state.LastAt, h.model.debtTold)
+	}
+}
+
+// settle commits, and compares every grant with the model.
+func (h *history) settle() {
+	h.Helper()
+	h.again()
+	h.commit(h.chance(50))
+	free := h.free()
+	for _, r := range h.model.rows {
+		if free[r.id] != r.free {
+			h.Fatalf("grant %s has %d free credits, should have %d: %+v", r.id, free[r.id], r.free, *r)
+		}
+	}
+	for _, e := range h.entries {
+		if r := h.model.row(e.Subject); e.Kind == credit.KindExpiry && (r.source == "purchase" || e.At.Before(r.until)) {
+			h.Fatalf("entry %d at %v expires a grant of source %s that ends at %v", e.Seq, e.At, r.source, r.until)
+		}
+	}
+}
+
+// again replays the batch from what is stored, without anything cached: the entries must be the same.
+func (b *bank) again() {
+	b.Helper()
+	fork := newBank(b.failer)
+	fork.store, fork.duePage, fork.waitPage = b.store, b.duePage, b.waitPage
+	fork.forget()
+	for _, o := range b.ops {
+		fork.once(o)
+	}
+	if !reflect.DeepEqual(fork.batch, b.batch) {
+		b.Fatalf("the same commands on the stored wallet give %d entries that differ from the batch's %d", len(fork.batch), len(b.batch))
+	}
+}
+
+// once does one call of the domain, loading what it asks for.
+func (b *bank) once(o op) {
+	b.Helper()
+	for range 1000 {
+		next, out, err := b.state, (*credit.Outcome)(nil), error(nil)
+		if o.command == nil {
+			next, out, _, err = credit.Journal(b.state, o.at)
+		} else {
+			next, out, err = credit.Decide(b.state, o.command, o.at)
+		}
+		var missing *credit.Missing
+		if !errors.As(err, &missing) {
+			if err != nil {
+				b.Fatalf("%T, done before, now fails: %v", o.command, err)
+			}
+			b.gather(next, out, o)
+			return
+		}
+		b.load(missing)
+	}
+	b.Fatalf("%T: no answer", o.command)
+}
+
+// finish holds the whole history against the model: the balance at every moment between any two.
+func (h *history) finish() {
+	h.Helper()
+	h.settle()
+	if _, err := credit.Replay(org, h.entries); err != nil {
+		h.Fatalf("replay: %v", err)
+	}
+	const drift = 10 * time.Millisecond // entries of one moment follow each other by microseconds
+	for i, s := range h.model.history {
+		if i+1 < len(h.model.history) && h.model.history[i+1].at.Sub(s.at) < drift {
+			continue
+		}
+		if got := h.at(s.at.Add(drift - time.Microsecond)); got != s.have {
+			h.Fatalf("the balance just after %v is %+v, should be %+v", s.at, got, s.have)
+		}
+	}
+}
+
+func (h *history) terms() credit.Terms {
+	t := credit.Terms{
+		Source:   pick(h, credit.Sources, "source"),
+		Granted:  h.between(1, 300, "granted"),
+		Priority: int32(h.between(0, 2, "priority")),
+	}
+	if h.chance(40) {
+		t.EffectiveAt = h.now.Add(time.Duration(h.between(-60, 60, "start")) * time.Hour)
+	}
+	if t.Source != credit.Purchase && h.chance(75) {
+		start := t.EffectiveAt
+		if start.IsZero() {
+			start = later(h.now, h.state.LastAt).Add(time.Second)
+		}
+		t.ExpiresAt = start.Add(time.Duration(h.between(1, 200, "life")) * time.Hour)
+		t.UsableUntil = t.ExpiresAt
+	}
+	return t
+}
+
+func (h *history) grant(t credit.Terms) {
+	key := credit.SystemKey("grant", h.id("pi"))
+	h.both(credit.NewGrant{Key: key, Terms: t})
+	h.grants = append(h.grants, credit.GrantID(key))
+	h.paid = append(h.paid, credit.GrantID(key))
+	if t.Source == credit.Purchase && h.chance(40) {
+		bonus := credit.Terms{Source: pick(h, []credit.Source{credit.Promotion, credit.Referral}, "bonus"), Granted: h.between(1, 50, "bonus"), LinkedTo: credit.GrantID(key)}
+		if h.chance(50) {
+			bonus.ExpiresAt = later(h.now, h.state.LastAt).Add(time.Duration(h.between(1, 100, "bonus life")) * time.Hour)
+			bonus.UsableUntil = bonus.ExpiresAt
+		}
+		key := credit.SystemKey("bonus", h.id("ref"))
+		h.both(credit.NewGrant{Key: key, Terms: bonus})
+		h.grants = append(h.grants, credit.GrantID(key))
+	}
+}
+
+// line is a paid line of one of two subscription items, for one of a row of periods, with a grace; lines come in any order.
+func (h *history) line() {
+	period := h.between(0, 6, "period")
+	start := day.Add(time.Duration(period*100) * time.Hour)
+	end := start.Add(100 * time.Hour)
+	t := credit.Terms{
+		Source: credit.Subscription, Granted: h.between(1, 200, "granted"), EffectiveAt: start, ExpiresAt: end, UsableUntil: end.Add(2 * time.Hour),
+		Item: pick(h, []string{"si_a", "si_b"}, "item"),
+	}
+	if h.chance(20) { // an upgrade within the period
+		t.EffectiveAt = start.Add(50 * time.Hour)
+	}
+	h.grant(t)
+}
+
+func (h *history) spend() {
+	usage := h.chance(40)
+	c := credit.Debit{
+		EventID: h.id("e"), Credits: h.between(1, 150, "credits"), Usage: usage, Work: credit.Work{Feature: "custom-query"},
+	}
+	if have := h.model.available(); have > 0 && h.chance(10) {
+		c.Credits = have + h.between(0, 1, "all or one more")
+	}
+	if h.both(c) {
+		h.debits = append(h.debits, c.EventID)
+	}
+}
+
+func (h *history) step() {
+	h.tick()
+	switch h.between(0, 19, "what") {
+	case 0, 1, 2:
+		h.grant(h.terms())
+	case 3, 4:
+		h.line()
+	case 5, 6, 7, 8, 9:
+		h.spend()
+	case 10:
+		c := credit.Adjust{EventID: h.id("a"), Credits: h.between(1, 100, "credits")}
+		if h.chance(50) {
+			c.Credits = -c.Credits
+		} else if h.chance(50) {
+			c.ExpiresAt = h.now.Add(time.Duration(h.between(-1, 100, "life")) * time.Hour)
+		}
+		h.both(c)
+	case 11, 12, 13:
+		c := credit.Reverse{EventID: h.id("r"), Debit: pick(h, append(h.debits, "unknown"), "debit")}
+		if h.chance(60) {
+			c.Credits = h.between(1, 120, "credits")
+		}
+		h.both(c)
+	case 14, 15:
+		paid := h.between(0, 1000, "paid")
+		h.both(credit.ClawBack{Grant: pick(h, append(h.paid, "unknown"), "grant"), Returned: h.between(0, paid+100, "returned"), Paid: paid})
+	case 16:
+		h.both(credit.FreezeGrant{Grant: pick(h, append(h.grants, "unknown"), "grant"), Frozen: h.chance(60), Reason: "dispute"})
+	case 17:
+		h.both(credit.FreezeWallet{Frozen: h.chance(30), Reason: "fraud"})
+	case 18:
+		h.configure()
+	case 19:
+		h.journal(h.now)
+		h.model.advance(later(micros(h.now), h.state.LastAt))
+		h.compare()
+	}
+	if h.chance(30) {
+		h.settle()
+	}
+}
+
+func (h *history) configure() {
+	var c credit.Configure
+	if h.chance(70) {
+		c.LowBalance = &credit.Threshold{On: h.chance(80), Credits: h.between(0, 300, "threshold")}
+	}
+	if h.chance(40) {
+		ceiling := h.between(0, 200, "ceiling")
+		c.DebtCeiling = &ceiling
+	}
+	h.both(c)
+}
+
+func TestRandomHistoriesFollowTheRules(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		h := newHistory(rt)
+		for range h.between(1, 80, "steps") {
+			h.step()
+		}
+		h.finish()
+	})
+}
+
+func TestRandomHistoriesOfLargeWalletsFollowTheRules(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		if rapid.IntRange(0, 15).Draw(rt, "kind") > 0 { // one in sixteen: they are slow
+			return
+		}
+		h := newHistory(rt)
+		for range h.between(1, 4, "bursts") {
+			h.burst()
+			for range h.between(1, 25, "steps") {
+				h.step()
+			}
+			h.spendMost()
+		}
+		h.finish()
+	})
+}
+
+// burst adds so many grants that some must wait outside the wallet, many of them ending at one moment.
+func (h *history) burst() {
+	size := h.between(150, 330, "burst")
+	end := later(h.now, h.state.LastAt).Add(time.Duration(h.between(2, 300, "end")) * time.Hour)
+	pendingUntil := end.Add(-time.Hour)
+	for i := range int(size) {
+		t := credit.Terms{Source: credit.Promotion, Granted: 1 + int64(i)%5, Priority: int32(i % 3), ExpiresAt: end, UsableUntil: end}
+		switch i % 7 {
+		case 0, 1:
+			t = credit.Terms{Source: credit.Purchase, Granted: 1 + int64(i)%5, Priority: int32(i % 3)}
+		case 2:
+			t.EffectiveAt = pendingUntil
+		case 3:
+			t.ExpiresAt = end.Add(time.Duration(i) * time.Minute)
+			t.UsableUntil = t.ExpiresAt
+		}
+		h.both(credit.NewGrant{Key: credit.SystemKey("promotion", h.id("p")), Terms: t})
+	}
+}
+
+// spendMost takes what the wallet holds and more, so that waiting grants must be loaded.
+func (h *history) spendMost() {
+	if have := h.model.available(); have > 1 {
+		h.both(credit.Debit{EventID: h.id("e"), Credits: have - have/10, Work: credit.Work{Feature: "bulk-pricing"}, Usage: true})
+	}
+}
+
+func TestDrawOrderDoesNotDependOnTheOrderOfArrival(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		n := rapid.IntRange(2, 40).Draw(rt, "grants")
+		commands := make([]credit.Command, n)
+		for i := range commands {
+			// Terms differ in at least one thing, so that the age of a grant never decides.
+			terms := credit.Terms{
+				Source: credit.Adjustment, Granted: int64(1 + i), EffectiveAt: day.Add(time.Duration(-i) * time.Hour),
+				Priority: rapid.Int32Range(-1, 1).Draw(rt, "priority"),
+			}
+			if rapid.Bool().Draw(rt, "paid") {
+				terms.Source = credit.Purchase
+			} else if rapid.Bool().Draw(rt, "ends") {
+				terms.ExpiresAt = day.Add(time.Duration(rapid.IntRange(1, 3).Draw(rt, "end")) * time.Hour)
+				terms.UsableUntil = terms.ExpiresAt
+			}
+			commands[i] = credit.NewGrant{Key: credit.SystemKey("grant", fmt.Sprint(i)), Terms: terms}
+		}
+		amount := rapid.Int64Range(1, int64(n*(n+1)/2)).Draw(rt, "debit")
+		drawn := func(order []credit.Command) []credit.Change {
+			b := newBank(rt)
+			for _, c := range order {
+				b.must(c, day)
+			}
+			b.commit(true)
+			return b.must(credit.Debit{EventID: "e", Credits: amount, Work: credit.Work{Feature: "custom-query"}}, day).Entries[0].Changes
+		}
+		if got, want := drawn(rapid.Permutation(commands).Draw(rt, "order")), drawn(commands); !reflect.DeepEqual(got, want) {
+			rt.Fatalf("in another order of arrival a debit draws %v instead of %v", got, want)
+		}
+	})
+}
+
+func TestOrderKeysSortAsGrantsDo(t *testing.T) {
+	t.Parallel()
+	grant := func(rt *rapid.T, label string) *credit.Grant {
+		moment := rapid.Custom(func(rt *rapid.T) time.Time {
+			return day.Add(time.Duration(rapid.Int64Range(-2, 2).Draw(rt, "µs")) * time.Microsecond)
+		})
+		g := &credit.Grant{Terms: credit.Terms{
+			ID: rapid.SampledFrom([]string{"a", "b", "b.c", "c"}).Draw(rt, label), Priority: rapid.Int32().Draw(rt, label),
+			Source: rapid.SampledFrom(credit.Sources).Draw(rt, label), EffectiveAt: moment.Draw(rt, label),
+		}, CreatedAt: moment.Draw(rt, label)}
+		if rapid.Bool().Draw(rt, label) {
+			g.Priority = 0
+		}
+		if rapid.Bool().Draw(rt, label) {
+			g.ExpiresAt = moment.Draw(rt, label)
+		}
+		if rapid.Bool().Draw(rt, label) {
+			g.EffectiveAt = time.Time{}
+		}
+		return g
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		a, b := grant(rt, "a"), grant(rt, "b")
+		order, keys := credit.Compare(a, b), strings.Compare(credit.OrderKey(a), credit.OrderKey(b))
+		if order != keys {
+			rt.Fatalf("grants compare as %d, their keys %q and %q as %d", order, credit.OrderKey(a), credit.OrderKey(b), keys)
+		}
+		if order != -credit.Compare(b, a) {
+			rt.Fatalf("the order of %+v and %+v depends on which comes first", a, b)
+		}
+	})
+}

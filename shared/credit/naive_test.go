@@ -1,0 +1,410 @@
+package credit_test
+
+import (
+	"math/big"
+	"slices"
+	"time"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+)
+
+// naive is the rules written down a second time, as plainly as they can be: rows in one slice, sorted whenever a draw needs them, and a
+// clock that acts at once. It shares no code with the package and knows no windows, records, places or latches.
+type naive struct {
+	now       time.Time
+	rows      []*row
+	debt      int64
+	frozen    bool
+	trails    map[string]*trail
+	low       *int64 // threshold
+	ceiling   int64
+	lowAlerts int
+	debtTold  int
+	history   []snapshot
+}
+
+// row is a grant.
+type row struct {
+	id, source, item, linked string
+	granted, free            int64
+	priority                 int32
+	start, end, until        time.Time
+	nth                      int // creation
+	started, ended, frozen   bool
+	lapsed                   int64
+	target, own, elsewhere   int64 // of clawbacks
+}
+
+// trail is what a debit took, the last at the end.
+type trail struct {
+	steps         []step
+	total, undone int64
+}
+
+type step struct {
+	from *row // nil for debt
+	n    int64
+}
+
+type snapshot struct {
+	at   time.Time
+	have credit.Figures
+}
+
+func newNaive() *naive { return &naive{trails: map[string]*trail{}} }
+
+func (r *row) drawable() bool { return r.started && !r.ended && !r.frozen }
+
+func (m *naive) available() int64 {
+	var n int64
+	for _, r := range m.rows {
+		if r.drawable() {
+			n += r.free
+		}
+	}
+	return n
+}
+
+// less is the burn-down order.
+func less(a, b *row) bool {
+	switch {
+	case a.priority != b.priority:
+		return a.priority < b.priority
+	case !a.end.Equal(b.end):
+		return b.end.IsZero() || !a.end.IsZero() && a.end.Before(b.end)
+	case (a.source == "purchase") != (b.source == "purchase"):
+		return b.source == "purchase"
+	case !a.start.Equal(b.start):
+		return a.start.Before(b.start)
+	}
+	return a.nth < b.nth
+}
+
+func (m *naive) draw(n int64) []step {
+	rows := slices.Clone(m.rows)
+	slices.SortFunc(rows, func(a, b *row) int {
+		if less(a, b) {
+			return -1
+		}
+		return 1
+	})
+	var steps []step
+	for _, r := range rows {
+		if take := min(n, r.free); r.drawable() && take > 0 {
+			r.free -= take
+			n -= take
+			steps = append(steps, step{r, take})
+		}
+	}
+	if n > 0 {
+		panic("the naive model drew more than there is")
+	}
+	return steps
+}
+
+// item does one thing, repays debt, and counts the alerts that it should raise.
+func (m *naive) item(topUp bool, do func()) {
+	before, owed := m.available(), m.debt
+	do()
+	repaid := min(m.debt, m.available())
+	m.draw(repaid)
+	m.debt -= repaid
+	after := m.available()
+	if m.low != nil && after <= *m.low && (before > *m.low || topUp) {
+		m.lowAlerts++
+	}
+	if m.debt > 0 && owed == 0 {
+		m.debtTold++
+	}
+	if m.ceiling > 0 && m.debt >= m.ceiling && owed < m.ceiling {
+		m.debtTold++
+	}
+	m.note()
+}
+
+func (m *naive) note() {
+	s := snapshot{m.now, credit.Figures{Available: m.available(), Debt: m.debt}}
+	if n := len(m.history); n > 0 && m.history[n-1].at.Equal(m.now) {
+		m.history[n-1] = s
+		return
+	}
+	m.history = append(m.history, s)
+}
+
+// advance lets the clock start and end grants until t, moment by moment.
+func (m *naive) advance(t time.Time) {
+	for {
+		at := t
+		for _, r := range m.rows {
+			if !r.started && r.start.Before(at) {
+				at = r.start
+			}
+			if !r.ended && !r.until.IsZero() && r.until.Before(at) {
+				at = r.until
+			}
+		}
+		m.now = later(m.now, at)
+		m.turn(at)
+		if at.Equal(t) {
+			return
+		}
+	}
+}
+
+// turn starts and ends what starts and ends at a moment, or should have before.
+func (m *naive) turn(at time.Time) {
+	m.item(false, func() {
+		for _, r := range m.rows {
+			r.started = r.started || !r.start.After(at)
+		}
+	})
+	m.item(false, func() {
+		for _, r := range m.rows {
+			if !r.until.IsZero() && !r.until.After(at) {
+				m.lapse(r)
+			}
+		}
+	})
+}
+
+// micros is a time as a wallet keeps it.
+func micros(t time.Time) time.Time { return t.Truncate(time.Microsecond) }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func (m *naive) lapse(r *row) {
+	r.ended = true
+	r.lapsed += r.free
+	r.free = 0
+}
+
+func (m *naive) bear(r *row) *row {
+	r.nth = len(m.rows)
+	r.free = r.granted
+	r.started = !r.start.After(m.now)
+	m.rows = append(m.rows, r)
+	return r
+}
+
+func (m *naive) row(id string) *row {
+	for _, r := range m.rows {
+		if r.id == id {
+			return r
+		}
+	}
+	return nil
+}
+
+// apply does what a command should do at t, and returns the code of the refusal that it should meet.
+func (m *naive) apply(c credit.Command, t time.Time) string {
+	m.advance(t)
+	switch c := c.(type) {
+	case credit.Debit:
+		return m.debit(c)
+	case credit.NewGrant:
+		m.grant(c)
+	case credit.Adjust:
+		return m.adjust(c)
+	case credit.Reverse:
+		return m.reverse(c)
+	case credit.ClawBack:
+		return m.clawBack(c)
+	case credit.FreezeGrant:
+		r := m.row(c.Grant)
+		if r == nil {
+			return credit.CodeNotFound
+		}
+		m.item(false, func() { r.frozen = c.Frozen })
+	case credit.FreezeWallet:
+		m.frozen = c.Frozen
+	case credit.Configure:
+		if c.LowBalance != nil {
+			m.low = nil
+			if c.LowBalance.On {
+				m.low = &c.LowBalance.Credits
+			}
+		}
+		if c.DebtCeiling != nil {
+			m.ceiling = *c.DebtCeiling
+		}
+	}
+	return ""
+}
+
+func (m *naive) debit(c credit.Debit) string {
+	switch have := m.available(); {
+	case c.Usage:
+	case m.frozen:
+		return credit.CodeFrozen
+	case m.debt > 0:
+		return credit.CodeInDebt
+	case have < c.Credits:
+		return credit.CodeInsufficient
+	}
+	m.item(false, func() {
+		covered := min(c.Credits, m.available())
+		steps := m.draw(covered)
+		if owed := c.Credits - covered; owed > 0 {
+			steps = append(steps, step{nil, owed})
+			m.debt += owed
+		}
+		m.trails[c.EventID] = &trail{steps: steps, total: c.Credits}
+	})
+	return ""
+}
+
+func (m *naive) grant(c credit.NewGrant) {
+	t := c.Terms
+	r := &row{
+		id: credit.GrantID(c.Key), source: string(t.Source), item: t.Item, linked: t.LinkedTo, granted: t.Granted, priority: t.Priority,
+		start: micros(t.EffectiveAt), end: micros(t.ExpiresAt), until: micros(t.UsableUntil),
+	}
+	if r.start.IsZero() {
+		r.start = m.now
+	}
+	bought := r.source == "purchase" || r.source == "subscription"
+	m.item(bought && !r.start.After(m.now) && (r.until.IsZero() || m.now.Before(m.closing(r))), func() {
+		m.bear(r)
+		r.until = m.closing(r)
+		for _, o := range m.rows {
+			if o.item != "" && o.item == r.item && !o.end.After(r.start) && !o.ended {
+				o.until = o.end
+			}
+			if !o.until.IsZero() && !o.until.After(m.now) {
+				m.lapse(o)
+			}
+		}
+	})
+}
+
+// closing is when a new row really ends: without grace if the item's next period is there already.
+func (m *naive) closing(r *row) time.Time {
+	for _, o := range m.rows {
+		if r.item != "" && o.item == r.item && o != r && !o.start.Before(r.end) {
+			return r.end
+		}
+	}
+	return r.until
+}
+
+func (m *naive) adjust(c credit.Adjust) string {
+	if c.Credits < 0 && -c.Credits > m.available() {
+		return credit.CodeInsufficient
+	}
+	if c.Credits > 0 && !c.ExpiresAt.IsZero() && !micros(c.ExpiresAt).After(m.now) {
+		return credit.CodeInvalid
+	}
+	m.item(false, func() {
+		if c.Credits < 0 {
+			m.draw(-c.Credits)
+			return
+		}
+		id := credit.GrantID(credit.CallerKey(c.EventID))
+		m.bear(&row{id: id, source: "adjustment", granted: c.Credits, start: m.now, end: micros(c.ExpiresAt), until: micros(c.ExpiresAt)})
+	})
+	return ""
+}
+
+// put gives credits back to a row, and returns how many it has no room for.
+func (m *naive) put(r *row, n int64) int64 {
+	back := min(n, r.granted-r.free-r.lapsed-r.own)
+	r.free += back
+	if r.ended {
+		m.lapse(r)
+	}
+	return n - back
+}
+
+func (m *naive) reverse(c credit.Reverse) string {
+	d := m.trails[c.Debit]
+	if d == nil {
+		return credit.CodeNotFound
+	}
+	left := d.total - d.undone
+	n := c.Credits
+	if n == 0 {
+		n = left
+	}
+	if left == 0 || n > left {
+		return credit.CodeInvalid
+	}
+	m.item(false, func() {
+		d.undone += n
+		var extra int64
+		for n > 0 {
+			last := &d.steps[len(d.steps)-1]
+			take := min(n, last.n)
+			n -= take
+			if last.n -= take; last.n == 0 {
+				d.steps = d.steps[:len(d.steps)-1]
+			}
+			if last.from == nil {
+				cancelled := min(take, m.debt)
+				m.debt -= cancelled
+				extra += take - cancelled
+			} else {
+				extra += m.put(last.from, take)
+			}
+		}
+		if extra > 0 {
+			m.bear(&row{id: credit.GrantID(credit.CallerKey(c.EventID)), source: "adjustment", granted: extra, start: m.now})
+		}
+	})
+	return ""
+}
+
+func (m *naive) clawBack(c credit.ClawBack) string {
+	r := m.row(c.Grant)
+	if r == nil {
+		return credit.CodeNotFound
+	}
+	m.item(false, func() {
+		m.claw(r, c)
+		for _, b := range slices.SortedFunc(slices.Values(m.rows), func(a, b *row) int { return slices.Compare([]byte(a.id), []byte(b.id)) }) {
+			if b.linked == r.id {
+				m.claw(b, c)
+			}
+		}
+	})
+	return ""
+}
+
+func (m *naive) claw(r *row, c credit.ClawBack) {
+	var target int64
+	if c.Paid > 0 {
+		share := new(big.Int).Mul(big.NewInt(c.Returned), big.NewInt(r.granted))
+		target = min(r.granted, share.Quo(share, big.NewInt(c.Paid)).Int64())
+	}
+	rise := target - r.target
+	r.target = target
+	if rise > 0 {
+		own := min(rise, r.free)
+		spent := r.granted - r.free - r.lapsed - r.own
+		r.free -= own
+		r.own += own
+		if rest := min(rise-own, max(0, spent-r.elsewhere)); rest > 0 && r.source != "referral" {
+			r.elsewhere += rest
+			covered := min(rest, m.available())
+			m.draw(covered)
+			m.debt += rest - covered
+		}
+		return
+	}
+	own, elsewhere := min(r.own, target), min(r.elsewhere, target-min(r.own, target))
+	back, extra := r.own-own, r.elsewhere-elsewhere
+	r.own, r.elsewhere = own, elsewhere
+	if over := m.put(r, back); over > 0 {
+		panic("the naive model has no room for a grant's own credits")
+	}
+	if !r.ended {
+		extra = m.put(r, extra)
+	}
+	if extra > 0 {
+		m.bear(&row{id: "restored", source: "adjustment", granted: extra, start: m.now})
+	}
+}
