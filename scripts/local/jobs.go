@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/robfig/cron/v3"
+	"github.com/fluxori/ai-credits/shared/wiring"
 )
 
 // maxStops bounds how often one move of the clock stops on its way.
@@ -16,8 +16,7 @@ const maxStops = 20_000
 
 // job is a scheduled request.
 type job struct {
-	name     string
-	schedule cron.Schedule
+	wiring.Job
 	// frequent jobs run more often than hourly; a move of the clock fires them once per stop.
 	frequent bool
 	fire     func(ctx context.Context) error
@@ -43,22 +42,12 @@ type scheduler struct {
 	jobs []*job
 }
 
-// newJob reads a schedule such as "5 * * * *" in a zone.
-func newJob(name, spec, zone string, fire func(ctx context.Context) error) (*job, error) {
-	schedule, err := cron.ParseStandard("CRON_TZ=" + zone + " " + spec)
-	if err != nil {
-		return nil, fmt.Errorf("schedule of %s: %w", name, err)
-	}
-	first := schedule.Next(time.Unix(0, 0))
-	return &job{name: name, schedule: schedule, frequent: schedule.Next(first).Sub(first) < time.Hour, fire: fire}, nil
-}
-
 // add makes a job known, to be fired from now on.
-func (s *scheduler) add(j *job) {
+func (s *scheduler) add(w wiring.Job, fire func(ctx context.Context) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	j.next = j.schedule.Next(s.clock.Now())
-	s.jobs = append(s.jobs, j)
+	next := w.Next(s.clock.Now())
+	s.jobs = append(s.jobs, &job{Job: w, frequent: w.Next(next).Sub(next) < time.Hour, fire: fire, next: next})
 }
 
 // names lists the jobs.
@@ -67,7 +56,7 @@ func (s *scheduler) names() []string {
 	defer s.mu.Unlock()
 	out := make([]string, len(s.jobs))
 	for i, j := range s.jobs {
-		out[i] = j.name
+		out[i] = j.Name
 	}
 	slices.Sort(out)
 	return out
@@ -79,7 +68,7 @@ var errNoJob = errors.New("there is no such job")
 // run fires one job now.
 func (s *scheduler) run(ctx context.Context, name string) error {
 	s.mu.Lock()
-	i := slices.IndexFunc(s.jobs, func(j *job) bool { return j.name == name })
+	i := slices.IndexFunc(s.jobs, func(j *job) bool { return j.Name == name })
 	s.mu.Unlock()
 	if i < 0 {
 		return fmt.Errorf("%w: %q", errNoJob, name)
@@ -135,9 +124,9 @@ func (s *scheduler) stop(ctx context.Context, at time.Time) error {
 		if j.next.After(at) {
 			continue
 		}
-		j.next = j.schedule.Next(at)
+		j.next = j.Job.Next(at)
 		if err := j.fire(ctx); err != nil {
-			failures = append(failures, fmt.Errorf("job %s: %w", j.name, err))
+			failures = append(failures, fmt.Errorf("job %s: %w", j.Name, err))
 		}
 	}
 	return errors.Join(append(failures, s.settle(ctx))...)
