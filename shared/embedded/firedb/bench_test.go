@@ -121,6 +121,7 @@ func BenchmarkTransaction(b *testing.B) {
 	for _, documents := range []int{1, 100} {
 		b.Run(fmt.Sprint("documents=", documents), func(b *testing.B) {
 			benchmark(b, func(ctx context.Context, b *testing.B, e engine, c *bench) {
+				b.Helper()
 				for i := range documents {
 					if _, err := c.client.Doc(fmt.Sprint("hot/", i)).Set(ctx, map[string]any{"n": 0}); err != nil {
 						b.Fatal(err)
@@ -148,6 +149,7 @@ func BenchmarkBatchCommit(b *testing.B) {
 	for _, wallets := range []int{1, 16} {
 		b.Run(fmt.Sprint("wallets=", wallets), func(b *testing.B) {
 			benchmark(b, func(ctx context.Context, b *testing.B, e engine, c *bench) {
+				b.Helper()
 				callers := min(wallets, e.callers)
 				wallet := make([]*pb.Write, callers)
 				for w := range callers {
@@ -177,6 +179,7 @@ func BenchmarkBatchCommit(b *testing.B) {
 func BenchmarkQuery(b *testing.B) {
 	const documents, perCommit = 20_000, 500
 	benchmark(b, func(ctx context.Context, b *testing.B, _ engine, c *bench) {
+		b.Helper()
 		for from := 0; from < documents; from += perCommit {
 			var writes []*pb.Write
 			for i := from; i < from+perCommit; i++ {

@@ -76,8 +76,9 @@ func (c *filterCompiler) compileComposite(f *pb.StructuredQuery_CompositeFilter,
 		return func(d *pb.Document) bool {
 			return slices.ContainsFunc(parts, func(p predicate) bool { return p(d) })
 		}, nil
+	default:
+		return nil, invalid("A composite filter is neither AND nor OR.")
 	}
-	return nil, invalid("A composite filter is neither AND nor OR.")
 }
 
 func (c *filterCompiler) compileUnary(f *pb.StructuredQuery_UnaryFilter) (predicate, error) {
@@ -155,26 +156,20 @@ func isInequality(op pb.StructuredQuery_FieldFilter_Operator) bool {
 	switch op {
 	case opLess, opLessOrEqual, opGreater, opGreaterOrEqual, opNotEqual, opNotIn:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // fieldTest returns the test that op makes of a field's value.
 func fieldTest(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Value) (func(*pb.Value) bool, error) {
-	set := operand.GetArrayValue().GetValues()
 	if isTooLong(operand) {
 		return nil, errTooLong()
 	}
-	switch op {
-	case opIn, opNotIn, opArrayContainsAny:
-		if slices.ContainsFunc(set, isTooLong) {
-			return nil, errTooLong()
-		}
-		if len(set) == 0 {
-			return nil, invalid("'%s' requires an non-empty ArrayValue.", op)
-		}
-		if len(set) > maxDisjunctions {
-			return nil, invalid("'%s' supports up to %d comparison values.", op, maxDisjunctions)
+	set := operand.GetArrayValue().GetValues()
+	if op == opIn || op == opNotIn || op == opArrayContainsAny {
+		if err := checkSet(op, set); err != nil {
+			return nil, err
 		}
 	}
 	switch op {
@@ -199,8 +194,22 @@ func fieldTest(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Value) (f
 		}, nil
 	case opLess, opLessOrEqual, opGreater, opGreaterOrEqual:
 		return rangeTest(op, operand), nil
+	default:
+		return nil, invalid("A field filter has no operator.")
 	}
-	return nil, invalid("A field filter has no operator.")
+}
+
+// checkSet checks the values of a filter that compares with several.
+func checkSet(op pb.StructuredQuery_FieldFilter_Operator, set []*pb.Value) error {
+	switch {
+	case len(set) == 0:
+		return invalid("'%s' requires an non-empty ArrayValue.", op)
+	case len(set) > maxDisjunctions:
+		return invalid("'%s' supports up to %d comparison values.", op, maxDisjunctions)
+	case slices.ContainsFunc(set, isTooLong):
+		return errTooLong()
+	}
+	return nil
 }
 
 // isTooLong reports whether a value is longer than what an index holds of it.
@@ -293,6 +302,7 @@ func (s *filterShape) measureField(f *pb.StructuredQuery_FieldFilter) (disjuncti
 		s.negations++
 	case opNotEqual:
 		s.negations++
+	default: // one comparison with one value
 	}
 	return 1, 0
 }
@@ -331,8 +341,9 @@ func sameContains(a, b *pb.StructuredQuery_Filter) bool {
 	case opArrayContainsAny:
 		u, v := x.GetValue().GetArrayValue().GetValues(), y.GetValue().GetArrayValue().GetValues()
 		return isSubset(u, v) && isSubset(v, u)
+	default:
+		return false
 	}
-	return false
 }
 
 func isSubset(a, b []*pb.Value) bool {
