@@ -163,13 +163,19 @@ func isInequality(op pb.StructuredQuery_FieldFilter_Operator) bool {
 
 // fieldTest returns the test that op makes of a field's value.
 func fieldTest(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Value) (func(*pb.Value) bool, error) {
+	set := operand.GetArrayValue().GetValues()
 	if isTooLong(operand) {
 		return nil, errTooLong()
 	}
-	set := operand.GetArrayValue().GetValues()
 	if op == opIn || op == opNotIn || op == opArrayContainsAny {
-		if err := checkSet(op, set); err != nil {
-			return nil, err
+		if slices.ContainsFunc(set, isTooLong) {
+			return nil, errTooLong()
+		}
+		if len(set) == 0 {
+			return nil, invalid("'%s' requires an non-empty ArrayValue.", op)
+		}
+		if len(set) > maxDisjunctions {
+			return nil, invalid("'%s' supports up to %d comparison values.", op, maxDisjunctions)
 		}
 	}
 	switch op {
@@ -197,19 +203,6 @@ func fieldTest(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Value) (f
 	default:
 		return nil, invalid("A field filter has no operator.")
 	}
-}
-
-// checkSet checks the values of a filter that compares with several.
-func checkSet(op pb.StructuredQuery_FieldFilter_Operator, set []*pb.Value) error {
-	switch {
-	case len(set) == 0:
-		return invalid("'%s' requires an non-empty ArrayValue.", op)
-	case len(set) > maxDisjunctions:
-		return invalid("'%s' supports up to %d comparison values.", op, maxDisjunctions)
-	case slices.ContainsFunc(set, isTooLong):
-		return errTooLong()
-	}
-	return nil
 }
 
 // isTooLong reports whether a value is longer than what an index holds of it.
