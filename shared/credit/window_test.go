@@ -63,6 +63,19 @@ func TestWaitingGrantsAreDrawnOnInTheirTurn(t *testing.T) {
 	}
 }
 
+func TestAGrantKnownByChanceIsNotDrawnOnBeforeItsTurn(t *testing.T) {
+	t.Parallel()
+	const page = 40
+	b := opened(t)
+	b.waitPage = page
+	many(b, 400, one)
+	b.must(buy("tail", 1), day) // waits, and is known because it is not committed yet
+	drawn := b.must(debit("e", credit.MaxLive+page+1), day).Entries[0].Changes
+	if last, want := drawn[len(drawn)-1].Grant, paidBy(fmt.Sprint("p", credit.MaxLive+page)); last != want {
+		t.Errorf("the last draw is on %s; want %s", last, want)
+	}
+}
+
 func TestAWalletThatRunsShortIsRefilled(t *testing.T) {
 	t.Parallel()
 	b := opened(t)

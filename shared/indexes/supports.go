@@ -346,7 +346,11 @@ func (s *Set) suggest(n need) *MissingError {
 		fields = append(fields, f)
 	}
 	fields = append(fields, n.orders...)
-	if len(n.orders) > 0 && !n.wantsName(lastOrder(fields)) {
+	// An equality alone is served in either direction, so in the one that the name wants.
+	if len(fields) == 1 && len(n.equal) == 1 {
+		fields[0].Order = n.name
+	}
+	if !n.wantsName(lastOrder(fields)) {
 		fields = append(fields, IndexField{Path: documentID, Order: n.name})
 	}
 	if len(fields) > 1 {
@@ -354,10 +358,7 @@ func (s *Set) suggest(n need) *MissingError {
 	}
 	f := s.fields[fieldKey{n.collection, paths[0]}]
 	f.Collection, f.Path = n.collection, paths[0]
-	order := fields[0].Order
-	if order != "" {
-		order = n.name // an equality is served in either direction, the name in one
-	}
-	f.Indexes = append(slices.Clone(s.single(n.collection, paths[0])), FieldIndex{n.scope, order, fields[0].ArrayConfig})
+	last := FieldIndex{n.scope, fields[0].Order, fields[0].ArrayConfig}
+	f.Indexes = append(slices.Clone(s.single(n.collection, paths[0])), last)
 	return &MissingError{"fields", text(f)}
 }

@@ -180,7 +180,9 @@ func writeUntilKilled(ctx context.Context, c pb.FirestoreClient, w int, last int
 	}
 }
 
-func partPath(w int, n int64, part int) string { return fmt.Sprintf("writers/%d/parts/%d-%d", w, n, part) }
+func partPath(w int, n int64, part int) string {
+	return fmt.Sprintf("writers/%d/parts/%d-%d", w, n, part)
+}
 
 // readUntilKilled reads a writer's counter until the server is gone and returns the last that it saw.
 func readUntilKilled(ctx context.Context, c pb.FirestoreClient, w int) int64 {
