@@ -1,0 +1,81 @@
+// Package account is the function through which people see and steer their organisation's credits.
+//
+//	GET  /account/catalogue?country=                    what is sold, in the country's currency
+//	PUT  /account/orgs/{org}                            register an organisation, or make its profile what is sent (platform)
+//	GET  /account/orgs/{org}                            the profile
+//	GET  /account/orgs/{org}/balance?at=                what is there now, by source and by end; or at a past moment
+//	GET  /account/orgs/{org}/entries                    the ledger, newest first
+//	GET  /account/orgs/{org}/entries/{id}               one entry, by its id or the caller's event id, with what it did to each grant
+//	GET  /account/orgs/{org}/alerts, PUT                when and how to be warned
+//	GET  /account/orgs/{org}/notifications              the dashboard's feed, newest first
+//	POST /account/orgs/{org}/notifications/{id}/read    mark one as read
+//
+// Callers are people with an ID token of the configured OpenID Connect issuer. What they may do is their membership of the organisation, or
+// the claims support and platform; the table in routes.go says it all. An organisation that somebody may not see answers like one that does
+// not exist. Bodies are strict JSON, unknown parameters are refused, lists are {items, next_page_token}, errors application/problem+json with
+// the codes of the design, §6.
+//
+// It decides nothing about credits: package orgs keeps organisations, package ledger wallets, package catalogue prices.
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+
+	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/cloud"
+	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/identity"
+	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/orgs"
+	"github.com/fluxori/ai-credits/shared/serve"
+)
+
+// deadline bounds one request. It is longer than a command's own, so that a caller learns what became of it.
+const deadline = 20 * time.Second
+
+func init() {
+	serve.Register("account", build, serve.Deadline(deadline), serve.BodyLimit(bodyMaxBytes))
+}
+
+// build opens the clients that live as long as the function.
+func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
+	var c config
+	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: env.Lookup}); err != nil {
+		return nil, fmt.Errorf("configuration of account: %w", err)
+	}
+	people, err := identity.NewPeople(identity.Source{Issuer: c.PeopleIssuer, Audience: c.PeopleAudience}, c.PeopleClaimPrefix)
+	if err != nil {
+		return nil, err
+	}
+	clients, err := cloud.Open(ctx, c.Cloud)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, clients.Close())
+		}
+	}()
+	l, err := ledger.New(clients.Commits, clients.Database, ledger.Options{
+		Now: env.Now, Publish: events.NewPublisher(clients.Messages), Logger: env.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	store, err := orgs.NewStore(clients.Documents, env.Log, orgs.Options{Now: env.Now})
+	if err != nil {
+		return nil, err
+	}
+	sold := catalogue.NewStore(clients.Documents, env.Log, catalogue.StoreOptions{})
+	registrar, err := orgs.NewRegistrar(store, l, sold)
+	if err != nil {
+		return nil, err
+	}
+	return newHandler(handler{people: people, store: store, registrar: registrar, ledger: l, prices: sold, now: env.Now}), nil
+}

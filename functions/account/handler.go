@@ -1,0 +1,32 @@
+package account
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/identity"
+	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/orgs"
+)
+
+// bodyMaxBytes is ample for every body: the largest is a profile.
+const bodyMaxBytes = 16 << 10
+
+// prices knows the catalogue in force, as a *catalogue.Store does.
+type prices interface {
+	Current(ctx context.Context) (*catalogue.Catalogue, error)
+}
+
+// handler answers people. It decides nothing but who may ask.
+type handler struct {
+	people    *identity.People
+	store     *orgs.Store
+	registrar *orgs.Registrar
+	ledger    *ledger.Ledger
+	prices    prices
+	now       func() time.Time // the system's clock
+}
+
+func newHandler(h handler) http.Handler { return h.router() }
