@@ -193,11 +193,12 @@ func letterID(p events.Push) string {
 // validID reports whether id can be a letter's.
 func validID(id string) bool { return len(id) == 32 && strings.Trim(id, "0123456789abcdef") == "" }
 
-// attributes are at most maxAttributes of a message's, the first in the order of their names, without the letter's own.
+// attributes are at most maxAttributes of a message's, the first in the order of their names, without those that a replay or Pub/Sub's own
+// forwarding of dead letters adds.
 func attributes(all map[string]string) map[string]string {
 	out := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if name == LetterLabel || len(out) >= maxAttributes {
+		if name == LetterLabel || strings.HasPrefix(name, events.ForwardedPrefix) || len(out) >= maxAttributes {
 			continue
 		}
 		out[name] = all[name]

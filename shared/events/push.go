@@ -27,6 +27,13 @@ import (
 // in base64. No message of this system comes near, but one that somebody sent can only be put aside once it is read.
 const MaxPushBytes = 14 << 20
 
+// Attributes that Pub/Sub adds to a message that it gave up on, and forwards to a dead-letter topic.
+const (
+	ForwardedPrefix = "CloudPubSubDeadLetterSource"
+	ForwardedFrom   = ForwardedPrefix + "Subscription"  // the subscription that gave up
+	ForwardedAfter  = ForwardedPrefix + "DeliveryCount" // how often it had tried
+)
+
 // Errors of DecodePush.
 var (
 	// ErrPushTooLarge is a body above MaxPushBytes.
