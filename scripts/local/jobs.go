@@ -14,6 +14,9 @@ import (
 // maxStops bounds how often one move of the clock stops on its way.
 const maxStops = 20_000
 
+// maxToldFailures bounds how many failures of one move are told.
+const maxToldFailures = 5
+
 // job is a scheduled request.
 type job struct {
 	wiring.Job
@@ -91,7 +94,7 @@ func (s *scheduler) moveTo(ctx context.Context, target time.Time) (stops int, er
 			failures = append(failures, fmt.Errorf("at %s: %w", at.Format(time.RFC3339), err))
 		}
 		if ctx.Err() != nil || !at.Before(target) {
-			return stops + 1, errors.Join(append(failures[:min(len(failures), 5):5], ctx.Err())...)
+			return stops + 1, errors.Join(errors.Join(failures[:min(len(failures), maxToldFailures)]...), ctx.Err())
 		}
 	}
 	return stops, fmt.Errorf("the clock stopped %d times on its way to %s: move it in shorter steps", stops, target.Format(time.RFC3339))
