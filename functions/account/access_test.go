@@ -1,12 +1,13 @@
 package account
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/orgs"
@@ -29,6 +30,8 @@ var permitted = map[string]struct {
 	"GET /orgs/{org}/entries/{id}":             {who: "member admin support platform"},
 	"GET /orgs/{org}/notifications":            {who: "member admin support platform"},
 	"POST /orgs/{org}/notifications/{id}/read": {who: "member admin"},
+	"POST /orgs/{org}/purchases":               {who: "admin", body: `{"package":"credits-100"}`},
+	"GET /orgs/{org}/purchases/{reference}":    {who: "admin support platform"},
 }
 
 // cast are callers, in their relation to acme.
@@ -40,8 +43,8 @@ func cast(t *testing.T, s *system) map[string]string {
 	}
 }
 
-// populate gives an organisation an entry and a notification of the same id.
-func (s *system) populate(t *testing.T, org string) {
+// populate gives an organisation an entry and a notification of the same id, and a purchase, whose reference it returns.
+func (s *system) populate(t *testing.T, org string) (reference string) {
 	t.Helper()
 	s.register(t, org)
 	s.do(t, org, credit.NewGrant{Key: credit.SystemKey("grant", "pi_"+org), Terms: credit.Terms{Source: credit.Purchase, Granted: 100}})
@@ -50,6 +53,9 @@ func (s *system) populate(t *testing.T, org string) {
 	if _, err := s.store.AddNotification(t.Context(), org, n); err != nil {
 		t.Fatal(err)
 	}
+	bought := s.must(t, s.token(t, org+"-admin"), http.MethodPost, "/orgs/"+org+"/purchases", `{"package":"credits-500"}`, "Idempotency-Key", "first")
+	reference, _ = bought.body["reference"].(string)
+	return reference
 }
 
 func TestTheTableOfRoutesIsWhatIsPermitted(t *testing.T) {
@@ -83,12 +89,12 @@ func TestEveryRouteAdmitsExactlyItsRoles(t *testing.T) {
 		t.Run(pattern, func(t *testing.T) {
 			t.Parallel()
 			s := start(t)
-			s.populate(t, "acme")
-			s.populate(t, "globex")
+			references := map[string]string{"acme": s.populate(t, "acme"), "globex": s.populate(t, "globex")}
 			method, path, _ := strings.Cut(pattern, " ")
 			for who, token := range cast(t, s) {
 				for _, org := range []string{"acme", "globex", "nowhere-" + who} {
-					got := s.call(t, token, method, strings.NewReplacer("{org}", org, "{id}", "thing").Replace(path), want.body)
+					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"])).Replace(path)
+					got := s.call(t, token, method, filled, want.body, "Idempotency-Key", "a key of "+who)
 					status, code := expected(pattern, want.who, who, org)
 					if (status == 0) != (got.status/100 == 2) || status != 0 && (got.status != status || got.code() != code) {
 						t.Errorf("%s on %s: %d %s, want %d %s", who, org, got.status, got.raw, status, code)
@@ -120,7 +126,7 @@ func TestAnOrganisationOneMayNotSeeAnswersAsOneThatDoesNotExist(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.populate(t, "acme")
-	s.populate(t, "globex")
+	reference := s.populate(t, "globex")
 	for pattern, c := range permitted {
 		method, path, _ := strings.Cut(pattern, " ")
 		if !strings.Contains(path, "{org}") {
@@ -130,7 +136,7 @@ func TestAnOrganisationOneMayNotSeeAnswersAsOneThatDoesNotExist(t *testing.T) {
 			for name, body := range map[string]string{"a good body": c.body, "a bad body": "{"} {
 				var answers []answer
 				for _, org := range []string{"globex", "nowhere", "Not-An-Id", strings.Repeat("x", 65)} {
-					got := s.call(t, token, method, strings.NewReplacer("{org}", org, "{id}", "thing").Replace(path)+"?nonsense=1", body, "X-Request-Id", "the-same")
+					got := s.call(t, token, method, strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", reference).Replace(path)+"?nonsense=1", body, "X-Request-Id", "the-same")
 					got.header.Del("Date")
 					answers = append(answers, got)
 				}
@@ -138,7 +144,7 @@ func TestAnOrganisationOneMayNotSeeAnswersAsOneThatDoesNotExist(t *testing.T) {
 					if got.status != http.StatusNotFound || got.raw != answers[0].raw {
 						t.Errorf("%s with %s as %s: %d %s, and for another %s", pattern, name, who, got.status, got.raw, answers[0].raw)
 					}
-					if diff := cmp.Diff(answers[0].header, got.header); diff != "" {
+					if diff := gocmp.Diff(answers[0].header, got.header); diff != "" {
 						t.Errorf("%s with %s as %s, answer %d: headers differ: %s", pattern, name, who, i, diff)
 					}
 				}

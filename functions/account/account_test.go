@@ -19,6 +19,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/embedded/engine"
 	"github.com/fluxori/ai-credits/shared/embedded/firedb"
+	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
 	"github.com/fluxori/ai-credits/shared/identity/identitytest"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/orgs"
@@ -35,6 +36,8 @@ type system struct {
 	// ledger and store are those of other functions, on the same database.
 	ledger *ledger.Ledger
 	store  *orgs.Store
+	// stripe is where the stand-in for Stripe is.
+	stripe string
 	micros atomic.Int64
 }
 
@@ -51,6 +54,7 @@ func start(t *testing.T) *system {
 	}
 	s := &system{Engine: e, issuer: identitytest.New(t)}
 	s.micros.Store(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC).UnixMicro())
+	s.openStripe(t)
 	log := slog.New(slog.DiscardHandler)
 	seed, err := catalogue.Seed()
 	if err != nil {
@@ -75,10 +79,24 @@ func start(t *testing.T) *system {
 	return s
 }
 
+// openStripe starts a stand-in for Stripe.
+func (s *system) openStripe(t *testing.T) {
+	t.Helper()
+	var stand *stripestand.Stand
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { stand.Handler().ServeHTTP(w, r) }))
+	t.Cleanup(server.Close)
+	s.stripe = server.URL
+	var err error
+	if stand, err = stripestand.New(stripestand.Options{Now: s.now, BaseURL: server.URL}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (s *system) settings(firestore string) map[string]string {
 	return map[string]string{
 		"GOOGLE_CLOUD_PROJECT": s.Project, "FIRESTORE_EMULATOR_HOST": firestore, "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
 		"PEOPLE_ISSUER": s.issuer.URL(), "PEOPLE_AUDIENCE": audience,
+		"STRIPE_API_KEY": "sk_test_local", "STRIPE_API_URL": s.stripe, "CHECKOUT_RETURN_URL": "https://fluxori.example/credits",
 	}
 }
 
@@ -202,7 +220,7 @@ func number(v any) int64 {
 func TestTheFunctionRefusesToStartWithoutItsSettings(t *testing.T) {
 	t.Parallel()
 	s := &system{Engine: engine.New(t, engine.Embedded()), issuer: identitytest.New(t)}
-	for _, missing := range []string{"GOOGLE_CLOUD_PROJECT", "PEOPLE_ISSUER", "PEOPLE_AUDIENCE"} {
+	for _, missing := range []string{"GOOGLE_CLOUD_PROJECT", "PEOPLE_ISSUER", "PEOPLE_AUDIENCE", "STRIPE_API_KEY", "CHECKOUT_RETURN_URL"} {
 		settings := s.settings("127.0.0.1:1")
 		delete(settings, missing)
 		_, err := registered(t).Build(t.Context(), serve.Env{Lookup: envconfig.MapLookuper(settings), Log: slog.New(slog.DiscardHandler), Now: s.now})

@@ -9,13 +9,16 @@
 //	GET  /account/orgs/{org}/alerts, PUT                when and how to be warned
 //	GET  /account/orgs/{org}/notifications              the dashboard's feed, newest first
 //	POST /account/orgs/{org}/notifications/{id}/read    mark one as read
+//	POST /account/orgs/{org}/purchases                  begin to buy a package or an amount of credits (Idempotency-Key)
+//	GET  /account/orgs/{org}/purchases/{reference}      a purchase with its timeline
 //
 // Callers are people with an ID token of the configured OpenID Connect issuer. What they may do is their membership of the organisation, or
 // the claims support and platform; the table in routes.go says it all. An organisation that somebody may not see answers like one that does
 // not exist. Bodies are strict JSON, unknown parameters are refused, lists are {items, next_page_token}, errors application/problem+json with
 // the codes of the design, §6.
 //
-// It decides nothing about credits: package orgs keeps organisations, package ledger wallets, package catalogue prices.
+// It decides nothing about credits: package orgs keeps organisations, package ledger wallets, package catalogue prices, package payments
+// purchases.
 package account
 
 import (
@@ -33,6 +36,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/orgs"
+	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/serve"
 )
 
@@ -50,6 +54,10 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 		return nil, fmt.Errorf("configuration of account: %w", err)
 	}
 	people, err := identity.NewPeople(identity.Source{Issuer: c.PeopleIssuer, Audience: c.PeopleAudience}, c.PeopleClaimPrefix)
+	if err != nil {
+		return nil, err
+	}
+	stripe, err := payments.NewGateway(payments.GatewayOptions{Key: string(c.StripeKey), URL: c.StripeURL, Livemode: c.Livemode})
 	if err != nil {
 		return nil, err
 	}
@@ -77,5 +85,13 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return newHandler(handler{people: people, store: store, registrar: registrar, ledger: l, prices: sold, now: env.Now}), nil
+	shop, err := payments.NewShop(payments.ShopOptions{
+		Documents: clients.Documents, Prices: sold, Stripe: stripe, Now: env.Now,
+		Checkout: payments.CheckoutOptions{ReturnURL: c.CheckoutReturnURL, AutomaticTax: c.AutomaticTax},
+	})
+	if err != nil {
+		return nil, err
+	}
+	h := handler{people: people, store: store, registrar: registrar, ledger: l, prices: sold, shop: shop, now: env.Now}
+	return h.router(), nil
 }

@@ -2,13 +2,13 @@ package account
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/orgs"
+	"github.com/fluxori/ai-credits/shared/payments"
 )
 
 // bodyMaxBytes is ample for every body: the largest is a profile.
@@ -26,7 +26,6 @@ type handler struct {
 	registrar *orgs.Registrar
 	ledger    *ledger.Ledger
 	prices    prices
+	shop      *payments.Shop
 	now       func() time.Time // the system's clock
 }
-
-func newHandler(h handler) http.Handler { return h.router() }

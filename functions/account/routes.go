@@ -57,6 +57,9 @@ func routes() []route {
 
 		{Method: http.MethodGet, Path: "/orgs/{org}/notifications", May: readers, Query: paging, serve: (*handler).notifications},
 		{Method: http.MethodPost, Path: "/orgs/{org}/notifications/{id}/read", May: []role{member, admin}, serve: (*handler).markRead},
+
+		{Method: http.MethodPost, Path: "/orgs/{org}/purchases", May: []role{admin}, Moves: true, serve: (*handler).buy},
+		{Method: http.MethodGet, Path: "/orgs/{org}/purchases/{reference}", May: []role{admin, support, platform}, serve: (*handler).purchase},
 	}
 }
 
