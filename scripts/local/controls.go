@@ -3,19 +3,26 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
+
+	"cloud.google.com/go/pubsub/v2"
 
 	"github.com/fluxori/ai-credits/shared/problem"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/strictjson"
+	"github.com/fluxori/ai-credits/shared/wiring"
 )
 
 // Bounds of what the controls take.
 const (
 	controlMaxBytes = 16 << 10
 	maxAdvance      = 5 * 366 * 24 * time.Hour
+	publishMaxBytes = 1 << 20
 	controlDeadline = 5 * time.Minute
 )
 
@@ -29,6 +36,7 @@ func (s *system) controls() http.Handler {
 	r.Handle("POST /_local/clock", s.moveClock)
 	r.Handle("GET /_local/clock", s.tellClock)
 	r.Handle("POST /_local/jobs/{name}/run", s.runJob)
+	r.Handle("POST /_local/publish/{topic}", s.publish)
 	return r
 }
 
@@ -114,5 +122,28 @@ func (s *system) runJob(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	serve.OK(w, r, map[string]any{"job": name, "now": s.clock.Now()})
+	return nil
+}
+
+// publish puts the body on a topic as a message's data, as a Pub/Sub client would, and answers when what it set off is done.
+func (s *system) publish(w http.ResponseWriter, r *http.Request) error {
+	topic := r.PathValue("topic")
+	if !slices.ContainsFunc(s.list.Topics, func(t wiring.Topic) bool { return t.Name == topic }) {
+		return problem.New(problem.NotFound, "There is no such topic.", nil)
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, publishMaxBytes))
+	if err != nil {
+		return err
+	}
+	publisher := s.clients.Messages.Publisher(topic)
+	defer publisher.Stop()
+	id, err := publisher.Publish(r.Context(), &pubsub.Message{Data: data}).Get(r.Context())
+	if err != nil {
+		return fmt.Errorf("publish to %s: %w", topic, err)
+	}
+	if err := s.settle(r.Context()); err != nil {
+		return err
+	}
+	serve.OK(w, r, map[string]string{"message_id": id})
 	return nil
 }

@@ -151,7 +151,7 @@ func (d *demo) day(ctx context.Context, day int) error {
 	work := []string{
 		`"feature":"market-trend-report"`, `"feature":"pricing-recommendation"`, `"feature":"restock-prediction"`, `"feature":"custom-query","credits":10`,
 	}
-	for n := range 1 + d.rand.IntN(3) {
+	for n := range 1 + d.rand.IntN(2) {
 		body := fmt.Sprintf(`{"event_id":"demo-%02d-%d","org_id":%q,"user_id":%q,%s}`,
 			day, n, demoOrg, []string{"thandi", "pieter"}[d.rand.IntN(2)], work[d.rand.IntN(len(work))])
 		// When credits run out work is refused, as anybody's would be.
@@ -165,7 +165,7 @@ func (d *demo) day(ctx context.Context, day int) error {
 
 // buy buys a package and pays it on Stripe's page.
 func (d *demo) buy(ctx context.Context, day int) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.base+"/account/orgs/"+demoOrg+"/purchases", strings.NewReader(`{"package":"credits-500"}`))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.base+"/account/orgs/"+demoOrg+"/purchases", strings.NewReader(`{"package":"credits-1000"}`))
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,11 @@ func (s *system) settings(function string) (envconfig.Lookuper, error) {
 		"PEOPLE_AUDIENCE":         peopleAudience,
 		"PUBLIC_URL":              s.base,
 	}
-	maps.Copy(common, s.mailSettings())
+	mail, err := s.mailSettings()
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(common, mail)
 	maps.Copy(common, s.stripeSettings())
 	return envconfig.MapLookuper(common), nil
 }

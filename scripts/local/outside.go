@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -110,9 +111,26 @@ func (s *system) stripeSettings() map[string]string {
 	return out
 }
 
-// mailSettings tell functions which mail server to use.
-func (s *system) mailSettings() map[string]string {
-	return map[string]string{"SMTP_HOST": s.smtp, "MAIL_FROM": "Fluxori AI Credits <credits@fluxori.example>"}
+// mailVariables are the settings of a mail server that the caller's environment may name.
+var mailVariables = []string{"SMTP_HOST", "SMTP_PORT", "SMTP_SECURITY", "SMTP_USERNAME", "SMTP_PASSWORD"}
+
+// mailSettings tell functions which mail server to use: the caller's, or the inbox.
+func (s *system) mailSettings() (map[string]string, error) {
+	out := map[string]string{"MAIL_FROM": "Fluxori AI Credits <credits@fluxori.example>", "DASHBOARD_URL": s.base + "/account/ui/"}
+	if s.inbox == nil {
+		for _, name := range mailVariables {
+			if value, ok := s.opts.environ(name); ok {
+				out[name] = value
+			}
+		}
+		return out, nil
+	}
+	host, port, err := net.SplitHostPort(s.smtp)
+	if err != nil {
+		return nil, err
+	}
+	out["SMTP_HOST"], out["SMTP_PORT"], out["SMTP_SECURITY"] = host, port, "none"
+	return out, nil
 }
 
 // mint makes a token for a role.

@@ -3,6 +3,7 @@ package main
 // The functions that run; each registers itself.
 import (
 	_ "github.com/fluxori/ai-credits/functions/account"
+	_ "github.com/fluxori/ai-credits/functions/alerts"
 	_ "github.com/fluxori/ai-credits/functions/debit"
 	_ "github.com/fluxori/ai-credits/functions/expiry"
 	_ "github.com/fluxori/ai-credits/functions/outbox"

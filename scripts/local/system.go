@@ -212,8 +212,7 @@ func (s *system) openBroker(ctx context.Context) error {
 }
 
 func (s *system) openInbox(ctx context.Context) error {
-	var ok bool
-	if s.smtp, ok = s.opts.environ("SMTP_HOST"); ok {
+	if _, real := s.opts.environ("SMTP_HOST"); real {
 		return nil
 	}
 	s.inbox = inbox.New(inbox.Options{Now: s.clock.Now, Logger: s.log})
@@ -255,4 +254,4 @@ func (s *system) settle(ctx context.Context) error {
 }
 
 // settleTimeout bounds a wait for quiet.
-const settleTimeout = 5 * time.Second
+const settleTimeout = 3 * time.Second
