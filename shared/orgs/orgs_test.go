@@ -33,9 +33,9 @@ type house struct {
 
 func (h *house) now() time.Time { return time.UnixMicro(h.micros.Load()).UTC() }
 
-func open(t *testing.T) *house { return openOn(t, engine.New(t)) }
+func open(t testing.TB) *house { return openOn(t, engine.New(t)) }
 
-func openOn(t *testing.T, e *engine.Engine) *house {
+func openOn(t testing.TB, e *engine.Engine) *house {
 	t.Helper()
 	h := &house{Engine: e}
 	h.micros.Store(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC).UnixMicro())
@@ -59,7 +59,7 @@ func openOn(t *testing.T, e *engine.Engine) *house {
 }
 
 // another is the store of another process.
-func (h *house) another(t *testing.T) *orgs.Store {
+func (h *house) another(t testing.TB) *orgs.Store {
 	t.Helper()
 	s, err := orgs.NewStore(h.Client, slog.New(slog.DiscardHandler), orgs.Options{Now: h.now, MachineNow: h.now})
 	if err != nil {
@@ -68,7 +68,7 @@ func (h *house) another(t *testing.T) *orgs.Store {
 	return s
 }
 
-func (h *house) put(t *testing.T, org string, p orgs.Profile) orgs.Org {
+func (h *house) put(t testing.TB, org string, p orgs.Profile) orgs.Org {
 	t.Helper()
 	o, _, err := h.registrar.Put(t.Context(), org, p)
 	if err != nil {
