@@ -181,7 +181,9 @@ func (b *bank) again() {
 func (b *bank) once(o op) {
 	b.Helper()
 	for range 1000 {
-		next, out, err := b.state, (*credit.Outcome)(nil), error(nil)
+		var next *credit.State
+		var out *credit.Outcome
+		var err error
 		if o.command == nil {
 			next, out, _, err = credit.Journal(b.state, o.at)
 		} else {

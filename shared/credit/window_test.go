@@ -172,3 +172,29 @@ func TestCreditsThatNoGrantHoldsAreAnErrorNotALoop(t *testing.T) {
 		t.Errorf("when none is stored, it gives %v", err)
 	}
 }
+
+func TestUsageOverAnyNumberOfGrantsLeavesNoDebtBesideCredits(t *testing.T) {
+	t.Parallel()
+	const grants = 3*credit.MaxDrawn + 1
+	waiting := make([]*credit.Grant, grants)
+	for i := range waiting {
+		id := fmt.Sprintf("g%06d", i)
+		waiting[i] = &credit.Grant{Terms: credit.Terms{ID: id, Source: credit.Purchase, Granted: 1}, Free: 1, Started: true, Place: credit.Waiting}
+	}
+	w := credit.NewWallet(org, "UTC")
+	w.Available, w.Waiting = grants, credit.Sum{Count: grants, Free: grants}
+	s := credit.NewState(w)
+	s.LoadWaiting(true, waiting...)
+	next, out, err := credit.Decide(s, usage("e", grants), day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out.Entries) != 4 || next.Figures != (credit.Figures{}) || next.Waiting != (credit.Sum{}) {
+		t.Errorf("%d entries leave %+v, and %+v waiting", len(out.Entries), next.Figures, next.Waiting)
+	}
+	for _, e := range out.Entries {
+		if len(e.Changes) > credit.MaxDrawn {
+			t.Errorf("entry %d draws on %d grants", e.Seq, len(e.Changes))
+		}
+	}
+}

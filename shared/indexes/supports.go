@@ -122,22 +122,24 @@ func product(a, b [][]filter) [][]filter {
 // leaf returns the condition of a filter that is not composite; no filter has none.
 func leaf(f *pb.StructuredQuery_Filter) []filter {
 	if u := f.GetUnaryFilter(); u != nil {
-		switch u.GetOp() {
-		case pb.StructuredQuery_UnaryFilter_IS_NOT_NULL, pb.StructuredQuery_UnaryFilter_IS_NOT_NAN:
-			return []filter{{u.GetField().GetFieldPath(), inequality}}
+		k := equality
+		if op := u.GetOp(); op == pb.StructuredQuery_UnaryFilter_IS_NOT_NULL || op == pb.StructuredQuery_UnaryFilter_IS_NOT_NAN {
+			k = inequality
 		}
-		return []filter{{u.GetField().GetFieldPath(), equality}}
+		return []filter{{u.GetField().GetFieldPath(), k}}
 	}
 	x := f.GetFieldFilter()
 	if x == nil {
 		return nil
 	}
-	k := inequality
+	var k kind
 	switch x.GetOp() {
 	case pb.StructuredQuery_FieldFilter_EQUAL, pb.StructuredQuery_FieldFilter_IN:
 		k = equality
 	case pb.StructuredQuery_FieldFilter_ARRAY_CONTAINS, pb.StructuredQuery_FieldFilter_ARRAY_CONTAINS_ANY:
 		k = membership
+	default:
+		k = inequality
 	}
 	return []filter{{x.GetField().GetFieldPath(), k}}
 }

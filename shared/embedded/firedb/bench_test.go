@@ -21,17 +21,17 @@ import (
 	"github.com/fluxori/ai-credits/shared/embedded/firedb"
 )
 
-// engine is what a benchmark measures.
-type engine struct {
+// subject is what a benchmark measures.
+type subject struct {
 	name    string
 	callers int // at most: more make Google's emulator fail nearly every transaction on one document
 	dial    func(b *testing.B) *grpc.ClientConn
 }
 
-// engines returns the engine in its three forms, and Google's emulator if CREDITS_TEST_EMULATOR says host:port.
-func engines() []engine {
-	embedded := func(name string, options func(b *testing.B) firedb.Options) engine {
-		return engine{name, math.MaxInt, func(b *testing.B) *grpc.ClientConn {
+// subjects returns the engine in its three forms, and Google's emulator if CREDITS_TEST_EMULATOR says host:port.
+func subjects() []subject {
+	embedded := func(name string, options func(b *testing.B) firedb.Options) subject {
+		return subject{name, math.MaxInt, func(b *testing.B) *grpc.ClientConn {
 			b.Helper()
 			conn, err := open(b, options(b)).Conn()
 			if err != nil {
@@ -40,7 +40,7 @@ func engines() []engine {
 			return conn
 		}}
 	}
-	out := []engine{
+	out := []subject{
 		embedded("memory", func(*testing.B) firedb.Options { return firedb.Options{} }),
 		embedded("file", func(b *testing.B) firedb.Options {
 			b.Helper()
@@ -52,7 +52,7 @@ func engines() []engine {
 		}),
 	}
 	if addr := os.Getenv("CREDITS_TEST_EMULATOR"); addr != "" {
-		out = append(out, engine{"emulator", 4, func(b *testing.B) *grpc.ClientConn {
+		out = append(out, subject{"emulator", 4, func(b *testing.B) *grpc.ClientConn {
 			b.Helper()
 			conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 			if err != nil {
@@ -65,9 +65,9 @@ func engines() []engine {
 }
 
 // benchmark runs f on every engine, with a project of its own.
-func benchmark(b *testing.B, f func(ctx context.Context, b *testing.B, e engine, c *bench)) {
+func benchmark(b *testing.B, f func(ctx context.Context, b *testing.B, e subject, c *bench)) {
 	b.Helper()
-	for _, e := range engines() {
+	for _, e := range subjects() {
 		b.Run(e.name, func(b *testing.B) {
 			conn := e.dial(b)
 			id := fmt.Sprintf("bench-%d", time.Now().UnixNano())
@@ -120,7 +120,8 @@ func spread(b *testing.B, callers int, f func(caller, n int) error) {
 func BenchmarkTransaction(b *testing.B) {
 	for _, documents := range []int{1, 100} {
 		b.Run(fmt.Sprint("documents=", documents), func(b *testing.B) {
-			benchmark(b, func(ctx context.Context, b *testing.B, e engine, c *bench) {
+			benchmark(b, func(ctx context.Context, b *testing.B, e subject, c *bench) {
+				b.Helper()
 				for i := range documents {
 					if _, err := c.client.Doc(fmt.Sprint("hot/", i)).Set(ctx, map[string]any{"n": 0}); err != nil {
 						b.Fatal(err)
@@ -147,7 +148,8 @@ func BenchmarkBatchCommit(b *testing.B) {
 	const entries = 200
 	for _, wallets := range []int{1, 16} {
 		b.Run(fmt.Sprint("wallets=", wallets), func(b *testing.B) {
-			benchmark(b, func(ctx context.Context, b *testing.B, e engine, c *bench) {
+			benchmark(b, func(ctx context.Context, b *testing.B, e subject, c *bench) {
+				b.Helper()
 				callers := min(wallets, e.callers)
 				wallet := make([]*pb.Write, callers)
 				for w := range callers {
@@ -176,7 +178,8 @@ func BenchmarkBatchCommit(b *testing.B) {
 // BenchmarkQuery filters and orders 20,000 documents, of which 5,000 match, and takes the first 50.
 func BenchmarkQuery(b *testing.B) {
 	const documents, perCommit = 20_000, 500
-	benchmark(b, func(ctx context.Context, b *testing.B, _ engine, c *bench) {
+	benchmark(b, func(ctx context.Context, b *testing.B, _ subject, c *bench) {
+		b.Helper()
 		for from := 0; from < documents; from += perCommit {
 			var writes []*pb.Write
 			for i := from; i < from+perCommit; i++ {

@@ -66,6 +66,7 @@ func TestFaultFailsACallBeforeOrAfterItTakesEffect(t *testing.T) {
 		t.Run(desc, func(t *testing.T) {
 			t.Parallel()
 			hooked(t, func(t *testing.T, c pb.FirestoreClient, h *firedb.Hooks, _ bool) {
+				t.Helper()
 				ctx := t.Context()
 				h.Set(firedb.Rule{Method: "Commit", Count: 1, Fault: tc.fault})
 				if err := commit(ctx, c, nil, set("a/b", 1)); status.Code(err) != tc.want {
@@ -88,6 +89,7 @@ func TestFaultLosesAStreamedAnswer(t *testing.T) {
 		t.Run(fmt.Sprint("after ", after), func(t *testing.T) {
 			t.Parallel()
 			hooked(t, func(t *testing.T, c pb.FirestoreClient, h *firedb.Hooks, _ bool) {
+				t.Helper()
 				ctx := t.Context()
 				if err := commit(ctx, c, nil, set("a/1", 1), set("a/2", 1)); err != nil {
 					t.Fatal(err)
@@ -112,6 +114,7 @@ func TestFaultLosesAStreamedAnswer(t *testing.T) {
 func TestFailureOfTheCallItselfIsNotReplaced(t *testing.T) {
 	t.Parallel()
 	hooked(t, func(t *testing.T, c pb.FirestoreClient, h *firedb.Hooks, _ bool) {
+		t.Helper()
 		h.Set(firedb.Rule{Fault: firedb.Fault{Code: codes.Unavailable, After: true}})
 		if err := commit(t.Context(), c, nil, ifExists(true, set("a/b", 1))); status.Code(err) != codes.NotFound {
 			t.Errorf("commit: %v, want NOT_FOUND", err)
@@ -147,6 +150,7 @@ func TestFirstRuleThatSelectsACallDecides(t *testing.T) {
 		t.Run(desc, func(t *testing.T) {
 			t.Parallel()
 			hooked(t, func(t *testing.T, c pb.FirestoreClient, h *firedb.Hooks, _ bool) {
+				t.Helper()
 				ctx := t.Context()
 				h.Set(tc.rules...)
 				var got []codes.Code
@@ -351,6 +355,7 @@ func TestCountsAreWhatFirestoreBills(t *testing.T) {
 		t.Run(desc, func(t *testing.T) {
 			t.Parallel()
 			hooked(t, func(t *testing.T, cl c, h *firedb.Hooks, proxied bool) {
+				t.Helper()
 				ctx := t.Context()
 				for coll, n := range map[string]int{"few": 7, "thousand": 1000, "more": 1001} {
 					var writes []*pb.Write

@@ -21,32 +21,32 @@ import (
 )
 
 // open starts a server that ends with the test.
-func open(t testing.TB, o firedb.Options) *firedb.Server {
-	t.Helper()
+func open(tb testing.TB, o firedb.Options) *firedb.Server {
+	tb.Helper()
 	s, err := firedb.Open(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Errorf("close: %v", err)
+			tb.Errorf("close: %v", err)
 		}
 	})
 	return s
 }
 
 // connect returns a client of the server that is closed before it.
-func connect(t testing.TB, s *firedb.Server) *firestore.Client {
-	t.Helper()
+func connect(tb testing.TB, s *firedb.Server) *firestore.Client {
+	tb.Helper()
 	conn, err := s.Conn()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	c, err := firestore.NewClient(context.WithoutCancel(t.Context()), project, option.WithGRPCConn(conn))
+	c, err := firestore.NewClient(context.WithoutCancel(tb.Context()), project, option.WithGRPCConn(conn))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
+	tb.Cleanup(func() { c.Close() })
 	return c
 }
 
@@ -119,9 +119,13 @@ func TestQueryWithoutItsIndexIsRefused(t *testing.T) {
 	}{
 		"entries by lane and time": {lanes, true},
 		"the first entries":        {func(c *firestore.Client) firestore.Query { return lanes(c).LimitToLast(2) }, false},
-		"entries by sequence":      {func(c *firestore.Client) firestore.Query { return c.Collection("wallets/w/entries").Where("seq", ">", 1) }, false},
-		"all wallets due":          {func(c *firestore.Client) firestore.Query { return c.Collection("wallets").Where("next_due_at", "<", 1) }, true},
-		"entries of all wallets":   {func(c *firestore.Client) firestore.Query { return c.CollectionGroup("entries").OrderBy("at", firestore.Asc) }, false},
+		"entries by sequence": {func(c *firestore.Client) firestore.Query {
+			return c.Collection("wallets/w/entries").Where("seq", ">", 1)
+		}, false},
+		"all wallets due": {func(c *firestore.Client) firestore.Query { return c.Collection("wallets").Where("next_due_at", "<", 1) }, true},
+		"entries of all wallets": {func(c *firestore.Client) firestore.Query {
+			return c.CollectionGroup("entries").OrderBy("at", firestore.Asc)
+		}, false},
 	}
 	for desc, tc := range tests {
 		t.Run(desc, func(t *testing.T) {
