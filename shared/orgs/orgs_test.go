@@ -264,6 +264,47 @@ func TestAChangeWhoseWalletWasNotToldIsHealedByRepeatingIt(t *testing.T) {
 	}
 }
 
+// overtaken is a ledger that gets its first command only after another process has changed the settings again.
+type overtaken struct {
+	*ledger.Ledger
+	meanwhile func()
+}
+
+func (o *overtaken) Do(ctx context.Context, org string, c credit.Command) (ledger.Result, error) {
+	o.meanwhile()
+	return o.Ledger.Do(ctx, org, c)
+}
+
+func TestAChangeThatReachesTheWalletLateDoesNotUndoALaterOne(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.put(t, "acme", acme())
+	prices := catalogue.NewStore(h.Client, slog.New(slog.DiscardHandler), catalogue.StoreOptions{})
+	alerts := func(threshold int64) orgs.Alerts {
+		a := orgs.DefaultAlerts()
+		a.LowBalance.Threshold = threshold
+		return a
+	}
+	slow, err := orgs.NewRegistrar(h.store, &overtaken{h.ledger, func() {
+		if _, err := h.registrar.SetAlerts(t.Context(), "acme", alerts(20)); err != nil {
+			t.Error(err)
+		}
+	}}, prices)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := slow.SetAlerts(t.Context(), "acme", alerts(10)); err != nil {
+		t.Fatal(err)
+	}
+	o, err := h.store.Get(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w, err := h.ledger.View(t.Context(), "acme"); err != nil || w.Low.Threshold != 20 || o.Alerts.LowBalance.Threshold != 20 {
+		t.Errorf("the wallet has %d, the document %d, want 20 (%v)", w.Low.Threshold, o.Alerts.LowBalance.Threshold, err)
+	}
+}
+
 func TestChangesAtOnceLeaveWalletAndDocumentEqual(t *testing.T) {
 	t.Parallel()
 	h := openOn(t, engine.New(t, engine.Embedded()))
