@@ -242,7 +242,7 @@ func TestFaultsOfTheStoreAreHealedByRedelivery(t *testing.T) {
 			check(t, w.stand.PayCheckout(session))
 			body := w.unsent(t)
 			w.engine.Hooks.Set(tt.rule)
-			status, answer := w.post(t, body, sign(body, secretNow, time.Now()))
+			status, answer := w.post(t.Context(), t, body, sign(body, secretNow, time.Now()))
 			w.engine.Hooks.Set()
 			if status != tt.status {
 				t.Errorf("answered %d %v, want %d", status, answer, tt.status)
@@ -283,7 +283,7 @@ func TestEventsUnderAStormAreGrantedOnceEach(t *testing.T) {
 		for _, body := range bodies {
 			wg.Go(func() {
 				for range 100 {
-					if status, _ := w.post(t, body, sign(body, secretNow, time.Now())); status == http.StatusOK {
+					if status, _ := w.post(t.Context(), t, body, sign(body, secretNow, time.Now())); status == http.StatusOK {
 						return
 					}
 				}

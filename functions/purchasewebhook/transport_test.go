@@ -44,7 +44,7 @@ func TestWhatIsNotStripesIsRefusedAndNotStored(t *testing.T) {
 	}
 	before := w.everything(t)
 	for _, tt := range tests {
-		status, answer := w.post(t, tt.body, tt.signature)
+		status, answer := w.post(t.Context(), t, tt.body, tt.signature)
 		if status != tt.status || answer["code"] != tt.code {
 			t.Errorf("%s: %d %v, want %d %s", tt.name, status, answer, tt.status, tt.code)
 		}
@@ -53,7 +53,7 @@ func TestWhatIsNotStripesIsRefusedAndNotStored(t *testing.T) {
 		t.Errorf("stored:\n%s", diff)
 	}
 	w.wantCredits(t, "acme", 0)
-	status, answer := w.post(t, body, sign(body, secretBefore, now))
+	status, answer := w.post(t.Context(), t, body, sign(body, secretBefore, now))
 	if status != http.StatusOK || answer["outcome"] != string(payments.Credited) {
 		t.Errorf("by the secret before: %d %v", status, answer)
 	}

@@ -115,7 +115,8 @@ func (g *Gateway) openCheckout(ctx context.Context, p Purchase, name string, o C
 	defer cancel()
 	metadata := map[string]string{metaOrg: p.Org, metaReference: p.Reference}
 	params := &stripe.CheckoutSessionParams{
-		Params:            stripe.Params{Context: ctx, IdempotencyKey: stripe.String("checkout:" + p.Reference), Metadata: metadata},
+		Params:            stripe.Params{Context: ctx, IdempotencyKey: stripe.String("checkout:" + p.Reference)},
+		Metadata:          metadata,
 		Mode:              stripe.String(string(stripe.CheckoutSessionModePayment)),
 		ClientReferenceID: stripe.String(p.Reference),
 		SuccessURL:        stripe.String(o.successURL(p.Reference)),

@@ -25,6 +25,8 @@ const grantTimeout = 10 * time.Second
 // Ledger carries out commands on wallets.
 type Ledger interface {
 	Do(ctx context.Context, org string, c credit.Command) (ledger.Result, error)
+	// Redo is Do for a command that has probably been carried out before.
+	Redo(ctx context.Context, org string, c credit.Command) (ledger.Result, error)
 }
 
 // Prices finds the catalogue in force.
@@ -84,11 +86,15 @@ func (r *Receiver) Receive(ctx context.Context, n Notice) (Outcome, error) {
 		return "", err
 	}
 	d := Plan(e, known)
+	do := r.opts.Ledger.Do
+	if known.Payment != nil && known.Payment.Status == Paid {
+		do = r.opts.Ledger.Redo // a command that is tried anew would hold up the debits that are committed with it
+	}
 	if d.Org != "" {
 		about.org = clip(d.Org)
 	}
 	for _, g := range d.Grants {
-		if refused, err := r.grant(ctx, d.Org, g); err != nil {
+		if refused, err := grant(ctx, do, d.Org, g); err != nil {
 			return "", err
 		} else if refused != nil {
 			return r.putAside(ctx, n, about, refused)
@@ -145,10 +151,10 @@ func (r *Receiver) know(ctx context.Context, e Event) (Known, error) {
 }
 
 // grant carries out a grant, or tells why it never can be.
-func (r *Receiver) grant(ctx context.Context, org string, g credit.NewGrant) (*Doubt, error) {
+func grant(ctx context.Context, do func(context.Context, string, credit.Command) (ledger.Result, error), org string, g credit.NewGrant) (*Doubt, error) {
 	ctx, cancel := context.WithTimeout(ctx, grantTimeout)
 	defer cancel()
-	_, err := r.opts.Ledger.Do(ctx, org, g)
+	_, err := do(ctx, org, g)
 	no, refused := errors.AsType[*credit.Refusal](err)
 	switch {
 	case refused && no.Code() == credit.CodeUnknownOrg:
