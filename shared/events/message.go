@@ -2,16 +2,21 @@ package events
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/credit"
 )
 
-// The topics that follow commits.
+// The topics of the system.
 const (
 	CreditEvents = "credit-events" // what happened to credits
 	CreditAlerts = "credit-alerts" // what people should know now
+	CreditExpiry = "credit-expiry" // wallets whose clock is to be seen to
+	Usage        = "ai-usage"      // work done, to be charged for
+	UsageDead    = "ai-usage-dead" // what of it could not be
 )
 
 // Message is something to be published. Publishing it twice is harmless: consumers know it by its id.
@@ -19,10 +24,17 @@ type Message struct {
 	Topic string `json:"topic"`
 	ID    string `json:"id"`
 	Data  []byte `json:"data"`
+	// Labels are further attributes. The name "id" is not theirs to take.
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // Attributes are what the message carries beside its data, for filters and logs.
-func (m Message) Attributes() map[string]string { return map[string]string{"id": m.ID} }
+func (m Message) Attributes() map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, m.Labels)
+	out["id"] = m.ID
+	return out
+}
 
 // Balance are a wallet's figures after an event, in credits.
 type Balance struct {
@@ -42,13 +54,44 @@ type Credit struct {
 	Source  credit.Source    `json:"source,omitempty"`
 	Credits int64            `json:"credits,omitempty"`
 	// Threshold is what an alert crossed, in credits.
-	Threshold *int64  `json:"threshold,omitempty"`
-	Balance   Balance `json:"balance"`
-	Reason    string  `json:"reason,omitempty"`
+	Threshold *int64 `json:"threshold,omitempty"`
+	// ExpiresAt is when the credits that an expiry warning is about lapse, the first of them.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	Balance   Balance    `json:"balance"`
+	Reason    string     `json:"reason,omitempty"`
 }
 
-// creditVersion is the version of Credit; a consumer that meets a newer one leaves the message to a newer release.
+// creditVersion is the version of Credit.
 const creditVersion = 1
+
+// Errors of DecodeCredit.
+var (
+	// ErrNewer is data of a version that this release does not know: it is to be left to a newer one.
+	ErrNewer = errors.New("written by a newer release")
+	// ErrBadCredit is data that is no event of credits, and never will be.
+	ErrBadCredit = errors.New("not an event of credits")
+)
+
+// DecodeCredit reads the data of a credit-events or credit-alerts message. Members that it does not know are let pass: a version gains some.
+func DecodeCredit(data []byte) (Credit, error) {
+	var c Credit
+	var version struct {
+		V int `json:"v"`
+	}
+	if err := json.Unmarshal(data, &version); err != nil {
+		return Credit{}, fmt.Errorf("%w: %w", ErrBadCredit, err)
+	}
+	if version.V > creditVersion {
+		return Credit{}, fmt.Errorf("event of version %d, this release knows %d: %w", version.V, creditVersion, ErrNewer)
+	}
+	if err := json.Unmarshal(data, &c); err != nil {
+		return Credit{}, fmt.Errorf("%w: %w", ErrBadCredit, err)
+	}
+	if c.Version < 1 || c.ID == "" || c.Type == "" || c.At.IsZero() {
+		return Credit{}, fmt.Errorf("%w: v, id, type and at are required", ErrBadCredit)
+	}
+	return c, nil
+}
 
 // Encode makes an event of the domain a message.
 func Encode(e credit.Event) (Message, error) {
@@ -58,7 +101,12 @@ func Encode(e credit.Event) (Message, error) {
 	}
 	topic := CreditEvents
 	if e.Kind.Alert() {
-		topic, m.Threshold = CreditAlerts, &e.Threshold
+		topic = CreditAlerts
+		if e.Kind == credit.EventExpiring {
+			m.ExpiresAt = &e.ExpiresAt
+		} else {
+			m.Threshold = &e.Threshold
+		}
 	}
 	data, err := json.Marshal(m)
 	if err != nil {

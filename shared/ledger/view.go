@@ -157,23 +157,6 @@ func (l *Ledger) At(ctx context.Context, org string, at time.Time) (f credit.Fig
 	return es[0].After, true, nil
 }
 
-// DueWallets lists organisations whose wallets have something due at or before a moment, the longest due first, at most limit.
-func (l *Ledger) DueWallets(ctx context.Context, at time.Time, limit int) ([]string, error) {
-	q := from("wallets", int32(limit))
-	q.Where = where("next_due_at", pb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, timeValue(at))
-	q.OrderBy = []*pb.StructuredQuery_Order{order("next_due_at", pb.StructuredQuery_ASCENDING)}
-	q.Select = &pb.StructuredQuery_Projection{Fields: []*pb.StructuredQuery_FieldReference{{FieldPath: "org"}}}
-	docs, err := l.store.query(ctx, l.store.documents(), q)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	out := make([]string, len(docs))
-	for i, d := range docs {
-		out[i] = lastSegment(d.GetName())
-	}
-	return out, nil
-}
-
 func both(a, b *pb.StructuredQuery_Filter) *pb.StructuredQuery_Filter {
 	return &pb.StructuredQuery_Filter{FilterType: &pb.StructuredQuery_Filter_CompositeFilter{CompositeFilter: &pb.StructuredQuery_CompositeFilter{
 		Op: pb.StructuredQuery_CompositeFilter_AND, Filters: []*pb.StructuredQuery_Filter{a, b},
