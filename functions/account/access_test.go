@@ -204,6 +204,21 @@ func TestTheOwnerSignsInAndIsAdministrator(t *testing.T) {
 	}
 }
 
+func TestReadsGoByMemoryAndCostNoMoreThanWhatIsAskedFor(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.populate(t, "acme")
+	token := s.token(t, "acme-member")
+	for path, reads := range map[string]int64{"/orgs/acme/balance": 1, "/orgs/acme/entries?page_size=1": 2, "/orgs/acme/entries/thing": 1, "/orgs/acme": 1, "/catalogue": 0} {
+		s.must(t, token, http.MethodGet, path, "")
+		s.Hooks.Reset()
+		s.must(t, token, http.MethodGet, path, "")
+		if got := s.Hooks.Counts().Reads; got != reads {
+			t.Errorf("%s: %d reads, want %d", path, got, reads)
+		}
+	}
+}
+
 func TestARemovedRoleCannotChangeAnythingAtOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -45,7 +45,7 @@ func (s *system) now() time.Time { return time.UnixMicro(s.micros.Load()).UTC() 
 
 func (s *system) advance(d time.Duration) { s.micros.Add(d.Microseconds()) }
 
-func start(t *testing.T) *system {
+func start(t testing.TB) *system {
 	t.Helper()
 	e := engine.New(t, engine.Embedded())
 	addr, err := e.Server.Listen("127.0.0.1:0")
@@ -80,7 +80,7 @@ func start(t *testing.T) *system {
 }
 
 // openStripe starts a stand-in for Stripe.
-func (s *system) openStripe(t *testing.T) {
+func (s *system) openStripe(t testing.TB) {
 	t.Helper()
 	var stand *stripestand.Stand
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { stand.Handler().ServeHTTP(w, r) }))
@@ -100,7 +100,7 @@ func (s *system) settings(firestore string) map[string]string {
 	}
 }
 
-func registered(t *testing.T) serve.Function {
+func registered(t testing.TB) serve.Function {
 	t.Helper()
 	for _, f := range serve.Functions() {
 		if f.Name() == "account" {
@@ -112,7 +112,7 @@ func registered(t *testing.T) serve.Function {
 }
 
 // token is what somebody presents who is called sub and has further claims.
-func (s *system) token(t *testing.T, sub string, claims ...string) string {
+func (s *system) token(t testing.TB, sub string, claims ...string) string {
 	t.Helper()
 	all := map[string]any{"sub": sub, "aud": audience, "email": sub + "@people.example", "email_verified": true}
 	for _, name := range claims {
@@ -121,7 +121,7 @@ func (s *system) token(t *testing.T, sub string, claims ...string) string {
 	return s.issuer.Token(t, all)
 }
 
-func (s *system) platform(t *testing.T) string { t.Helper(); return s.token(t, "fluxori", "platform") }
+func (s *system) platform(t testing.TB) string { t.Helper(); return s.token(t, "fluxori", "platform") }
 
 // answer is what came back.
 type answer struct {
@@ -134,7 +134,7 @@ type answer struct {
 func (a answer) code() string { s, _ := a.body["code"].(string); return s }
 
 // call sends a request as the bearer of a token; headers are name and value in turn.
-func (s *system) call(t *testing.T, token, method, path, body string, headers ...string) answer {
+func (s *system) call(t testing.TB, token, method, path, body string, headers ...string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
 	if err != nil {
@@ -163,7 +163,7 @@ func (s *system) call(t *testing.T, token, method, path, body string, headers ..
 }
 
 // must is call for what has to succeed.
-func (s *system) must(t *testing.T, token, method, path, body string, headers ...string) answer {
+func (s *system) must(t testing.TB, token, method, path, body string, headers ...string) answer {
 	t.Helper()
 	a := s.call(t, token, method, path, body, headers...)
 	if a.status/100 != 2 {
@@ -175,7 +175,7 @@ func (s *system) must(t *testing.T, token, method, path, body string, headers ..
 const acmeProfile = `{"name":"Acme","country":"ZA","owner_email":"thandi@acme.example"}`
 
 // register makes an organisation, with an administrator and a member called after it.
-func (s *system) register(t *testing.T, org string) {
+func (s *system) register(t testing.TB, org string) {
 	t.Helper()
 	s.must(t, s.platform(t), http.MethodPut, "/orgs/"+org, acmeProfile)
 	for sub, role := range map[string]orgs.Role{org + "-admin": orgs.RoleAdmin, org + "-member": orgs.RoleMember} {
@@ -185,21 +185,21 @@ func (s *system) register(t *testing.T, org string) {
 	}
 }
 
-func (s *system) do(t *testing.T, org string, c credit.Command) {
+func (s *system) do(t testing.TB, org string, c credit.Command) {
 	t.Helper()
 	if _, err := s.ledger.Do(t.Context(), org, c); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (s *system) grant(t *testing.T, org, key string, source credit.Source, credits int64, end time.Time) {
+func (s *system) grant(t testing.TB, org, key string, source credit.Source, credits int64, end time.Time) {
 	t.Helper()
 	s.do(t, org, credit.NewGrant{Key: credit.SystemKey("grant", key), Terms: credit.Terms{
 		Source: source, Granted: credits, EffectiveAt: s.now(), ExpiresAt: end, UsableUntil: end, Item: map[bool]string{true: "si_1"}[source == credit.Subscription],
 	}})
 }
 
-func (s *system) debit(t *testing.T, org, id string, credits int64) {
+func (s *system) debit(t testing.TB, org, id string, credits int64) {
 	t.Helper()
 	s.do(t, org, credit.Debit{
 		EventID: id, Credits: credits, Actor: "reports@test",
