@@ -45,6 +45,8 @@ func TestClawback(t *testing.T) {
 		{name: "what was owed for an expired bonus comes back to be spent", until: 9, available: 1000,
 			do: []any{buy("p", 1000), bonus(100, 5), debit("e", 30), at{9, refund("p", 100)}, refund("p", 0)}},
 		{name: "a bonus restored after its time lapses", until: 9, available: 1000, do: []any{buy("p", 1000), bonus(100, 5), refund("p", 100), at{9, refund("p", 0)}}},
+		{name: "a part restored after its time is first what others gave", until: 9, available: 500,
+			do: []any{buy("p", 1000), bonus(100, 5), debit("e", 30), refund("p", 100), at{9, refund("p", 50)}}},
 		{name: "there and back again after its time", until: 9, debt: 30,
 			do: []any{buy("p", 1000), bonus(100, 5), debit("e", 30), at{9, refund("p", 100)}, refund("p", 0), refund("p", 100)}},
 		{name: "a referral reward is reversed only as far as unspent", do: []any{referral, buy("q", 50), debit("e", 70), refund("r", 100)}, available: 50},

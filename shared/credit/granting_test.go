@@ -118,3 +118,19 @@ func TestNothingIsDecidedBeforeWhatIsDueIsJournaled(t *testing.T) {
 		t.Errorf("a debit on credits whose expiry is not journaled gives %v", err)
 	}
 }
+
+func TestAnEndWaitsForStartsOfItsMomentThatAreNotLoaded(t *testing.T) {
+	t.Parallel()
+	b := opened(t)
+	b.duePage = 1
+	b.must(alertAt(100), day)
+	b.must(promote("ends", 150, 10), day)
+	b.must(from(promote("starts", 60, 20), 10), day)
+	b.must(from(promote("starts too", 60, 20), 10), day)
+	b.commit(true)
+	b.journal(hour(11))
+	b.commit(true)
+	if want := (credit.Figures{Available: 120}); b.wallet.Figures != want || b.count(credit.EventLowBalance) != 0 {
+		t.Errorf("the wallet stands at %+v after %d alerts; want %+v and none", b.wallet.Figures, b.count(credit.EventLowBalance), want)
+	}
+}

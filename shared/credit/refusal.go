@@ -6,7 +6,7 @@ import (
 )
 
 // Refusal is a command's definite no. It changes nothing and leaves no entry.
-type Refusal struct {
+type Refusal struct { //nolint:errname // the word that callers and the design use
 	code    string
 	message string
 	details map[string]any
@@ -44,7 +44,7 @@ func (r *Refusal) Public() string { return r.message }
 func (r *Refusal) Details() map[string]any { return r.details }
 
 // Missing says what must be loaded into the state before the command can be decided. It is no answer for a caller.
-type Missing struct {
+type Missing struct { //nolint:errname // a question to the store, not a failure
 	// Due asks for the journal of what is due at or before this time: see [Journal]; when Journal itself asks, for what is due outside
 	// the wallet: see [State.LoadDue].
 	Due time.Time

@@ -39,12 +39,24 @@ func TestReversalIsBookedForTheWorkItUndoes(t *testing.T) {
 	t.Parallel()
 	b := opened(t)
 	b.must(buy("p", 10), day)
-	work := credit.Work{User: "u", Team: "t", Feature: "bulk-pricing", PriceVersion: "7"}
+	work := credit.Work{User: "u", Team: "t", Feature: "bulk-pricing", PriceVersion: 7}
 	b.must(credit.Debit{EventID: "e", Credits: 10, Work: work}, day)
 	e := b.must(reverse("r", "e", 4), day).Entries[0]
 	if e.Work != work || e.Subject != "e" || e.Credits != 4 || e.Key != credit.CallerKey("r") {
 		t.Errorf("the reversal is %+v", e)
 	}
+}
+
+func TestADebitLoadedAgainIsNotReversedTwice(t *testing.T) {
+	t.Parallel()
+	b := opened(t)
+	b.must(buy("p", 10), day)
+	b.must(debit("e", 10), day)
+	b.commit(true)
+	asStored := b.debit("e")
+	b.must(reverse("r", "e", 8), day)
+	b.state.LoadDebit("e", asStored)
+	wantRefusal(t, b, refused{credit.CodeInvalid, reverse("s", "e", 3)}, day)
 }
 
 // However a debit is reversed in parts, with nothing between them, all parts end as the whole does.

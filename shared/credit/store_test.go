@@ -45,7 +45,6 @@ type bank struct {
 	state    *credit.State
 	batch    []*credit.Entry
 	ops      []op // of the batch
-	alone    bool // what the batch holds must be committed before anything else is done
 	told     map[credit.EventKind]int
 	ids      map[string]bool                // of events
 	seen     map[*credit.Grant]credit.Grant // every grant met, as it was then

@@ -63,6 +63,19 @@ func TestWaitingGrantsAreDrawnOnInTheirTurn(t *testing.T) {
 	}
 }
 
+func TestAGrantKnownByChanceIsNotDrawnOnBeforeItsTurn(t *testing.T) {
+	t.Parallel()
+	const page = 40
+	b := opened(t)
+	b.waitPage = page
+	many(b, 400, one)
+	b.must(buy("tail", 1), day) // waits, and is known because it is not committed yet
+	drawn := b.must(debit("e", credit.MaxLive+page+1), day).Entries[0].Changes
+	if last, want := drawn[len(drawn)-1].Grant, paidBy(fmt.Sprint("p", credit.MaxLive+page)); last != want {
+		t.Errorf("the last draw is on %s; want %s", last, want)
+	}
+}
+
 func TestAWalletThatRunsShortIsRefilled(t *testing.T) {
 	t.Parallel()
 	b := opened(t)
@@ -157,5 +170,31 @@ func TestCreditsThatNoGrantHoldsAreAnErrorNotALoop(t *testing.T) {
 	s.LoadWaiting(false)
 	if _, _, err = credit.Decide(s, debit("e", 5), day); err == nil || errors.As(err, &missing) {
 		t.Errorf("when none is stored, it gives %v", err)
+	}
+}
+
+func TestUsageOverAnyNumberOfGrantsLeavesNoDebtBesideCredits(t *testing.T) {
+	t.Parallel()
+	const grants = 3*credit.MaxDrawn + 1
+	waiting := make([]*credit.Grant, grants)
+	for i := range waiting {
+		id := fmt.Sprintf("g%06d", i)
+		waiting[i] = &credit.Grant{Terms: credit.Terms{ID: id, Source: credit.Purchase, Granted: 1}, Free: 1, Started: true, Place: credit.Waiting}
+	}
+	w := credit.NewWallet(org, "UTC")
+	w.Available, w.Waiting = grants, credit.Sum{Count: grants, Free: grants}
+	s := credit.NewState(w)
+	s.LoadWaiting(true, waiting...)
+	next, out, err := credit.Decide(s, usage("e", grants), day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out.Entries) != 4 || next.Figures != (credit.Figures{}) || next.Waiting != (credit.Sum{}) {
+		t.Errorf("%d entries leave %+v, and %+v waiting", len(out.Entries), next.Figures, next.Waiting)
+	}
+	for _, e := range out.Entries {
+		if len(e.Changes) > credit.MaxDrawn {
+			t.Errorf("entry %d draws on %d grants", e.Seq, len(e.Changes))
+		}
 	}
 }

@@ -172,9 +172,12 @@ func text(entry any) string {
 	return string(b)
 }
 
+// segment is one name of a path: a simple one, or any in back-quotes.
+const segment = "([A-Za-z_][A-Za-z0-9_]*|`([^`\\\\]|\\\\.)+`)"
+
 var (
 	collectionPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,99}$`)
-	pathPattern       = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$`)
+	pathPattern       = regexp.MustCompile("^" + segment + `(\.` + segment + ")*$")
 )
 
 func (x Index) check() error {

@@ -122,22 +122,24 @@ func product(a, b [][]filter) [][]filter {
 // leaf returns the condition of a filter that is not composite; no filter has none.
 func leaf(f *pb.StructuredQuery_Filter) []filter {
 	if u := f.GetUnaryFilter(); u != nil {
-		switch u.GetOp() {
-		case pb.StructuredQuery_UnaryFilter_IS_NOT_NULL, pb.StructuredQuery_UnaryFilter_IS_NOT_NAN:
-			return []filter{{u.GetField().GetFieldPath(), inequality}}
+		k := equality
+		if op := u.GetOp(); op == pb.StructuredQuery_UnaryFilter_IS_NOT_NULL || op == pb.StructuredQuery_UnaryFilter_IS_NOT_NAN {
+			k = inequality
 		}
-		return []filter{{u.GetField().GetFieldPath(), equality}}
+		return []filter{{u.GetField().GetFieldPath(), k}}
 	}
 	x := f.GetFieldFilter()
 	if x == nil {
 		return nil
 	}
-	k := inequality
+	var k kind
 	switch x.GetOp() {
 	case pb.StructuredQuery_FieldFilter_EQUAL, pb.StructuredQuery_FieldFilter_IN:
 		k = equality
 	case pb.StructuredQuery_FieldFilter_ARRAY_CONTAINS, pb.StructuredQuery_FieldFilter_ARRAY_CONTAINS_ANY:
 		k = membership
+	default:
+		k = inequality
 	}
 	return []filter{{x.GetField().GetFieldPath(), k}}
 }
@@ -346,7 +348,11 @@ func (s *Set) suggest(n need) *MissingError {
 		fields = append(fields, f)
 	}
 	fields = append(fields, n.orders...)
-	if len(n.orders) > 0 && !n.wantsName(lastOrder(fields)) {
+	// An equality alone is served in either direction, so in the one that the name wants.
+	if len(fields) == 1 && len(n.equal) == 1 {
+		fields[0].Order = n.name
+	}
+	if !n.wantsName(lastOrder(fields)) {
 		fields = append(fields, IndexField{Path: documentID, Order: n.name})
 	}
 	if len(fields) > 1 {
@@ -354,10 +360,7 @@ func (s *Set) suggest(n need) *MissingError {
 	}
 	f := s.fields[fieldKey{n.collection, paths[0]}]
 	f.Collection, f.Path = n.collection, paths[0]
-	order := fields[0].Order
-	if order != "" {
-		order = n.name // an equality is served in either direction, the name in one
-	}
-	f.Indexes = append(slices.Clone(s.single(n.collection, paths[0])), FieldIndex{n.scope, order, fields[0].ArrayConfig})
+	last := FieldIndex{n.scope, fields[0].Order, fields[0].ArrayConfig}
+	f.Indexes = append(slices.Clone(s.single(n.collection, paths[0])), last)
 	return &MissingError{"fields", text(f)}
 }

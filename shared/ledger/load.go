@@ -13,7 +13,7 @@ import (
 const (
 	loadWaiting  = credit.MaxLive
 	loadDue      = credit.MaxJournaled
-	loadRelated  = 100  // grants of a subscription item, the latest first; bonuses of a purchase
+	loadRelated  = 300  // grants of a subscription item, the latest first: 25 years of months; bonuses of a purchase
 	loadReversed = 1000 // reversals of one debit
 )
 

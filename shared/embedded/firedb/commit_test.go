@@ -17,11 +17,11 @@ import (
 	"github.com/fluxori/ai-credits/shared/embedded/firedb"
 )
 
-func document(ctx context.Context, t testing.TB, c pb.FirestoreClient, path string) *pb.Document {
-	t.Helper()
+func document(ctx context.Context, tb testing.TB, c pb.FirestoreClient, path string) *pb.Document {
+	tb.Helper()
 	d, err := c.GetDocument(ctx, &pb.GetDocumentRequest{Name: name(path)})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return d
 }

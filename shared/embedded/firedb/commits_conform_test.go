@@ -115,7 +115,7 @@ func commits(s *script) {
 	s.note("keeps the version", got.GetWriteResults()[0].GetUpdateTime().AsTime().Equal(second.AsTime()))
 	_, err = s.commit(batch(second, 5, "e5")...)
 	s.note("so the version may be used again", code(err))
-	s.note("entries in the end", ids(s.Client.Collection("wallets/o/entries").Documents(s.t.Context())))
+	s.note("entries in the end", rowIDs(s.Client.Collection("wallets/o/entries").Documents(s.t.Context())))
 	s.note("wallet in the end", s.content("wallets/o"))
 	raceOnOneVersion(s)
 	largeCommits(s)
@@ -190,7 +190,7 @@ func batchWrites(s *script) {
 		remove(s, "b/none2"),
 		s.touch("b/2", incremented("n", 3)),
 		unmoved(s.write("b/3", fields{}), newTimestamp(1, 0)))
-	s.note("what they left", ids(s.Client.Collection("b").Documents(s.t.Context())))
+	s.note("what they left", rowIDs(s.Client.Collection("b").Documents(s.t.Context())))
 	send("one document twice", s.write("b/4", fields{"a": 1}), s.write("b/4", fields{"a": 2}))
 	s.note("after one document twice", s.content("b/4"))
 	send("a bad name", s.write("b/5", fields{"a": 1}), s.write("b/__x__", fields{}))

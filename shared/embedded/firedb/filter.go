@@ -78,8 +78,9 @@ func (c *filterCompiler) compileComposite(f *pb.StructuredQuery_CompositeFilter,
 		return func(d *pb.Document) bool {
 			return slices.ContainsFunc(parts, func(p predicate) bool { return p(d) })
 		}, nil
+	default:
+		return nil, invalid("A composite filter is neither AND nor OR.")
 	}
-	return nil, invalid("A composite filter is neither AND nor OR.")
 }
 
 func (c *filterCompiler) compileUnary(f *pb.StructuredQuery_UnaryFilter) (predicate, error) {
@@ -159,8 +160,9 @@ func isInequality(op pb.StructuredQuery_FieldFilter_Operator) bool {
 	switch op {
 	case opLess, opLessOrEqual, opGreater, opGreaterOrEqual, opNotEqual, opNotIn:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // fieldTest returns the test that op makes of a field's value.
@@ -169,8 +171,7 @@ func fieldTest(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Value) (f
 	if isTooLong(operand) {
 		return nil, errTooLong()
 	}
-	switch op {
-	case opIn, opNotIn, opArrayContainsAny:
+	if op == opIn || op == opNotIn || op == opArrayContainsAny {
 		if slices.ContainsFunc(set, isTooLong) {
 			return nil, errTooLong()
 		}
@@ -210,8 +211,9 @@ func fieldTest(op pb.StructuredQuery_FieldFilter_Operator, operand *pb.Value) (f
 		}, nil
 	case opLess, opLessOrEqual, opGreater, opGreaterOrEqual:
 		return rangeTest(op, operand), nil
+	default:
+		return nil, invalid("A field filter has no operator.")
 	}
-	return nil, invalid("A field filter has no operator.")
 }
 
 // isTooLong reports whether a value is longer than what an index holds of it.
@@ -316,6 +318,7 @@ func (s *filterShape) measureField(f *pb.StructuredQuery_FieldFilter) (disjuncti
 		s.negations++
 	case opNotEqual:
 		s.negations++
+	default: // one comparison with one value
 	}
 	return 1, 0
 }
@@ -354,8 +357,9 @@ func sameContains(a, b *pb.StructuredQuery_Filter) bool {
 	case opArrayContainsAny:
 		u, v := x.GetValue().GetArrayValue().GetValues(), y.GetValue().GetArrayValue().GetValues()
 		return isSubset(u, v) && isSubset(v, u)
+	default:
+		return false
 	}
-	return false
 }
 
 func isSubset(a, b []*pb.Value) bool {

@@ -250,38 +250,31 @@ func (j *journal) close() error {
 // serverOptions make every call settle before it answers: a success, data that was read, and a refusal alike. A caller
 // who was told that a document exists already must find it after a crash.
 func (j *journal) serverOptions() []grpc.ServerOption {
-	return []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-			resp, err := next(ctx, req)
-			if unsettled := j.settle(ctx); unsettled != nil {
-				return nil, unsettled
-			}
-			return resp, err
-		}),
-		grpc.ChainStreamInterceptor(func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-			settling := &settlingStream{ServerStream: ss, journal: j}
-			err := next(srv, settling)
-			if unsettled := settling.settle(); unsettled != nil {
-				return unsettled
-			}
-			return err
-		}),
-	}
+	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(j.unary), grpc.ChainStreamInterceptor(j.stream)}
 }
 
-// settlingStream settles before its first message. What it sends was all read before that.
+func (j *journal) unary(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	response, err := next(ctx, request)
+	if unsettled := j.settle(ctx); unsettled != nil {
+		return nil, unsettled
+	}
+	return response, err
+}
+
+func (j *journal) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	// All that a stream sends was read before its first message.
+	settle := sync.OnceValue(func() error { return j.settle(ss.Context()) })
+	err := next(srv, &settlingStream{ss, settle})
+	if unsettled := settle(); unsettled != nil {
+		return unsettled
+	}
+	return err
+}
+
+// settlingStream settles before it sends.
 type settlingStream struct {
 	grpc.ServerStream
-	journal *journal
-	settled bool
-}
-
-func (s *settlingStream) settle() error {
-	if s.settled {
-		return nil
-	}
-	s.settled = true
-	return s.journal.settle(s.Context())
+	settle func() error
 }
 
 func (s *settlingStream) SendMsg(m any) error {

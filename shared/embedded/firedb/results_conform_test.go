@@ -57,7 +57,7 @@ func orders(s *script) {
 	}
 	s.rows("ids", s.Client.Collection("ids").Query)
 	s.rows("ids down", s.Client.Collection("ids").OrderBy("x", down))
-	s.note("whole names", paths(s.Client.CollectionGroup("sub").Documents(s.t.Context())))
+	s.note("whole names", rowPaths(s.Client.CollectionGroup("sub").Documents(s.t.Context())))
 }
 
 // cursors: where results begin and end, and how many there are.
@@ -173,7 +173,7 @@ func collectionGroups(s *script) {
 		{"cursor at a document", group.OrderBy("m", up).StartAfter(s.get("u/1/e/a"))},
 		{"unknown", s.Client.CollectionGroup("unknown").Query},
 	} {
-		s.note(tc.name, paths(tc.query.Documents(s.t.Context())))
+		s.note(tc.name, rowPaths(tc.query.Documents(s.t.Context())))
 	}
 	below := &pb.StructuredQuery{From: []*pb.StructuredQuery_CollectionSelector{{CollectionId: "e", AllDescendants: true}}}
 	s.note("below a document", s.runQuery(s.DocumentName("u/2"), below))

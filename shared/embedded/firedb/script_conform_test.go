@@ -80,7 +80,7 @@ func (s *script) content(path string) any {
 // rows notes the ids of a query's results, in order.
 func (s *script) rows(name string, q firestore.Query) {
 	s.t.Helper()
-	s.note(name, ids(q.Documents(s.t.Context())))
+	s.note(name, rowIDs(q.Documents(s.t.Context())))
 }
 
 // set notes the code of writing f, and what the document holds after it.
@@ -134,7 +134,7 @@ func code(err error) string {
 	return "refused by the client"
 }
 
-func ids(it *firestore.DocumentIterator) string {
+func rowIDs(it *firestore.DocumentIterator) string {
 	docs, err := it.GetAll()
 	if err != nil {
 		return code(err)
@@ -146,8 +146,8 @@ func ids(it *firestore.DocumentIterator) string {
 	return strings.Join(out, " ")
 }
 
-// paths is as ids, with the whole path of each document.
-func paths(it *firestore.DocumentIterator) string {
+// rowPaths is as rowIDs, with the whole path of each document.
+func rowPaths(it *firestore.DocumentIterator) string {
 	docs, err := it.GetAll()
 	if err != nil {
 		return code(err)

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "rewrite testdata/conformance.txt from G
 var transcriptFile = filepath.Join("testdata", "conformance.txt")
 
 // fewestSteps is how many steps the suite promises to have.
-const fewestSteps = 190
+const fewestSteps = 1_000
 
 // part is a section of the suite. Each runs in a project of its own.
 type part struct {

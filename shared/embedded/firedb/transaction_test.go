@@ -22,13 +22,13 @@ const database = "projects/test/databases/(default)"
 func name(path string) string { return database + "/documents/" + path }
 
 // api returns a client of the bare API that is closed before the server.
-func api(t testing.TB, s *firedb.Server) pb.FirestoreClient {
-	t.Helper()
+func api(tb testing.TB, s *firedb.Server) pb.FirestoreClient {
+	tb.Helper()
 	conn, err := s.Conn()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	tb.Cleanup(func() { conn.Close() })
 	return pb.NewFirestoreClient(conn)
 }
 
@@ -46,11 +46,11 @@ func commit(ctx context.Context, c pb.FirestoreClient, transaction []byte, write
 	return err
 }
 
-func begin(ctx context.Context, t testing.TB, c pb.FirestoreClient) []byte {
-	t.Helper()
+func begin(ctx context.Context, tb testing.TB, c pb.FirestoreClient) []byte {
+	tb.Helper()
 	r, err := c.BeginTransaction(ctx, &pb.BeginTransactionRequest{Database: database})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r.GetTransaction()
 }
@@ -124,6 +124,7 @@ func virtual(t *testing.T, f func(ctx context.Context, t *testing.T, c pb.Firest
 func TestTransactionEndsWhenIdleForAMinute(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(ctx context.Context, t *testing.T, c pb.FirestoreClient) {
+		t.Helper()
 		used, idle := begin(ctx, t, c), begin(ctx, t, c)
 		for range 3 {
 			time.Sleep(59 * time.Second)
@@ -143,6 +144,7 @@ func TestTransactionEndsWhenIdleForAMinute(t *testing.T) {
 func TestTransactionEndsAfter270Seconds(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(ctx context.Context, t *testing.T, c pb.FirestoreClient) {
+		t.Helper()
 		id, start := begin(ctx, t, c), time.Now()
 		var err error
 		for err == nil && time.Since(start) < 10*time.Minute {
@@ -161,6 +163,7 @@ func TestTransactionEndsAfter270Seconds(t *testing.T) {
 func TestWriteWaitsForALockAndIsAbortedAfter20Seconds(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(ctx context.Context, t *testing.T, c pb.FirestoreClient) {
+		t.Helper()
 		id := begin(ctx, t, c)
 		if _, err := get(ctx, c, id, "a/b"); err != nil {
 			t.Fatal(err)
@@ -181,6 +184,7 @@ func TestWriteWaitsForALockAndIsAbortedAfter20Seconds(t *testing.T) {
 func TestCallerThatGivesUpWaitingLeavesItsTransactionOpen(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(ctx context.Context, t *testing.T, c pb.FirestoreClient) {
+		t.Helper()
 		holder, other := begin(ctx, t, c), begin(ctx, t, c)
 		if _, err := get(ctx, c, holder, "a/b"); err != nil {
 			t.Fatal(err)
@@ -203,6 +207,7 @@ func TestCallerThatGivesUpWaitingLeavesItsTransactionOpen(t *testing.T) {
 func TestLockGoesToThoseWhoWaitInTheirOrder(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(ctx context.Context, t *testing.T, c pb.FirestoreClient) {
+		t.Helper()
 		const waiting = 5
 		holder := begin(ctx, t, c)
 		if _, err := get(ctx, c, holder, "a/b"); err != nil {
@@ -237,6 +242,7 @@ func TestLockGoesToThoseWhoWaitInTheirOrder(t *testing.T) {
 func TestRollbackWakesTheTransactionsOwnWaitingCall(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(ctx context.Context, t *testing.T, c pb.FirestoreClient) {
+		t.Helper()
 		holder, other := begin(ctx, t, c), begin(ctx, t, c)
 		if _, err := get(ctx, c, holder, "a/b"); err != nil {
 			t.Fatal(err)
@@ -262,6 +268,7 @@ func TestOfTransactionsThatWaitForEachOtherOneIsAborted(t *testing.T) {
 		t.Run(fmt.Sprint(n, " in a ring"), func(t *testing.T) {
 			t.Parallel()
 			virtual(t, func(ctx context.Context, t *testing.T, c pb.FirestoreClient) {
+				t.Helper()
 				path := func(i int) string { return fmt.Sprint("a/", i%n) }
 				ids := make([][]byte, n)
 				for i := range n {
@@ -314,6 +321,7 @@ func TestTransactionWhoseQueryGainedARowIsAborted(t *testing.T) {
 func TestQueryInATransactionLocksWhatItFound(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(ctx context.Context, t *testing.T, c pb.FirestoreClient) {
+		t.Helper()
 		if err := commit(ctx, c, nil, set("seats/1", 1), set("seats/2", 1)); err != nil {
 			t.Fatal(err)
 		}
@@ -341,6 +349,7 @@ func TestQueryInATransactionLocksWhatItFound(t *testing.T) {
 func TestReadOnlyTransactionKeepsItsSnapshotAndHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(ctx context.Context, t *testing.T, c pb.FirestoreClient) {
+		t.Helper()
 		if err := commit(ctx, c, nil, set("a/b", 1)); err != nil {
 			t.Fatal(err)
 		}

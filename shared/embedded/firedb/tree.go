@@ -22,7 +22,7 @@ type snapshot struct {
 }
 
 // copy returns a copy that shares its nodes with t until one of them changes.
-func (t *tree) copy() *tree { return &tree{*t.Map.Copy()} }
+func (t *tree) copy() *tree { return &tree{*t.Copy()} }
 
 // get returns the document at key, nil when there is none.
 func (t *tree) get(key string) *pb.Document {

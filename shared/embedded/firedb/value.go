@@ -99,15 +99,11 @@ const indexedBytes = 1500
 
 // compareIndexed orders two values as an index does: strings and bytes count up to indexedBytes.
 func compareIndexed(a, b *pb.Value) int {
-	switch rankOf(a) {
-	case rankString:
-		if rankOf(b) == rankString {
-			return strings.Compare(clip(a.GetStringValue()), clip(b.GetStringValue()))
-		}
-	case rankBytes:
-		if rankOf(b) == rankBytes {
-			return bytes.Compare(clip(a.GetBytesValue()), clip(b.GetBytesValue()))
-		}
+	switch ra, rb := rankOf(a), rankOf(b); {
+	case ra == rankString && rb == rankString:
+		return strings.Compare(clip(a.GetStringValue()), clip(b.GetStringValue()))
+	case ra == rankBytes && rb == rankBytes:
+		return bytes.Compare(clip(a.GetBytesValue()), clip(b.GetBytesValue()))
 	}
 	return compareValues(a, b)
 }

@@ -112,7 +112,7 @@ func refusedValues(s *script) {
 		_, err := s.commit(s.write("v/x", tc.fields))
 		s.note(tc.name, code(err))
 	}
-	s.note("nothing was written", ids(s.Client.Collection("v").Where("f", "==", "x").Documents(s.t.Context())))
+	s.note("nothing was written", rowIDs(s.Client.Collection("v").Where("f", "==", "x").Documents(s.t.Context())))
 }
 
 func manyStrings() fields {

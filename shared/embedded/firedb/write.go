@@ -32,7 +32,7 @@ type fieldTransform struct {
 // prepare checks the writes of one commit to a database.
 func prepare(database string, list []*pb.Write) ([]write, error) {
 	out := make([]write, len(list))
-	transforms, latest := map[string]int{}, map[string]*write{}
+	transforms, latest := map[string]int{}, make(map[string]*write, len(list))
 	for i, w := range list {
 		if err := out[i].prepare(database, w); err != nil {
 			return nil, err

@@ -113,7 +113,7 @@ func (o *op) markPaid(in *invoice) error {
 
 // billNow makes, finalises and collects an invoice in one go. A refusal by the
 // card is returned and leaves the invoice open.
-func (o *op) billNow(sub *subscription, reason string, lines []line, start, end int64) (declined *apiError, err error) {
+func (o *op) billNow(sub *subscription, reason string, lines []line, start, end int64, offSession bool) (declined *apiError, err error) {
 	in, err := o.draft(sub, reason, lines, start, end)
 	if err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func (o *op) billNow(sub *subscription, reason string, lines []line, start, end 
 	if err := o.finalize(in); err != nil || in.Paid {
 		return nil, err
 	}
-	return o.collect(in, "", true)
+	return o.collect(in, "", offSession)
 }
 
 // payer is the payment method that a subscription's invoices are charged to.

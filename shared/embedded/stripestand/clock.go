@@ -52,7 +52,7 @@ func (q *timerQueue) Less(i, j int) bool {
 func (q *timerQueue) Swap(i, j int) { q.heap[i], q.heap[j] = q.heap[j], q.heap[i] }
 
 // Push implements heap.Interface.
-func (q *timerQueue) Push(x any) { q.heap = append(q.heap, x.(timer)) } //nolint:errcheck // heap.Push is called with timers alone
+func (q *timerQueue) Push(x any) { q.heap = append(q.heap, x.(timer)) }
 
 // Pop implements heap.Interface.
 func (q *timerQueue) Pop() any {

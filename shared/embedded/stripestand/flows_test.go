@@ -21,12 +21,16 @@ func TestFlowsEmitTheirEvents(t *testing.T) {
 	}{
 		{
 			"a session is paid",
-			func(t *testing.T, w *world) { check(t, w.PayCheckout(w.checkout(t).ID)) },
+			func(t *testing.T, w *world) {
+				t.Helper()
+				check(t, w.PayCheckout(w.checkout(t).ID))
+			},
 			append(paidEvents[:3:3], "checkout.session.completed"),
 		},
 		{
 			"a session is paid with a receipt by invoice",
 			func(t *testing.T, w *world) {
+				t.Helper()
 				c := w.checkout(t, func(p *stripe.CheckoutSessionParams) {
 					p.InvoiceCreation = &stripe.CheckoutSessionInvoiceCreationParams{Enabled: stripe.Bool(true)}
 					p.CustomerCreation = stripe.String("always")
@@ -41,6 +45,7 @@ func TestFlowsEmitTheirEvents(t *testing.T) {
 		{
 			"a session is paid later, and the money comes",
 			func(t *testing.T, w *world) {
+				t.Helper()
 				c := w.checkout(t)
 				check(t, w.PayLater(c.ID))
 				check(t, w.SettleLater(c.ID, true))
@@ -53,6 +58,7 @@ func TestFlowsEmitTheirEvents(t *testing.T) {
 		{
 			"a session is paid later, and the money does not come",
 			func(t *testing.T, w *world) {
+				t.Helper()
 				c := w.checkout(t)
 				check(t, w.PayLater(c.ID))
 				check(t, w.SettleLater(c.ID, false))
@@ -65,6 +71,7 @@ func TestFlowsEmitTheirEvents(t *testing.T) {
 		{
 			"a card is declined, then another pays",
 			func(t *testing.T, w *world) {
+				t.Helper()
 				c := w.checkout(t)
 				check(t, w.DeclineCheckout(c.ID))
 				check(t, w.PayCheckout(c.ID))
@@ -77,6 +84,7 @@ func TestFlowsEmitTheirEvents(t *testing.T) {
 		{
 			"nothing is due",
 			func(t *testing.T, w *world) {
+				t.Helper()
 				c := w.checkout(t, func(p *stripe.CheckoutSessionParams) {
 					p.Discounts = []*stripe.CheckoutSessionDiscountParams{{Coupon: stripe.String("ALLFREE")}}
 				})
@@ -87,6 +95,7 @@ func TestFlowsEmitTheirEvents(t *testing.T) {
 		{
 			"a session expires by itself",
 			func(t *testing.T, w *world) {
+				t.Helper()
 				w.checkout(t)
 				w.moveTo(t, start.Add(24*time.Hour))
 			},
@@ -95,6 +104,7 @@ func TestFlowsEmitTheirEvents(t *testing.T) {
 		{
 			"a payment is refunded in two parts, and the second fails",
 			func(t *testing.T, w *world) {
+				t.Helper()
 				_, pi := w.paid(t)
 				must[string](t)(w.RefundPayment(pi, 10000))
 				second := must[string](t)(w.RefundPayment(pi, 0))
@@ -105,6 +115,7 @@ func TestFlowsEmitTheirEvents(t *testing.T) {
 		{
 			"a dispute is won",
 			func(t *testing.T, w *world) {
+				t.Helper()
 				_, pi := w.paid(t)
 				must[string](t)(w.OpenDispute(pi, stripestand.Dispute{}))
 				check(t, w.CloseDispute(pi, true))
@@ -117,6 +128,7 @@ func TestFlowsEmitTheirEvents(t *testing.T) {
 		{
 			"a dispute is lost",
 			func(t *testing.T, w *world) {
+				t.Helper()
 				_, pi := w.paid(t)
 				id := must[string](t)(w.OpenDispute(pi, stripestand.Dispute{Amount: 5000, Reason: "duplicate"}))
 				check(t, w.CloseDispute(id, false))
@@ -126,6 +138,7 @@ func TestFlowsEmitTheirEvents(t *testing.T) {
 		{
 			"an inquiry is closed",
 			func(t *testing.T, w *world) {
+				t.Helper()
 				_, pi := w.paid(t)
 				must[string](t)(w.OpenDispute(pi, stripestand.Dispute{Inquiry: true}))
 				check(t, w.CloseDispute(pi, true))
@@ -135,6 +148,7 @@ func TestFlowsEmitTheirEvents(t *testing.T) {
 		{
 			"a subscription begins through Checkout",
 			func(t *testing.T, w *world) {
+				t.Helper()
 				c := w.checkout(t, func(p *stripe.CheckoutSessionParams) {
 					p.Mode, p.PaymentIntentData = stripe.String("subscription"), nil
 					p.LineItems[0].Price, p.LineItems[0].Quantity = stripe.String("price_starter"), stripe.Int64(1)
@@ -150,6 +164,7 @@ func TestFlowsEmitTheirEvents(t *testing.T) {
 		{
 			"a subscription renews",
 			func(t *testing.T, w *world) {
+				t.Helper()
 				w.subscribed(t, "price_starter", stripestand.CardVisa)
 				w.moveTo(t, start.AddDate(0, 0, 29))
 			},
@@ -161,6 +176,7 @@ func TestFlowsEmitTheirEvents(t *testing.T) {
 		{
 			"a free subscription renews",
 			func(t *testing.T, w *world) {
+				t.Helper()
 				w.subscribed(t, "price_free", stripestand.CardVisa)
 				w.moveTo(t, start.AddDate(0, 0, 29))
 			},
@@ -171,6 +187,7 @@ func TestFlowsEmitTheirEvents(t *testing.T) {
 		{
 			"a renewal is never paid",
 			func(t *testing.T, w *world) {
+				t.Helper()
 				customer, _ := w.subscribed(t, "price_starter", stripestand.CardVisa)
 				must[string](t)(w.SetCard(customer, stripestand.CardFailsLater))
 				w.types(t)

@@ -223,7 +223,7 @@ func (o *op) paySubscription(c *session, by payment) error {
 	d := c.Hidden.Subscription
 	want := newSubscription{
 		customer: string(c.Customer), method: pm.ID, metadata: copied(d.Metadata), description: d.Description,
-		trialEnd: d.TrialEnd, automaticTax: c.AutomaticTax.Enabled,
+		trialEnd: d.TrialEnd, automaticTax: c.AutomaticTax.Enabled, present: true,
 	}
 	if d.TrialDays > 0 {
 		want.trialEnd = o.now + d.TrialDays*daySeconds

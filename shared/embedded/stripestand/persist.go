@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -16,6 +15,8 @@ const (
 	snapshotVersion = 1
 	// saveEvery gathers changes into one snapshot.
 	saveEvery = 200 * time.Millisecond
+	// saveShare keeps saving a large state to a tenth of the time.
+	saveShare = 10
 )
 
 // Snapshot returns the whole state as JSON.
@@ -69,17 +70,12 @@ func (s *Stand) load() error {
 }
 
 func (s *Stand) saveForever(ctx context.Context) {
-	tick := time.NewTicker(saveEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for pause := saveEvery; sleep(ctx, pause, nil); {
+		begun := time.Now()
 		if err := s.save(); err != nil {
 			s.opts.Logger.LogAttrs(ctx, slog.LevelError, "the state of the Stripe stand-in was not saved", slog.Any("error", err))
 		}
+		pause = max(saveEvery, saveShare*time.Since(begun))
 	}
 }
 
@@ -112,7 +108,7 @@ func (s *Stand) write() error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(s.opts.Path), filepath.Base(s.opts.Path)+".*")
+	f, err := os.OpenFile(s.opts.Path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"maps"
+	"reflect"
 	"strings"
 	"sync"
 )
@@ -29,8 +29,89 @@ var shapes = sync.OnceValues(func() (map[string]map[string]any, error) {
 	return out, nil
 })
 
+// tree renders an object as Stripe would, with all fields of its kind: maps,
+// slices and plain values that share nothing with the object. Values of fields
+// that the stand-in never sets are shared among trees and not to be changed.
+func tree(object any) (any, error) {
+	byKind, err := shapes()
+	if err != nil {
+		return nil, err
+	}
+	return node(reflect.ValueOf(object), byKind)
+}
+
+// node renders a value by the rules of encoding/json. It does without encoding
+// and decoding, which would be most of the stand-in's work.
+func node(v reflect.Value, byKind map[string]map[string]any) (any, error) {
+	switch value := v.Interface().(type) {
+	case text:
+		return unless(value == "", string(value)), nil
+	case instant:
+		return unless(value == 0, int64(value)), nil
+	case json.RawMessage:
+		return decodeTree(value)
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return nil, nil // JSON's null
+		}
+		return node(v.Elem(), byKind)
+	case reflect.Struct:
+		return structNode(v, byKind)
+	case reflect.Map:
+		out := make(map[string]any, v.Len())
+		for key, value := range v.Seq2() {
+			out[key.String()] = value.Interface()
+		}
+		return out, nil
+	case reflect.Slice:
+		if v.IsNil() {
+			return nil, nil // JSON's null
+		}
+		out := make([]any, v.Len())
+		for i := range out {
+			var err error
+			if out[i], err = node(v.Index(i), byKind); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	default:
+		return v.Interface(), nil
+	}
+}
+
+func unless(absent bool, value any) any {
+	if absent {
+		return nil
+	}
+	return value
+}
+
+func structNode(v reflect.Value, byKind map[string]map[string]any) (any, error) {
+	out := make(map[string]any, v.NumField())
+	for field, value := range v.Fields() {
+		name, option, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == hiddenField || (option == "omitempty" && value.IsZero()) {
+			continue
+		}
+		var err error
+		if out[name], err = node(value, byKind); err != nil {
+			return nil, err
+		}
+	}
+	if kind, ok := out["object"].(string); ok {
+		fill(out, byKind[kind])
+	}
+	return out, nil
+}
+
 // decodeTree decodes JSON with numbers kept as written.
 func decodeTree(data []byte) (any, error) {
+	if len(data) == 0 {
+		return nil, nil // JSON's null
+	}
 	var tree any
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
@@ -40,76 +121,19 @@ func decodeTree(data []byte) (any, error) {
 	return tree, nil
 }
 
-// tree renders an object as Stripe would, with all fields of its kind.
-func tree(object any) (any, error) {
-	data, err := json.Marshal(object)
-	if err != nil {
-		return nil, fmt.Errorf("encoding a %T: %w", object, err)
-	}
-	t, err := decodeTree(data)
-	if err != nil {
-		return nil, err
-	}
-	byKind, err := shapes()
-	if err != nil {
-		return nil, err
-	}
-	complete(t, byKind)
-	return t, nil
-}
-
-// complete adds the fields that the stand-in never sets and removes what is
-// the stand-in's own.
-func complete(node any, byKind map[string]map[string]any) {
-	switch n := node.(type) {
-	case []any:
-		for _, child := range n {
-			complete(child, byKind)
-		}
-	case map[string]any:
-		delete(n, hiddenField)
-		for name, child := range n {
-			if name != "metadata" {
-				complete(child, byKind)
-			}
-		}
-		if kind, ok := n["object"].(string); ok {
-			fill(n, byKind[kind])
-		}
-	}
-}
-
+// fill adds the fields that the stand-in never sets.
 func fill(dst, defaults map[string]any) {
 	for name, value := range defaults {
 		have, ok := dst[name]
 		if !ok {
-			dst[name] = clone(value)
+			dst[name] = value
 			continue
 		}
 		haveMap, okHave := have.(map[string]any)
 		wantMap, okWant := value.(map[string]any)
-		if okHave && okWant && name != "metadata" {
+		if okHave && okWant {
 			fill(haveMap, wantMap)
 		}
-	}
-}
-
-func clone(v any) any {
-	switch n := v.(type) {
-	case map[string]any:
-		out := maps.Clone(n)
-		for k, child := range out {
-			out[k] = clone(child)
-		}
-		return out
-	case []any:
-		out := make([]any, len(n))
-		for i, child := range n {
-			out[i] = clone(child)
-		}
-		return out
-	default:
-		return v
 	}
 }
 

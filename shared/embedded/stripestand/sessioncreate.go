@@ -243,40 +243,53 @@ func (o *op) lineProduct(data string) (*product, error) {
 	return of, nil
 }
 
+// sessionDiscount is the coupon that the session asks for, or one that takes
+// nothing off.
+func (o *op) sessionDiscount(c *session) (*coupon, error) {
+	discounts := o.p.elements("discounts")
+	if len(discounts) == 0 {
+		return &coupon{PercentOff: new(int64)}, nil
+	}
+	if len(discounts) > 1 {
+		return nil, invalid("", "discounts", "You can apply at most one discount")
+	}
+	if c.Mode != modePayment {
+		return nil, invalid("", "discounts", "The stand-in applies coupons in `payment` mode alone")
+	}
+	if c.AllowPromotion != nil {
+		return nil, invalid("", "discounts", "You may only specify one of these parameters: allow_promotion_codes, discounts.")
+	}
+	path := discounts[0]
+	off, err := o.coupon(o.p.str(path+"[coupon]"), path+"[coupon]")
+	if err != nil {
+		return nil, err
+	}
+	if off.AmountOff != nil && string(off.Currency) != c.Currency {
+		return nil, invalid("", path, "The coupon %s is in %s, the session in %s", off.ID, off.Currency, c.Currency)
+	}
+	return off, nil
+}
+
 // sessionAmounts applies the discount and tax line by line.
 func (o *op) sessionAmounts(c *session) error {
-	discounts := o.p.elements("discounts")
-	if len(discounts) > 1 {
-		return invalid("", "discounts", "You can apply at most one discount")
-	}
-	if len(discounts) > 0 && c.Mode != modePayment {
-		return invalid("", "discounts", "The stand-in applies coupons in `payment` mode alone")
-	}
-	if len(discounts) == 1 && c.AllowPromotion != nil {
-		return invalid("", "discounts", "You may only specify one of these parameters: allow_promotion_codes, discounts.")
-	}
-	var off *coupon
-	for _, path := range discounts {
-		var err error
-		if off, err = o.coupon(o.p.str(path+"[coupon]"), path+"[coupon]"); err != nil {
-			return err
-		}
-		if off.AmountOff != nil && string(off.Currency) != c.Currency {
-			return invalid("", path, "The coupon %s is in %s, the session in %s", off.ID, off.Currency, c.Currency)
-		}
+	off, err := o.sessionDiscount(c)
+	if err != nil {
+		return err
 	}
 	left := int64(0) // of an amount off, which covers the lines in turn
-	if off != nil && off.AmountOff != nil {
+	if off.AmountOff != nil {
 		left = *off.AmountOff
 	}
+	trial := c.Hidden.Subscription.TrialDays > 0 || c.Hidden.Subscription.TrialEnd > o.now
 	for i := range c.Hidden.Items {
 		item := &c.Hidden.Items[i]
-		switch {
-		case off == nil:
-		case off.AmountOff != nil:
+		if trial && item.Price.Recurring != nil {
+			item.AmountSubtotal = 0 // nothing is due before the trial ends
+		}
+		if off.AmountOff != nil {
 			item.AmountDiscount = min(left, item.AmountSubtotal)
 			left -= item.AmountDiscount
-		default:
+		} else {
 			item.AmountDiscount = off.share(item.AmountSubtotal)
 		}
 		net := item.AmountSubtotal - item.AmountDiscount

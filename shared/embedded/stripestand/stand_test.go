@@ -232,8 +232,8 @@ func (w *world) subscribed(t *testing.T, price string, card stripestand.Card) (c
 // stripeError asserts that err is Stripe's with the code and returns it.
 func stripeError(t *testing.T, err error, code string) *stripe.Error {
 	t.Helper()
-	var e *stripe.Error
-	if !errors.As(err, &e) {
+	e := stripeErrorOf(err)
+	if e == nil {
 		t.Fatalf("error = %v, want one of Stripe's", err)
 	}
 	if string(e.Code) != code {
@@ -254,4 +254,13 @@ func equalTypes(t *testing.T, got, want []string) {
 	if !slices.Equal(got, want) {
 		t.Errorf("events:\n got %q\nwant %q", got, want)
 	}
+}
+
+// stripeErrorOf returns Stripe's error in err, nil if there is none.
+func stripeErrorOf(err error) *stripe.Error {
+	var e *stripe.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
 }

@@ -44,7 +44,7 @@ func (o *op) subscribe(want newSubscription) (*subscription, error) {
 	if len(lines) == 0 {
 		return sub, nil
 	}
-	_, err := o.billNow(sub, "subscription_create", lines, o.now, o.now)
+	_, err := o.billNow(sub, "subscription_create", lines, o.now, o.now, !want.present)
 	return sub, err
 }
 
@@ -214,7 +214,7 @@ func (o *op) cancelSubscription() (any, error) {
 		return nil, err
 	}
 	if o.p.boolean("invoice_now") && len(pending) > 0 {
-		_, err = o.billNow(sub, "subscription_update", pending, sub.CurrentPeriodStart, o.now)
+		_, err = o.billNow(sub, "subscription_update", pending, sub.CurrentPeriodStart, o.now, true)
 	}
 	return sub, err
 }

@@ -176,6 +176,7 @@ type newSubscription struct {
 	anchorFree        bool  // nothing is charged until the anchor
 	cancelAtPeriodEnd bool
 	automaticTax      bool
+	present           bool // the customer can authenticate the first payment
 }
 
 func (o *op) createSubscription() (any, error) {

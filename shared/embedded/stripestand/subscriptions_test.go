@@ -131,12 +131,15 @@ func TestCancellation(t *testing.T) {
 		ends   time.Time
 	}{
 		{"at the period's end", func(t *testing.T, w *world, id string) {
+			t.Helper()
 			w.update(t, id, &stripe.SubscriptionParams{CancelAtPeriodEnd: stripe.Bool(true)})
 		}, time.Date(2026, 2, 28, 10, 0, 0, 0, time.UTC)},
 		{"at a moment", func(t *testing.T, w *world, id string) {
+			t.Helper()
 			w.update(t, id, &stripe.SubscriptionParams{CancelAt: stripe.Int64(start.AddDate(0, 0, 3).Unix())})
 		}, start.AddDate(0, 0, 3)},
 		{"now", func(t *testing.T, w *world, id string) {
+			t.Helper()
 			must[*stripe.Subscription](t)(w.stripe.Subscriptions.Cancel(id, nil))
 		}, start},
 	}
@@ -294,6 +297,39 @@ func TestSubscriptionWhoseFirstPaymentFailsIsIncompleteThenExpires(t *testing.T)
 	w.moveTo(t, start.Add(23*time.Hour))
 	equal(t, "after 23 hours", w.subscription(t, sub.ID).Status, stripe.SubscriptionStatusIncompleteExpired)
 	equal(t, "its invoice", w.invoices(t, sub.ID)[0].Status, stripe.InvoiceStatusVoid)
+}
+
+func TestSubscriptionByACardThatAsksForAuthenticationLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.checkout(t, func(p *stripe.CheckoutSessionParams) {
+		p.Mode, p.PaymentIntentData = stripe.String("subscription"), nil
+		p.LineItems[0].Price = stripe.String("price_starter")
+	})
+	check(t, w.PayCheckoutWith(c.ID, stripestand.CardAuthentication))
+	c = must[*stripe.CheckoutSession](t)(w.stripe.CheckoutSessions.Get(c.ID, nil))
+	equal(t, "paid by the customer", w.subscription(t, c.Subscription.ID).Status, stripe.SubscriptionStatusActive)
+	w.moveTo(t, time.Date(2026, 2, 28, 11, 0, 0, 0, time.UTC))
+	equal(t, "renewed without them", w.subscription(t, c.Subscription.ID).Status, stripe.SubscriptionStatusPastDue)
+	check(t, w.PayInvoice(w.invoices(t, c.Subscription.ID)[0].ID))
+	equal(t, "paid by them", w.subscription(t, c.Subscription.ID).Status, stripe.SubscriptionStatusActive)
+}
+
+func TestTrialThroughCheckoutNeedsNoPayment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.checkout(t, func(p *stripe.CheckoutSessionParams) {
+		p.Mode, p.PaymentIntentData = stripe.String("subscription"), nil
+		p.LineItems[0].Price = stripe.String("price_starter")
+		p.SubscriptionData = &stripe.CheckoutSessionSubscriptionDataParams{
+			TrialPeriodDays: stripe.Int64(7), Metadata: map[string]string{"org_id": "acme"},
+		}
+	})
+	equal(t, "due today", c.AmountTotal, 0)
+	check(t, w.PayCheckout(c.ID))
+	c = must[*stripe.CheckoutSession](t)(w.stripe.CheckoutSessions.Get(c.ID, nil))
+	equal(t, "payment", c.PaymentStatus, stripe.CheckoutSessionPaymentStatusNoPaymentRequired)
+	equal(t, "org", w.subscription(t, c.Subscription.ID).Metadata["org_id"], "acme")
 }
 
 func TestTaxIsAddedWhereItIsEnabled(t *testing.T) {

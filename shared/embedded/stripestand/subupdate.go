@@ -226,9 +226,9 @@ func (o *op) applyChange(sub *subscription, ch subChange) error {
 		for _, item := range sub.Items.Data {
 			lines = append(lines, o.subscriptionLine(sub, item))
 		}
-		_, err = o.billNow(sub, "subscription_update", lines, start, o.now)
+		_, err = o.billNow(sub, "subscription_update", lines, start, o.now, true)
 	case o.p.str("proration_behavior") == "always_invoice" && len(ch.prorated) > 0:
-		_, err = o.billNow(sub, "subscription_update", ch.prorated, start, o.now)
+		_, err = o.billNow(sub, "subscription_update", ch.prorated, start, o.now, true)
 	case len(ch.prorated) > 0:
 		o.st.PendingItems[sub.ID] = append(o.st.PendingItems[sub.ID], ch.prorated...)
 	}

@@ -255,11 +255,11 @@ func (s *Stand) eventBody(id string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := tree(e)
-	if err != nil {
-		return nil, err
-	}
-	body, err := json.Marshal(t)
+	shown := struct {
+		*event
+		Hidden *eventHidden `json:"_hidden,omitempty"` // in place of the event's own
+	}{event: e}
+	body, err := json.Marshal(shown)
 	if err != nil {
 		return nil, fmt.Errorf("encoding event %s: %w", id, err)
 	}

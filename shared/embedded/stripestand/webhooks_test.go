@@ -1,10 +1,13 @@
 package stripestand_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"reflect"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,6 +48,39 @@ func TestWebhookModes(t *testing.T) {
 			equal(t, "listed as undelivered", n, tt.undelivered)
 			equal(t, "counted as undelivered", w.Webhooks().Undelivered, tt.undelivered)
 		})
+	}
+}
+
+func TestWebhookBodyIsTheEventAsTheAPIShowsIt(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	bodies := map[string]map[string]any{}
+	w := newWorld(t, func(o *stripestand.Options) {
+		o.Endpoints = []stripestand.Endpoint{{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			var body map[string]any
+			err := json.NewDecoder(r.Body).Decode(&body)
+			mu.Lock()
+			defer mu.Unlock()
+			if id, ok := body["id"].(string); ok && err == nil {
+				bodies[id] = body
+			}
+		})}}
+	})
+	check(t, w.PayCheckout(w.checkout(t).ID))
+	check(t, w.Deliver(t.Context()))
+	listed := map[string][]map[string]any{}
+	w.raw(t, "/v1/events", listed)
+	equal(t, "events", len(listed["event"]), len(paidTypes))
+	for _, e := range listed["event"] {
+		id, _ := e["id"].(string)
+		got := bodies[id]
+		equal(t, "pending when sent", got["pending_webhooks"], any(1.0))
+		equal(t, "pending after", e["pending_webhooks"], any(0.0))
+		delete(got, "pending_webhooks")
+		delete(e, "pending_webhooks")
+		if !reflect.DeepEqual(got, e) {
+			t.Errorf("sent   %v\nlisted %v", got, e)
+		}
 	}
 }
 

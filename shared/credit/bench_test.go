@@ -1,0 +1,49 @@
+package credit_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+)
+
+// BenchmarkDebit decides debits of one credit, one after another, on wallets of different sizes: what a commit path pays per item.
+func BenchmarkDebit(b *testing.B) {
+	for _, grants := range []int{5, credit.MaxLive, 5000} {
+		b.Run(fmt.Sprint(grants, " grants"), func(b *testing.B) {
+			s := sized(b, grants)
+			c, now := debit("e", 1), hour(1)
+			b.ReportAllocs()
+			for b.Loop() {
+				next, _, err := credit.Decide(s, c, now)
+				if err != nil {
+					b.Fatal(err)
+				}
+				s = next
+			}
+		})
+	}
+}
+
+// BenchmarkPurchase decides purchases on wallets of different sizes, each on the same state.
+func BenchmarkPurchase(b *testing.B) {
+	for _, grants := range []int{5, credit.MaxLive, 5000} {
+		b.Run(fmt.Sprint(grants, " grants"), func(b *testing.B) {
+			s := sized(b, grants)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := credit.Decide(s, buy("new", 1), hour(1)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// sized is a wallet with so many grants, as it is after a commit.
+func sized(b *testing.B, grants int) *credit.State {
+	b.Helper()
+	bank := newBank(b)
+	many(bank, grants, func(i int) credit.NewGrant { return buy(fmt.Sprint("p", i), credit.MaxCredits) })
+	return bank.state
+}
