@@ -20,18 +20,20 @@ var permitted = map[string]struct {
 	who  string
 	body string
 }{
-	"GET /catalogue":                           {who: "stranger member admin support platform"},
-	"PUT /orgs/{org}":                          {who: "platform", body: acmeProfile},
-	"GET /orgs/{org}":                          {who: "member admin support platform"},
-	"GET /orgs/{org}/alerts":                   {who: "member admin support platform"},
-	"PUT /orgs/{org}/alerts":                   {who: "admin", body: alertsBody},
-	"GET /orgs/{org}/balance":                  {who: "member admin support platform"},
-	"GET /orgs/{org}/entries":                  {who: "member admin support platform"},
-	"GET /orgs/{org}/entries/{id}":             {who: "member admin support platform"},
-	"GET /orgs/{org}/notifications":            {who: "member admin support platform"},
-	"POST /orgs/{org}/notifications/{id}/read": {who: "member admin"},
-	"POST /orgs/{org}/purchases":               {who: "admin", body: `{"package":"credits-100"}`},
-	"GET /orgs/{org}/purchases/{reference}":    {who: "admin support platform"},
+	"GET /catalogue":                                {who: "stranger member admin support platform"},
+	"PUT /orgs/{org}":                               {who: "platform", body: acmeProfile},
+	"GET /orgs/{org}":                               {who: "member admin support platform"},
+	"GET /orgs/{org}/alerts":                        {who: "member admin support platform"},
+	"PUT /orgs/{org}/alerts":                        {who: "admin", body: alertsBody},
+	"GET /orgs/{org}/balance":                       {who: "member admin support platform"},
+	"GET /orgs/{org}/entries":                       {who: "member admin support platform"},
+	"GET /orgs/{org}/entries/{id}":                  {who: "member admin support platform"},
+	"GET /orgs/{org}/notifications":                 {who: "member admin support platform"},
+	"POST /orgs/{org}/notifications/{id}/read":      {who: "member admin"},
+	"POST /orgs/{org}/purchases":                    {who: "admin", body: `{"package":"credits-100"}`},
+	"GET /orgs/{org}/purchases/{reference}":         {who: "admin support platform"},
+	"GET /operations/dead-letters":                  {who: "platform"},
+	"POST /operations/dead-letters/{letter}/replay": {who: "platform"},
 }
 
 // cast are callers, in their relation to acme.
@@ -90,10 +92,11 @@ func TestEveryRouteAdmitsExactlyItsRoles(t *testing.T) {
 			t.Parallel()
 			s := start(t)
 			references := map[string]string{"acme": s.populate(t, "acme"), "globex": s.populate(t, "globex")}
+			letter := s.putAside(t, 1)
 			method, path, _ := strings.Cut(pattern, " ")
 			for who, token := range cast(t, s) {
 				for _, org := range []string{"acme", "globex", "nowhere-" + who} {
-					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"])).Replace(path)
+					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter).Replace(path)
 					got := s.call(t, token, method, filled, want.body, "Idempotency-Key", "a key of "+who)
 					status, code := expected(pattern, want.who, who, org)
 					if (status == 0) != (got.status/100 == 2) || status != 0 && (got.status != status || got.code() != code) {

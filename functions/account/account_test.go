@@ -17,9 +17,11 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/embedded/broker"
 	"github.com/fluxori/ai-credits/shared/embedded/engine"
 	"github.com/fluxori/ai-credits/shared/embedded/firedb"
 	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
+	"github.com/fluxori/ai-credits/shared/events"
 	"github.com/fluxori/ai-credits/shared/identity/identitytest"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/orgs"
@@ -36,6 +38,8 @@ type system struct {
 	// ledger and store are those of other functions, on the same database.
 	ledger *ledger.Ledger
 	store  *orgs.Store
+	broker *broker.Broker
+	pubsub string // where the broker is
 	// stripe is where the stand-in for Stripe is.
 	stripe string
 	micros atomic.Int64
@@ -55,6 +59,7 @@ func start(t testing.TB) *system {
 	s := &system{Engine: e, issuer: identitytest.New(t)}
 	s.micros.Store(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC).UnixMicro())
 	s.openStripe(t)
+	s.openBroker(t)
 	log := slog.New(slog.DiscardHandler)
 	seed, err := catalogue.Seed()
 	if err != nil {
@@ -92,9 +97,27 @@ func (s *system) openStripe(t testing.TB) {
 	}
 }
 
+// openBroker starts a Pub/Sub with the topic that usage is reported on.
+func (s *system) openBroker(t testing.TB) {
+	t.Helper()
+	var err error
+	if s.broker, err = broker.Open(broker.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.broker.Close() })
+	addr, err := s.broker.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.pubsub = addr.String()
+	if err := s.broker.Topic(t.Context(), "projects/"+s.Project+"/topics/"+events.Usage); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (s *system) settings(firestore string) map[string]string {
 	return map[string]string{
-		"GOOGLE_CLOUD_PROJECT": s.Project, "FIRESTORE_EMULATOR_HOST": firestore, "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
+		"GOOGLE_CLOUD_PROJECT": s.Project, "FIRESTORE_EMULATOR_HOST": firestore, "PUBSUB_EMULATOR_HOST": s.pubsub,
 		"PEOPLE_ISSUER": s.issuer.URL(), "PEOPLE_AUDIENCE": audience,
 		"STRIPE_API_KEY": "sk_test_local", "STRIPE_API_URL": s.stripe, "CHECKOUT_RETURN_URL": "https://fluxori.example/credits",
 	}
@@ -219,7 +242,7 @@ func number(v any) int64 {
 
 func TestTheFunctionRefusesToStartWithoutItsSettings(t *testing.T) {
 	t.Parallel()
-	s := &system{Engine: engine.New(t, engine.Embedded()), issuer: identitytest.New(t)}
+	s := &system{Engine: engine.New(t, engine.Embedded()), issuer: identitytest.New(t), pubsub: "127.0.0.1:1"}
 	for _, missing := range []string{"GOOGLE_CLOUD_PROJECT", "PEOPLE_ISSUER", "PEOPLE_AUDIENCE", "STRIPE_API_KEY", "CHECKOUT_RETURN_URL"} {
 		settings := s.settings("127.0.0.1:1")
 		delete(settings, missing)

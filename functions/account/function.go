@@ -11,6 +11,8 @@
 //	POST /account/orgs/{org}/notifications/{id}/read    mark one as read
 //	POST /account/orgs/{org}/purchases                  begin to buy a package or an amount of credits (Idempotency-Key)
 //	GET  /account/orgs/{org}/purchases/{reference}      a purchase with its timeline
+//	GET  /account/operations/dead-letters?state=        messages that could not be handled, newest first (platform)
+//	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (platform)
 //
 // Callers are people with an ID token of the configured OpenID Connect issuer. What they may do is their membership of the organisation, or
 // the claims support and platform; the table in routes.go says it all. An organisation that somebody may not see answers like one that does
@@ -18,7 +20,7 @@
 // the codes of the design, §6.
 //
 // It decides nothing about credits: package orgs keeps organisations, package ledger wallets, package catalogue prices, package payments
-// purchases.
+// purchases, package deadletters what could not be handled.
 package account
 
 import (
@@ -32,6 +34,7 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/cloud"
+	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/events"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/ledger"
@@ -70,9 +73,8 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 			err = errors.Join(err, clients.Close())
 		}
 	}()
-	l, err := ledger.New(clients.Commits, clients.Database, ledger.Options{
-		Now: env.Now, Publish: events.NewPublisher(clients.Messages), Logger: env.Log,
-	})
+	publisher := events.NewPublisher(clients.Messages)
+	l, err := ledger.New(clients.Commits, clients.Database, ledger.Options{Now: env.Now, Publish: publisher, Logger: env.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +94,10 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h := handler{people: people, store: store, registrar: registrar, ledger: l, prices: sold, shop: shop, now: env.Now}
+	letters, err := deadletters.NewStore(clients.Documents, publisher, env.Now)
+	if err != nil {
+		return nil, err
+	}
+	h := handler{people: people, store: store, registrar: registrar, ledger: l, prices: sold, shop: shop, letters: letters, now: env.Now}
 	return h.router(), nil
 }

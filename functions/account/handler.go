@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/orgs"
@@ -27,5 +28,6 @@ type handler struct {
 	ledger    *ledger.Ledger
 	prices    prices
 	shop      *payments.Shop
+	letters   *deadletters.Store
 	now       func() time.Time // the system's clock
 }

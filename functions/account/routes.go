@@ -38,7 +38,7 @@ type route struct {
 }
 
 // paging are the parameters of lists.
-var paging = []string{"page_size", "page_token"}
+func paging() []string { return []string{"page_size", "page_token"} }
 
 // routes is the whole contract, from which the router is built. Nothing else says who may do what.
 func routes() []route {
@@ -52,14 +52,17 @@ func routes() []route {
 		{Method: http.MethodPut, Path: "/orgs/{org}/alerts", May: []role{admin}, serve: (*handler).putAlerts},
 
 		{Method: http.MethodGet, Path: "/orgs/{org}/balance", May: readers, Query: []string{"at"}, serve: (*handler).balance},
-		{Method: http.MethodGet, Path: "/orgs/{org}/entries", May: readers, Query: paging, serve: (*handler).entries},
+		{Method: http.MethodGet, Path: "/orgs/{org}/entries", May: readers, Query: paging(), serve: (*handler).entries},
 		{Method: http.MethodGet, Path: "/orgs/{org}/entries/{id}", May: readers, serve: (*handler).entry},
 
-		{Method: http.MethodGet, Path: "/orgs/{org}/notifications", May: readers, Query: paging, serve: (*handler).notifications},
+		{Method: http.MethodGet, Path: "/orgs/{org}/notifications", May: readers, Query: paging(), serve: (*handler).notifications},
 		{Method: http.MethodPost, Path: "/orgs/{org}/notifications/{id}/read", May: []role{member, admin}, serve: (*handler).markRead},
 
 		{Method: http.MethodPost, Path: "/orgs/{org}/purchases", May: []role{admin}, Moves: true, serve: (*handler).buy},
 		{Method: http.MethodGet, Path: "/orgs/{org}/purchases/{reference}", May: []role{admin, support, platform}, serve: (*handler).purchase},
+
+		{Method: http.MethodGet, Path: "/operations/dead-letters", May: []role{platform}, Query: append([]string{"state"}, paging()...), serve: (*handler).deadLetters},
+		{Method: http.MethodPost, Path: "/operations/dead-letters/{letter}/replay", May: []role{platform}, serve: (*handler).replay},
 	}
 }
 
