@@ -72,8 +72,6 @@ func (s *system) openFunctions(ctx context.Context) error {
 		s.mux.Handle("/"+f.Name(), mounted)
 		s.mux.Handle("/"+f.Name()+"/", mounted)
 	}
-	s.mux.Handle("/_local/", s.controls())
-	s.mux.Handle("GET /{$}", http.HandlerFunc(s.index))
 	return nil
 }
 
@@ -124,8 +122,11 @@ func (s *system) subscription(sub wiring.Subscription) broker.Subscription {
 	return out
 }
 
-// openJobs starts the scheduler, which fires jobs as the system's clock passes their times.
+// openJobs starts the scheduler, which fires jobs as the system's clock passes their times, and mounts the controls: whoever finds them finds
+// a system that is ready.
 func (s *system) openJobs(ctx context.Context) error {
+	s.mux.Handle("/_local/", s.controls())
+	s.mux.Handle("GET /{$}", http.HandlerFunc(s.index))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	s.onStop(func(context.Context) error { cancel(); <-done; return nil })
