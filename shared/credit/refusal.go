@@ -3,6 +3,8 @@ package credit
 import (
 	"fmt"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Refusal is a command's definite no. It changes nothing and leaves no entry.
@@ -37,8 +39,11 @@ func (r *Refusal) Error() string { return r.code + ": " + r.message }
 // Code is the stable code that decides.
 func (r *Refusal) Code() string { return r.code }
 
-// Public is the text that helps; it may be shown to callers.
-func (r *Refusal) Public() string { return r.message }
+// Public is the text that helps, as a sentence; it may be shown to callers.
+func (r *Refusal) Public() string {
+	first, size := utf8.DecodeRuneInString(r.message)
+	return string(unicode.ToUpper(first)) + r.message[size:] + "."
+}
 
 // Details are the members that go with the code.
 func (r *Refusal) Details() map[string]any { return r.details }

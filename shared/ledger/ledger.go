@@ -237,7 +237,7 @@ func (u *Unavailable) Code() string { return "unavailable" }
 
 // Public is the text shown to callers.
 func (u *Unavailable) Public() string {
-	return "the outcome is not known yet, or the service is busy; repeat with the same event id"
+	return "The outcome is not known yet, or the service is busy; repeat with the same event id."
 }
 
 // Details are the members that go with the code.
