@@ -69,6 +69,33 @@ func TestOneEventFiftyTimesAtOnceIsOneGrant(t *testing.T) {
 	}
 }
 
+// TestDifferentEventsAtOnceAreAllRecorded lets none overwrite what another has just written.
+func TestDifferentEventsAtOnceAreAllRecorded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	reference, session := w.buy(t)
+	check(t, w.stand.PayCheckout(session))
+	body := w.unsent(t)
+	const at = 8
+	var wg sync.WaitGroup
+	for n := range at {
+		other := strings.Replace(body, `"id":"evt_`, fmt.Sprintf(`"id":"evt_%d`, n), 1)
+		wg.Go(func() {
+			for range 20 {
+				if status, _ := w.post(t.Context(), t, other, sign(other, secretNow, time.Now())); status == http.StatusOK {
+					return
+				}
+			}
+			t.Error("an event was never taken")
+		})
+	}
+	wg.Wait()
+	if moments := w.documents(t, "purchases")[reference]["timeline"].([]any); len(moments) != 2+at {
+		t.Errorf("%d moments: %v", len(moments), moments)
+	}
+	w.wantCredits(t, "acme", 1000)
+}
+
 func TestAPaymentThatSettlesLater(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -194,6 +194,17 @@ func TestLinesThatAnEventLeavesOutAreFetched(t *testing.T) {
 	w.wantCredits(t, "acme", 500)
 }
 
+func TestASubscriptionThatStripeDoesNotHaveGetsNoGrace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.subscribe(t, "price_starter_month_zar", ofAcme)
+	check(t, w.stand.WebhookMode(stripestand.ModeDrop))
+	w.send(t, change(t, w.listed(t, "invoice.paid"), `"subscription":"sub_`, `"subscription":"sub_gone`), payments.Credited)
+	if born := w.grants(t, "acme")[0].Born; !born.UsableUntil.Equal(born.ExpiresAt) {
+		t.Errorf("it ends at %v, and is usable until %v", born.ExpiresAt, born.UsableUntil)
+	}
+}
+
 // TestStripesOwnOutageIsWaitedFor covers what an invoice needs to know of its subscription.
 func TestStripesOwnOutageIsWaitedFor(t *testing.T) {
 	t.Parallel()
