@@ -53,19 +53,22 @@ type Mail struct {
 }
 
 // RefusedError says that the mail server knows no such address: sending again would not help.
-type RefusedError struct{ err error }
+type RefusedError struct {
+	Err error // what the server said
+}
 
 // Error implements error.
-func (e *RefusedError) Error() string { return "the address is refused: " + e.err.Error() }
+func (e *RefusedError) Error() string { return fmt.Sprintf("the address is refused: %v", e.Err) }
 
 // Unwrap returns what the server said.
-func (e *RefusedError) Unwrap() error { return e.err }
+func (e *RefusedError) Unwrap() error { return e.Err }
 
 // SMTP sends mail through a mail server, with a connection for each mail: mails are few and far between.
 type SMTP struct {
 	config SMTPConfig
 	from   netmail.Address
 	domain string
+	tls    *tls.Config
 }
 
 // NewSMTP returns an SMTP. It connects when it sends.
@@ -86,7 +89,10 @@ func NewSMTP(c SMTPConfig) (*SMTP, error) {
 	if c.Username == "" != (c.Password == "") {
 		return nil, errors.New("SMTP_USERNAME and SMTP_PASSWORD go together")
 	}
-	return &SMTP{config: c, from: *from, domain: from.Address[strings.LastIndexByte(from.Address, '@')+1:]}, nil
+	return &SMTP{
+		config: c, from: *from, domain: from.Address[strings.LastIndexByte(from.Address, '@')+1:],
+		tls: &tls.Config{ServerName: c.Host, MinVersion: tls.VersionTLS12},
+	}, nil
 }
 
 // Send hands a mail to the mail server. A *RefusedError says that its address will not be taken; any other error that it may not have been
@@ -96,15 +102,14 @@ func (s *SMTP) Send(ctx context.Context, m Mail) error {
 	if err != nil {
 		return &RefusedError{err}
 	}
-	var conn net.Conn
-	defer func() {
-		if conn != nil {
-			conn.Close() // the library leaves it open when a greeting or sign-in fails
-		}
-	}()
+	// The library heeds the context while it connects only, and leaves the connection open when a greeting or sign-in fails.
+	over, cancel := context.WithCancel(ctx)
+	defer cancel()
 	client, err := mail.NewClient(s.config.Host, s.options(func(ctx context.Context, network, address string) (net.Conn, error) {
-		var err error
-		conn, err = s.dial(ctx, network, address)
+		conn, err := s.dial(ctx, network, address)
+		if err == nil {
+			context.AfterFunc(over, func() { conn.Close() })
+		}
 		return conn, err
 	})...)
 	if err != nil {
@@ -113,8 +118,6 @@ func (s *SMTP) Send(ctx context.Context, m Mail) error {
 	if err := client.DialWithContext(ctx); err != nil {
 		return fmt.Errorf("connect to mail server %s:%d: %w", s.config.Host, s.config.Port, err)
 	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
 	if err := client.Send(msg); err != nil && !msg.IsDelivered() {
 		return refused(fmt.Errorf("send mail %s: %w", m.ID, err))
 	}
@@ -144,7 +147,7 @@ func (s *SMTP) options(dial mail.DialContextFunc) []mail.Option {
 	}
 	switch s.config.Security {
 	case startTLS:
-		out = append(out, mail.WithTLSPolicy(mail.TLSMandatory))
+		out = append(out, mail.WithTLSPolicy(mail.TLSMandatory), mail.WithTLSConfig(s.tls))
 	case implicitTLS:
 		out = append(out, mail.WithSSL())
 	default:
@@ -158,7 +161,7 @@ func (s *SMTP) options(dial mail.DialContextFunc) []mail.Option {
 
 func (s *SMTP) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if s.config.Security == implicitTLS {
-		d := tls.Dialer{Config: &tls.Config{ServerName: s.config.Host, MinVersion: tls.VersionTLS12}}
+		d := tls.Dialer{Config: s.tls}
 		return d.DialContext(ctx, network, address)
 	}
 	var d net.Dialer
