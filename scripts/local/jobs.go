@@ -127,7 +127,7 @@ func (s *scheduler) stop(ctx context.Context, at time.Time) error {
 		if j.next.After(at) {
 			continue
 		}
-		j.next = j.Job.Next(at)
+		j.next = j.Next(at)
 		if err := j.fire(ctx); err != nil {
 			failures = append(failures, fmt.Errorf("job %s: %w", j.Name, err))
 		}

@@ -175,7 +175,7 @@ func (s *system) openFirestore(ctx context.Context) error {
 			return err
 		}
 		s.onStop(func(context.Context) error { return db.Close() })
-		addr, err := db.Listen("127.0.0.1:0")
+		addr, err := db.Listen("127.0.0.1:0") //nolint:contextcheck // it serves until it is closed
 		if err != nil {
 			return err
 		}
