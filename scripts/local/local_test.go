@@ -10,12 +10,16 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
+
+	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
 )
 
 // childArgs, set in the environment, makes this test binary the local runner itself, so that it can be killed.
@@ -183,7 +187,7 @@ func TestACyclesCreditsExpireAndPurchasedOnesStay(t *testing.T) {
 
 func TestUsageIsChargedOnceAndWhatCannotBeIsPutAside(t *testing.T) {
 	t.Parallel()
-	c, _ := startSystem(t)
+	c, s := startSystem(t)
 	admin := c.open("acme")
 	c.buy("acme", admin, "credits-100", "k")
 	c.eventually("the purchase", func() bool { return c.available("acme", admin) == 100 })
@@ -200,10 +204,85 @@ func TestUsageIsChargedOnceAndWhatCannotBeIsPutAside(t *testing.T) {
 	if len(letters) != 3 {
 		t.Errorf("%d messages are put aside, want 3: %v", len(letters), letters)
 	}
+	var unknown string
 	for _, l := range letters {
-		if l.(map[string]any)["code"] == "" {
+		letter := l.(map[string]any)
+		if letter["code"] == "" || letter["reason"] == "" {
 			t.Errorf("no reason: %v", l)
 		}
+		if letter["code"] == "unknown_feature" {
+			unknown = letter["id"].(string)
+		}
+	}
+	// The feature is added to the catalogue, and the message replayed.
+	prices := catalogue.NewStore(s.clients.Documents, s.log, catalogue.StoreOptions{})
+	current, err := prices.Current(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := current.Document()
+	next.Version++
+	next.Features = append(slices.Clone(next.Features), catalogue.Feature{
+		ID: "alchemy", Name: "Alchemy", Description: "Lead into gold", Price: catalogue.Range{Min: 5, Max: 5},
+	})
+	fixed, err := catalogue.New(next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := prices.Publish(t.Context(), fixed); err != nil {
+		t.Fatal(err)
+	}
+	c.eventually("the replayed usage", func() bool {
+		c.must("POST", "/account/operations/dead-letters/"+unknown+"/replay", platform, "")
+		return c.available("acme", admin) == 70
+	})
+}
+
+func TestRedeliveriesChangeNothing(t *testing.T) {
+	t.Parallel()
+	c, s := startSystem(t)
+	admin := c.open("acme")
+	for range 10 { // the same order is the same purchase
+		started := c.must("POST", "/account/orgs/acme/purchases", admin, `{"package":"credits-100"}`, "Idempotency-Key", "k")
+		if started["credits"] != 100.0 {
+			t.Errorf("%v", started)
+		}
+	}
+	c.buy("acme", admin, "credits-100", "k")
+	c.eventually("the purchase", func() bool { return c.available("acme", admin) == 100 })
+	events := c.must("GET", "/_local/stripe-api/v1/events?limit=100", stripeKey, "")["data"].([]any)
+	if len(events) < 4 {
+		t.Errorf("Stripe has only %d events", len(events))
+	}
+	for _, e := range events {
+		if err := s.stripe.Redeliver(t.Context(), e.(map[string]any)["id"].(string), 10); err != nil {
+			t.Error(err)
+		}
+	}
+	for range 10 {
+		c.debits("acme", "market-trend-report", "once", 1)
+		c.must("POST", "/_local/publish/ai-usage", "", `{"event_id":"u","org_id":"acme","feature":"restock-prediction"}`)
+	}
+	if got := c.available("acme", admin); got != 25 {
+		t.Errorf("%v are left, want 25", got)
+	}
+}
+
+func TestExpiredCreditsCannotBeSpentThoughNoJobEverRuns(t *testing.T) {
+	t.Parallel()
+	c, s := startSystem(t)
+	admin := c.open("acme")
+	subscribe(t, s, "acme", "price_starter_month_zar")
+	c.eventually("500 credits", func() bool { return c.available("acme", admin) == 500 })
+	if err := s.stripe.WebhookMode(stripestand.ModeDrop); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.clock.MoveTo(s.clock.Now().Add(32 * 24 * time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	status, got := c.call("POST", "/debit", c.token(`{"role":"service"}`), `{"event_id":"late","org_id":"acme","feature":"market-trend-report"}`)
+	if status != http.StatusPaymentRequired || got["code"] != "insufficient_credits" || c.available("acme", admin) != 0 {
+		t.Errorf("%d %v", status, got)
 	}
 }
 
