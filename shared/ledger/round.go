@@ -207,7 +207,14 @@ func (r *round) refuse(it *item, err error) {
 // settle commits what was accepted and answers. Refusals wait for the commit too: they were decided on the state that it makes.
 func (r *round) settle(ctx context.Context) {
 	changed := r.state != r.actor.state && (len(r.entries) > 0 || r.walletChanged())
-	mustFence := r.fence != nil && len(r.refused) > 0
+	if !changed && !r.fresh { // no commit will vouch for the cached state on which there was nothing to do
+		for _, a := range r.accepted {
+			a.item.readFirst = true
+		}
+		r.retry()
+		return
+	}
+	mustFence := r.fence != nil && len(r.refused)+len(r.accepted) > 0
 	if !changed && !mustFence {
 		r.answer()
 		r.giveBack(r.again)
