@@ -168,3 +168,33 @@ func TestRollUpsEqualTheEntries(t *testing.T) {
 		}
 	}
 }
+
+func TestADebitIsReversedInSoManyPartsAtMost(t *testing.T) {
+	t.Parallel()
+	const parts = 1000
+	db := openStore(t)
+	l := db.ledger(t, ledger.Options{})
+	fund(t, l, "acme", 2000)
+	if _, err := l.Do(t.Context(), "acme", debit("work", parts+10)); err != nil {
+		t.Fatal(err)
+	}
+	part := func(id string, n int64) credit.Reverse {
+		return credit.Reverse{EventID: id, Debit: "work", Credits: n, Content: credit.Content{Kind: credit.KindReversal, Subject: "work"}}
+	}
+	var wg sync.WaitGroup
+	for i := range parts { // few batches: each sums the reversals that are stored
+		wg.Go(func() {
+			if _, err := l.Do(t.Context(), "acme", part(fmt.Sprint("part ", i), 1)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range 5 { // 10 credits are left
+		wantRefusal(t, l, part(fmt.Sprint("more ", i), 10), credit.CodeInvalid)
+	}
+	if w, err := l.View(t.Context(), "acme"); err != nil || w.Available > 2000 {
+		t.Errorf("%d are available (%v) of 2,000", w.Available, err)
+	}
+	audit(t, l, "acme")
+}
