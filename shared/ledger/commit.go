@@ -236,7 +236,7 @@ func (r *round) advanceRollup(ctx context.Context) error {
 func (a *actor) newCells(cells map[string]int64) (n int64) {
 	for cell := range cells {
 		if !a.cells[cell] {
-			n++
+			n += cellWeight(cell)
 		}
 	}
 	return n
@@ -250,12 +250,12 @@ func (a *actor) recount(ctx context.Context) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	a.cells = map[string]bool{}
+	a.cells, a.usage.cells = map[string]bool{}, 0
 	if d := got[name]; d != nil {
 		for cell := range readDocument(d).group("cells").m {
 			a.cells[cell] = true
+			a.usage.cells += cellWeight(cell)
 		}
 	}
-	a.usage.cells = int64(len(a.cells))
 	return nil
 }

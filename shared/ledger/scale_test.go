@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -118,6 +119,29 @@ func TestThousandsOfGrantsThatEndTogetherAreAllJournaled(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	audit(t, l, "acme")
+}
+
+// TestARollUpOfLongNamesFitsItsDocument gives every cell the longest ids there may be.
+func TestARollUpOfLongNamesFitsItsDocument(t *testing.T) {
+	t.Parallel()
+	db := openStore(t)
+	l := db.ledger(t, ledger.Options{})
+	fund(t, l, "acme", 1_000_000)
+	var wg sync.WaitGroup
+	gate := make(chan struct{}, 256)
+	for i := range 4200 {
+		d := debit(fmt.Sprint(i), 1)
+		d.Work.Feature = strings.Repeat("f", 64)
+		d.Work.Team, d.Work.User = strings.Repeat("t", credit.MaxIDBytes), fmt.Sprintf("%0*d", credit.MaxIDBytes, i)
+		gate <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-gate }()
+			if _, err := l.Do(t.Context(), "acme", d); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // TestRollUpsEqualTheEntries also lets a day's roll-up outgrow its document.
