@@ -81,6 +81,7 @@ type actor struct {
 	recentIDs []string // in the order they came; a ring of at most RecentEntries
 	conflicts int      // lost races in a row
 	lastBatch int      // size of the last commit
+	alone     int      // how many of the next commands are to be committed one by one
 	zone      *time.Location
 	zoneName  string
 }

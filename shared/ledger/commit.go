@@ -64,6 +64,9 @@ func (r *round) commit(ctx context.Context) {
 		case v == harmed:
 			r.retry()
 			return
+		case v == hopeless && status.Code(err) == codes.InvalidArgument && len(r.items) > 1:
+			r.isolate(err)
+			return
 		case v == hopeless:
 			r.abandon(fmt.Errorf("committing %d entries of %s: %w", len(r.entries), r.org, err))
 			return
@@ -175,8 +178,22 @@ func (r *round) landed(ctx context.Context, state *credit.State, version *timest
 // refusal goes out without a commit that moves the wallet past it.
 func (r *round) abandon(err error) {
 	r.ledger.opts.Logger.Error("commit abandoned", "org", r.org, "entries", len(r.entries), "error", err)
-	r.fence = &unclear{version: r.version, until: time.Now().Add(fenceLife)}
+	r.raiseFence()
 	r.unknown(err)
+}
+
+// raiseFence notes that a commit on the wallet's version may still land.
+func (a *actor) raiseFence() {
+	a.fence = &unclear{version: a.version, until: time.Now().Add(fenceLife)}
+}
+
+// isolate commits the items of a batch one by one, because the store will not have them together: one of them may be to blame, or all for
+// their size.
+func (r *round) isolate(err error) {
+	r.ledger.opts.Logger.Error("commit refused, its items are tried alone", "org", r.org, "entries", len(r.entries), "error", err)
+	r.raiseFence()
+	r.alone = len(r.items)
+	r.retry()
 }
 
 // clearFence forgets an unclear commit once the wallet has moved past it.

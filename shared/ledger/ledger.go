@@ -191,7 +191,7 @@ func (l *Ledger) take(a *actor) []*item {
 	defer l.mu.Unlock()
 	n := min(len(a.queue), l.opts.BatchItems)
 	if n == 0 {
-		a.running = false
+		a.running, a.alone = false, 0
 		a.queue = nil
 		a.rest = l.idle.PushBack(a)
 		for l.idle.Len() > l.opts.CachedWallets {
@@ -199,6 +199,10 @@ func (l *Ledger) take(a *actor) []*item {
 			delete(l.actors, oldest.org)
 		}
 		return nil
+	}
+	if a.alone > 0 {
+		a.alone--
+		n = 1
 	}
 	batch := a.queue[:n:n]
 	a.queue = a.queue[n:]
