@@ -196,6 +196,9 @@ func (r *round) isolate(err error) {
 	r.retry()
 }
 
+// fenced tells whether a commit may still land on the wallet.
+func (a *actor) fenced() bool { return a.fence != nil && time.Now().Before(a.fence.until) }
+
 // clearFence forgets an unclear commit once the wallet has moved past it.
 func (a *actor) clearFence(version *timestamppb.Timestamp) {
 	if a.fence != nil && (!proto.Equal(a.fence.version, version) || time.Now().After(a.fence.until)) {

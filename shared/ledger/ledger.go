@@ -196,10 +196,7 @@ func (l *Ledger) take(a *actor) []*item {
 		a.running, a.alone = false, 0
 		a.queue = nil
 		a.rest = l.idle.PushBack(a)
-		for l.idle.Len() > l.opts.CachedWallets {
-			oldest := l.idle.Remove(l.idle.Front()).(*actor)
-			delete(l.actors, oldest.org)
-		}
+		l.evict()
 		return nil
 	}
 	if a.alone > 0 {
@@ -210,6 +207,18 @@ func (l *Ledger) take(a *actor) []*item {
 	a.queue = a.queue[n:]
 	l.waiting -= n
 	return batch
+}
+
+// evict drops what is known of the wallets that have rested longest, but for one with a commit that may yet land.
+func (l *Ledger) evict() {
+	for e := l.idle.Front(); e != nil && l.idle.Len() > l.opts.CachedWallets; {
+		next := e.Next()
+		if a := e.Value.(*actor); !a.fenced() {
+			l.idle.Remove(e)
+			delete(l.actors, a.org)
+		}
+		e = next
+	}
 }
 
 // giveBack puts commands that must be decided again at the head of the queue.
