@@ -123,8 +123,13 @@ func TestDebitsUnderFaultsAreAcknowledgedOnceEach(t *testing.T) {
 		}
 		return true
 	})
-	if err := ledgers[0].Audit(t.Context(), "acme"); err != nil {
-		t.Error(err)
+	audit(t, ledgers[0], "acme")
+	var rolledUp int64
+	for _, v := range db.document(t, "wallets/acme/usage/2026-03-01-0").Fields["cells"].GetMapValue().GetFields() {
+		rolledUp += v.GetIntegerValue()
+	}
+	if rolledUp != charged.Load() {
+		t.Errorf("the roll-up has %d credits, want %d", rolledUp, charged.Load())
 	}
 	t.Logf("%d credits charged, %d debits refused, %d answers unknown and repeated", charged.Load(), refused.Load(), repeats.Load())
 }
