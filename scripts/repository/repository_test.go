@@ -231,6 +231,9 @@ func TestOnlyNeedsSkips(t *testing.T) {
 		if f.dir == "shared/needs" {
 			continue
 		}
+		if bytes.Contains(f.source, []byte(`"CREDITS_TEST_`+`FULL"`)) {
+			t.Errorf("%s asks by itself whether to take its time; shared/needs knows", f.path)
+		}
 		for _, pos := range skips(f) {
 			t.Errorf("%s: a test is left out here; shared/needs says what a test needs", f.fset.Position(pos))
 		}
