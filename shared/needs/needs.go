@@ -1,4 +1,4 @@
-// Package needs is where a test says what it needs beyond the Go toolchain: an emulator of Google's, or the time
+// Package needs is where a test says what it needs beyond the Go toolchain: an emulator of Google's, a program, or the time
 // for a long run. A test whose emulator is not there is skipped, with a sentence that says what is missing; one that
 // takes long tries less.
 //
@@ -14,6 +14,7 @@ package needs
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 )
 
@@ -40,6 +41,16 @@ func FirestoreEmulator(tb testing.TB) string {
 func PubSubEmulator(tb testing.TB) string {
 	tb.Helper()
 	return pubsubEmulator.address(tb, os.Getenv)
+}
+
+// Program returns the path of a program such as bash. Where it is missing, the test is skipped.
+func Program(tb testing.TB, name string) string {
+	tb.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		absent(tb, os.Getenv, name+" on the PATH")
+	}
+	return path
 }
 
 // Thorough reports whether tests are to take the time for all they can try, rather than for a part: with
