@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	_ "time/tzdata" // a container may have no time zones of its own, and then every window would silently be UTC's
 	"unicode"
 	"unicode/utf8"
 )
@@ -89,6 +90,9 @@ type FreezeWallet struct {
 
 // Configure changes a wallet's settings; what is nil stays.
 type Configure struct {
+	// Revision orders settings that come from elsewhere: a Configure with a lower one than the wallet has seen changes nothing, so that
+	// the latest settings stand in whatever order they arrive. 0 is not ordered.
+	Revision    int64
 	Zone        *string
 	LowBalance  *Threshold
 	DebtCeiling *int64 // credits; 0 for none
@@ -232,6 +236,9 @@ func (c Configure) check() error {
 		if _, err := time.LoadLocation(*c.Zone); err != nil || *c.Zone == "" || *c.Zone == "Local" {
 			return invalid("time zone %q is not known", *c.Zone)
 		}
+	}
+	if c.Revision < 0 {
+		return fmt.Errorf("settings have the revision %d", c.Revision)
 	}
 	if c.LowBalance != nil && (c.LowBalance.Credits < 0 || c.LowBalance.Credits > MaxCredits) {
 		return invalid("low-balance threshold is %d; it must be from 0 to %d", c.LowBalance.Credits, MaxCredits)

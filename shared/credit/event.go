@@ -9,11 +9,12 @@ import (
 // EventKind is what others are told of.
 type EventKind string
 
-// The kinds of events. The alerts among them are raised once per crossing.
+// The kinds of events. The alerts among them are raised once per crossing; a warning of credits that lapse once per day and distance.
 const (
 	EventLowBalance  EventKind = "low_balance"
 	EventDebt        EventKind = "debt"
 	EventDebtCeiling EventKind = "debt_ceiling"
+	EventExpiring    EventKind = "expiring"
 	EventGranted     EventKind = "granted"
 	EventExpired     EventKind = "expired"
 	EventClawedBack  EventKind = "clawed_back"
@@ -24,7 +25,7 @@ const (
 
 // Alert tells whether an event is for people to act on.
 func (k EventKind) Alert() bool {
-	return k == EventLowBalance || k == EventDebt || k == EventDebtCeiling
+	return k == EventLowBalance || k == EventDebt || k == EventDebtCeiling || k == EventExpiring
 }
 
 // Event is something that others are told after the commit that made it true.
@@ -39,6 +40,8 @@ type Event struct {
 	Credits int64
 	// Threshold is what was crossed, of an alert.
 	Threshold int64
+	// ExpiresAt is when the credits that a warning is about lapse, the first of them.
+	ExpiresAt time.Time
 	After     Figures
 	Reason    string
 }
@@ -82,8 +85,14 @@ func alertID(kind, org string, n int64) string {
 	return strings.Join([]string{kind, org, strconv.FormatInt(n, 10)}, ":")
 }
 
-// configure changes settings. Moving a threshold is no crossing: the latch follows the balance silently.
+// configure changes settings, unless later ones are known. Moving a threshold is no crossing: the latch follows the balance silently.
 func (w *work) configure(c Configure) error {
+	if c.Revision != 0 {
+		if c.Revision < w.SettingsRevision {
+			return nil
+		}
+		w.SettingsRevision = c.Revision
+	}
 	if c.Zone != nil {
 		w.Zone = *c.Zone
 	}

@@ -51,6 +51,8 @@ type DebtWatch struct {
 type Wallet struct {
 	Org  string
 	Zone string // IANA name of the organisation's time zone
+	// SettingsRevision is the highest revision of settings seen.
+	SettingsRevision int64
 
 	Seq    int64     // of the last entry
 	LastAt time.Time // of the last entry

@@ -3,15 +3,19 @@ package events
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/credit"
 )
 
-// The topics that follow commits.
+// The topics of the system.
 const (
 	CreditEvents = "credit-events" // what happened to credits
 	CreditAlerts = "credit-alerts" // what people should know now
+	CreditExpiry = "credit-expiry" // wallets whose clock is to be seen to
+	Usage        = "ai-usage"      // work done, to be charged for
+	UsageDead    = "ai-usage-dead" // what of it could not be
 )
 
 // Message is something to be published. Publishing it twice is harmless: consumers know it by its id.
@@ -19,10 +23,17 @@ type Message struct {
 	Topic string `json:"topic"`
 	ID    string `json:"id"`
 	Data  []byte `json:"data"`
+	// Labels are further attributes. The name "id" is not theirs to take.
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // Attributes are what the message carries beside its data, for filters and logs.
-func (m Message) Attributes() map[string]string { return map[string]string{"id": m.ID} }
+func (m Message) Attributes() map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, m.Labels)
+	out["id"] = m.ID
+	return out
+}
 
 // Balance are a wallet's figures after an event, in credits.
 type Balance struct {
@@ -42,9 +53,11 @@ type Credit struct {
 	Source  credit.Source    `json:"source,omitempty"`
 	Credits int64            `json:"credits,omitempty"`
 	// Threshold is what an alert crossed, in credits.
-	Threshold *int64  `json:"threshold,omitempty"`
-	Balance   Balance `json:"balance"`
-	Reason    string  `json:"reason,omitempty"`
+	Threshold *int64 `json:"threshold,omitempty"`
+	// ExpiresAt is when the credits that an expiry warning is about lapse, the first of them.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	Balance   Balance    `json:"balance"`
+	Reason    string     `json:"reason,omitempty"`
 }
 
 // creditVersion is the version of Credit; a consumer that meets a newer one leaves the message to a newer release.
@@ -58,7 +71,12 @@ func Encode(e credit.Event) (Message, error) {
 	}
 	topic := CreditEvents
 	if e.Kind.Alert() {
-		topic, m.Threshold = CreditAlerts, &e.Threshold
+		topic = CreditAlerts
+		if e.Kind == credit.EventExpiring {
+			m.ExpiresAt = &e.ExpiresAt
+		} else {
+			m.Threshold = &e.Threshold
+		}
 	}
 	data, err := json.Marshal(m)
 	if err != nil {

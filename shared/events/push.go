@@ -23,9 +23,16 @@ import (
 	"time"
 )
 
-// MaxPushBytes is the most that DecodePush reads: a message of 10 MB of data makes a body of 13.4 MB in base64, but
-// no message of this system comes near; 11 MiB holds 8 MiB of data.
-const MaxPushBytes = 11 << 20
+// MaxPushBytes is the most that DecodePush reads: a message of 10 MB of data, the most there is, makes a body of 13.4 MB
+// in base64. No message of this system comes near, but one that somebody sent can only be put aside once it is read.
+const MaxPushBytes = 14 << 20
+
+// Attributes that Pub/Sub adds to a message that it gave up on, and forwards to a dead-letter topic.
+const (
+	ForwardedPrefix = "CloudPubSubDeadLetterSource"
+	ForwardedFrom   = ForwardedPrefix + "Subscription"  // the subscription that gave up
+	ForwardedAfter  = ForwardedPrefix + "DeliveryCount" // how often it had tried
+)
 
 // Errors of DecodePush.
 var (

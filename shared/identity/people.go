@@ -19,6 +19,8 @@ type Person struct {
 	// Email is the address the issuer has, or empty. EmailVerified says that the issuer has proven it.
 	Email         string
 	EmailVerified bool
+	// Name is what the issuer calls the person, or empty. It is shown, and decides nothing.
+	Name string
 	// Support and Platform are the claims that the issuer sets for staff.
 	Support, Platform bool
 }
@@ -69,9 +71,11 @@ func readPerson(token *oidc.IDToken, claimPrefix string) (Person, error) {
 		Support:       isTrue(claims[claimPrefix+"support"]),
 		Platform:      isTrue(claims[claimPrefix+"platform"]),
 	}
-	if raw, ok := claims["email"]; ok {
-		if err := json.Unmarshal(raw, &person.Email); err != nil {
-			return Person{}, fmt.Errorf("read claim email: %w", err)
+	for name, target := range map[string]*string{"email": &person.Email, "name": &person.Name} {
+		if raw, ok := claims[name]; ok {
+			if err := json.Unmarshal(raw, target); err != nil {
+				return Person{}, fmt.Errorf("read claim %s: %w", name, err)
+			}
 		}
 	}
 	person.EmailVerified = person.EmailVerified && person.Email != ""

@@ -25,6 +25,8 @@ func TestPeopleAreWhoTheirTokenSays(t *testing.T) {
 			map[string]any{"sub": "auth0|7", "email": "thandi@example.com", "email_verified": true},
 			identity.Person{Sub: "auth0|7", Email: "thandi@example.com", EmailVerified: true}, "",
 		},
+		"name":                      {map[string]any{"sub": "s", "name": "Thandi M."}, identity.Person{Sub: "s", Name: "Thandi M."}, ""},
+		"name of another form":      {map[string]any{"sub": "s", "name": 7}, identity.Person{}, "unauthenticated"},
 		"support":                   {map[string]any{"sub": "s", prefix + "support": true}, identity.Person{Sub: "s", Support: true}, ""},
 		"platform":                  {map[string]any{"sub": "s", prefix + "platform": true}, identity.Person{Sub: "s", Platform: true}, ""},
 		"claims of another prefix":  {map[string]any{"sub": "s", "support": true, "platform": true}, identity.Person{Sub: "s"}, ""},

@@ -36,7 +36,7 @@ func encodeWallet(s *stored) fields {
 	for i, g := range w.Live {
 		live[i] = mapValue(encodeGrant(g))
 	}
-	return f.str("org", w.Org).str("zone", w.Zone).num("seq", w.Seq).time("at", w.LastAt).
+	return f.str("org", w.Org).str("zone", w.Zone).num("settings_revision", w.SettingsRevision).num("seq", w.Seq).time("at", w.LastAt).
 		num("available", w.Available).num("held", w.Held).num("debt", w.Debt).
 		flag("frozen", w.Frozen).str("frozen_reason", w.FrozenReason).
 		list("grants", live).
@@ -59,7 +59,7 @@ func decodeWallet(d *pb.Document) (*stored, error) {
 		batch: r.str("batch"),
 		usage: rollup{day: usage.str("day"), part: usage.num("part"), cells: usage.num("cells")},
 		wallet: credit.Wallet{
-			Org: r.str("org"), Zone: r.str("zone"), Seq: r.num("seq"), LastAt: r.time("at"),
+			Org: r.str("org"), Zone: r.str("zone"), SettingsRevision: r.num("settings_revision"), Seq: r.num("seq"), LastAt: r.time("at"),
 			Figures:      credit.Figures{Available: r.num("available"), Held: r.num("held"), Debt: r.num("debt")},
 			Frozen:       r.flag("frozen"),
 			FrozenReason: r.str("frozen_reason"),

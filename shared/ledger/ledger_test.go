@@ -158,8 +158,8 @@ func testExpiry(t *testing.T, db *testStore) {
 		t.Fatal(err)
 	}
 	db.clock.Advance(31 * 24 * time.Hour)
-	due, err := l.DueWallets(t.Context(), db.clock.Now(), 10)
-	if err != nil || len(due) != 1 || due[0] != "acme" {
+	due, err := l.DueWallets(t.Context(), db.clock.Now(), ledger.Due{}, 10)
+	if err != nil || len(due) != 1 || due[0].Org != "acme" {
 		t.Errorf("due are %v (%v)", due, err)
 	}
 	wantRefusal(t, l, debit("too much", 301), credit.CodeInsufficient)
@@ -191,7 +191,7 @@ func testExpiry(t *testing.T, db *testStore) {
 	if f, ok, err := l.At(t.Context(), "acme", start.Add(29*24*time.Hour)); err != nil || !ok || f.Available != 600 {
 		t.Errorf("the balance before the expiry was %+v, %v, %v, want 600", f, ok, err)
 	}
-	if due, err := l.DueWallets(t.Context(), db.clock.Now(), 10); err != nil || len(due) != 0 {
+	if due, err := l.DueWallets(t.Context(), db.clock.Now(), ledger.Due{}, 10); err != nil || len(due) != 0 {
 		t.Errorf("still due: %v (%v)", due, err)
 	}
 	audit(t, l, "acme")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -65,43 +66,98 @@ func (l *Ledger) send(ctx context.Context, id string, messages []events.Message)
 	return nil
 }
 
+// Bounds of a sweep.
+const (
+	sweepPage     = 100              // documents read at once
+	sweepParallel = 16               // of them published at once
+	sweepTimeout  = 10 * time.Second // of one document
+	sweepErrors   = 20               // failures that are told one by one
+)
+
 // Swept is what a sweep of the outbox did.
 type Swept struct {
-	Sent int  // outbox documents published and removed
-	More bool // there are others yet
+	Sent   int  // outbox documents published and removed
+	Failed int  // those that could not be
+	More   bool // there may be others yet
 }
 
 // Sweep publishes what stands in the outbox since before a moment, oldest first, at most limit documents: the events of commits whose
-// process did not live to tell them. It goes on past a document that fails, and returns the failures.
+// process did not live to tell them. It goes on past documents that fail, until the context ends, and returns the failures.
 func (l *Ledger) Sweep(ctx context.Context, before time.Time, limit int) (Swept, error) {
-	q := from("outbox", int32(limit))
-	q.Where = where("at", pb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, timeValue(before))
-	q.OrderBy = []*pb.StructuredQuery_Order{order("at", pb.StructuredQuery_ASCENDING)}
-	docs, err := l.store.query(ctx, l.store.documents(), q)
-	if err != nil {
-		return Swept{}, unavailable(err)
-	}
-	out := Swept{More: len(docs) == limit}
+	var out Swept
 	var failures []error
-	for _, d := range docs {
-		r := readDocument(d)
-		if err := checkVersion(r); err != nil {
-			failures = append(failures, err)
-			continue
+	var after *pb.Document
+	for seen := 0; seen < limit; {
+		if ctx.Err() != nil {
+			out.More = true
+			break
 		}
-		var messages []events.Message
-		for _, m := range r.groups("messages") {
-			messages = append(messages, events.Message{Topic: m.str("topic"), ID: m.str("id"), Data: []byte(m.str("data"))})
+		size := min(sweepPage, limit-seen)
+		docs, err := l.outboxPage(ctx, before, after, size)
+		if err != nil {
+			return out, unavailable(errors.Join(append(failures, err)...))
 		}
-		if *r.err != nil {
-			failures = append(failures, *r.err)
-			continue
+		for _, err := range l.sendAll(ctx, docs) {
+			if err == nil {
+				out.Sent++
+				continue
+			}
+			out.Failed++
+			if len(failures) < sweepErrors {
+				failures = append(failures, err)
+			}
 		}
-		if err := l.send(ctx, lastSegment(d.GetName()), messages); err != nil {
-			failures = append(failures, err)
-			continue
+		seen += len(docs)
+		if out.More = len(docs) == size; !out.More {
+			break
 		}
-		out.Sent++
+		after = docs[len(docs)-1]
 	}
 	return out, errors.Join(failures...)
+}
+
+// outboxPage reads outbox documents since before a moment that come after another, oldest first.
+func (l *Ledger) outboxPage(ctx context.Context, before time.Time, after *pb.Document, size int) ([]*pb.Document, error) {
+	q := from("outbox", int32(size))
+	q.Where = where("at", pb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, timeValue(before))
+	q.OrderBy = []*pb.StructuredQuery_Order{order("at", pb.StructuredQuery_ASCENDING), order("__name__", pb.StructuredQuery_ASCENDING)}
+	if after != nil {
+		name := &pb.Value{ValueType: &pb.Value_ReferenceValue{ReferenceValue: after.GetName()}}
+		q.StartAt = &pb.Cursor{Values: []*pb.Value{after.GetFields()["at"], name}}
+	}
+	return l.store.query(ctx, l.store.documents(), q)
+}
+
+// sendAll publishes the messages of outbox documents, a few at once, and returns what came of each.
+func (l *Ledger) sendAll(ctx context.Context, docs []*pb.Document) []error {
+	errs := make([]error, len(docs))
+	places := make(chan struct{}, sweepParallel)
+	var all sync.WaitGroup
+	for i, d := range docs {
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
+			defer cancel()
+			errs[i] = l.sendStored(ctx, d)
+		})
+	}
+	all.Wait()
+	return errs
+}
+
+// sendStored publishes the messages of an outbox document.
+func (l *Ledger) sendStored(ctx context.Context, d *pb.Document) error {
+	r := readDocument(d)
+	if err := checkVersion(r); err != nil {
+		return err
+	}
+	var messages []events.Message
+	for _, m := range r.groups("messages") {
+		messages = append(messages, events.Message{Topic: m.str("topic"), ID: m.str("id"), Data: []byte(m.str("data"))})
+	}
+	if *r.err != nil {
+		return *r.err
+	}
+	return l.send(ctx, lastSegment(d.GetName()), messages)
 }

@@ -13,45 +13,54 @@ import (
 )
 
 // View is a wallet as it is at a moment: what the clock has decided by then is counted, though it may not be journaled yet. One read
-// warm, two queries more when something is due; never a write.
+// warm, two queries more when something is due; never a write, unless more is due than one commit journals.
 func (l *Ledger) View(ctx context.Context, org string) (credit.Wallet, error) {
-	if err := credit.CheckOrg(org); err != nil {
-		return credit.Wallet{}, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, l.opts.Deadline)
 	defer cancel()
-	// A round that never commits: its actor is nobody's.
-	r := &round{actor: &actor{ledger: l, org: org}, usage: usage{}, pending: map[string]*credit.Entry{}}
-	if err := r.read(ctx, nil); err != nil {
+	r, err := l.view(ctx, org, l.opts.Now())
+	if err != nil {
 		return credit.Wallet{}, err
 	}
-	if r.state = r.actor.state; r.state == nil {
-		return credit.Wallet{}, credit.Refuse(credit.CodeUnknownOrg, "there is no such organisation", map[string]any{"org_id": org})
+	return r.state.Wallet, nil
+}
+
+// view reads a wallet and journals in memory what is due at a moment: the round that it returns is never committed.
+func (l *Ledger) view(ctx context.Context, org string, at time.Time) (*round, error) {
+	if err := credit.CheckOrg(org); err != nil {
+		return nil, err
 	}
-	now := l.opts.Now()
+	// The round's actor is nobody's.
+	r := &round{actor: &actor{ledger: l, org: org}, usage: usage{}, pending: map[string]*credit.Entry{}}
+	if err := r.read(ctx, nil); err != nil {
+		return nil, err
+	}
+	if r.state = r.actor.state; r.state == nil {
+		return nil, credit.Refuse(credit.CodeUnknownOrg, "there is no such organisation", map[string]any{"org_id": org})
+	}
 	for range maxLoads {
-		next, _, more, err := credit.Journal(r.state, now)
+		next, _, more, err := credit.Journal(r.state, at)
 		var missing *credit.Missing
 		switch {
 		case errors.As(err, &missing):
 			if err := r.supply(ctx, missing); err != nil {
-				return credit.Wallet{}, err
+				return nil, err
 			}
 		case err != nil:
-			return credit.Wallet{}, err
+			return nil, err
 		case !more:
-			return next.Wallet, nil
+			r.state = next
+			return r, nil
 		default: // more is due than one commit journals: see to that first, then look again
 			if err := l.Settle(ctx, org); err != nil {
-				return credit.Wallet{}, err
+				return nil, err
 			}
 			if err := r.read(ctx, nil); err != nil {
-				return credit.Wallet{}, err
+				return nil, err
 			}
 			r.state = r.actor.state
 		}
 	}
-	return credit.Wallet{}, unavailable(fmt.Errorf("%s: not settled after %d rounds", org, maxLoads))
+	return nil, unavailable(fmt.Errorf("%s: not settled after %d rounds", org, maxLoads))
 }
 
 // Entry finds an entry by its key; a Refusal with not_found says that there is none.
@@ -110,7 +119,7 @@ func checkEntryDoc(doc string) error {
 	return nil
 }
 
-// Entries lists a wallet's entries, newest first, those before a sequence number (0 for the newest), at most limit. The lanes of the index
+// Entries lists a wallet's entries, newest first, those before a moment (zero for the newest), at most limit. The lanes of the index
 // are merged by the store.
 func (l *Ledger) Entries(ctx context.Context, org string, before time.Time, limit int) ([]*credit.Entry, error) {
 	if err := credit.CheckOrg(org); err != nil {
@@ -146,23 +155,6 @@ func (l *Ledger) At(ctx context.Context, org string, at time.Time) (f credit.Fig
 		return credit.Figures{}, false, err
 	}
 	return es[0].After, true, nil
-}
-
-// DueWallets lists organisations whose wallets have something due at or before a moment, the longest due first, at most limit.
-func (l *Ledger) DueWallets(ctx context.Context, at time.Time, limit int) ([]string, error) {
-	q := from("wallets", int32(limit))
-	q.Where = where("next_due_at", pb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, timeValue(at))
-	q.OrderBy = []*pb.StructuredQuery_Order{order("next_due_at", pb.StructuredQuery_ASCENDING)}
-	q.Select = &pb.StructuredQuery_Projection{Fields: []*pb.StructuredQuery_FieldReference{{FieldPath: "org"}}}
-	docs, err := l.store.query(ctx, l.store.documents(), q)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	out := make([]string, len(docs))
-	for i, d := range docs {
-		out[i] = lastSegment(d.GetName())
-	}
-	return out, nil
 }
 
 func both(a, b *pb.StructuredQuery_Filter) *pb.StructuredQuery_Filter {

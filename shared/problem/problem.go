@@ -177,6 +177,18 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 	w.Write(body)
 }
 
+// Refusal returns the code and public text of an error that is a definite no: the same request repeated gets the same answer while things
+// are as they are. ok is false for what passes by itself, and for a failing of our own.
+func Refusal(err error) (code, public string, ok bool) {
+	coded := explain(err)
+	switch coded.Code() {
+	case Internal, Unavailable, RateLimited, FeatureUnavailable:
+		return "", "", false
+	}
+	_, ok = Status(coded.Code())
+	return coded.Code(), coded.Public(), ok
+}
+
 // encode returns members as JSON. If a detail cannot be encoded it returns the error, and the answer without details.
 func encode(members map[string]any) ([]byte, error) {
 	body, err := json.Marshal(members)

@@ -1,0 +1,75 @@
+// Package expiry is the function that sees to wallets which nobody touches: it journals what the clock has decided on them, and warns of
+// credits that are about to lapse.
+//
+//	POST /expiry           each 5 minutes: ask for each wallet that has something due to be settled → 200 {wallets, more}
+//	POST /expiry/warnings  each morning: ask for each wallet where something may lapse soon to be looked at → 200 {wallets, more}
+//	POST /expiry/settle    pushes of the topic credit-expiry: see to one wallet
+//
+// Nothing depends on when it runs, or whether: a command on a wallet first journals what is due there, and expired credits cannot be spent.
+// Fired twice at once, it finds the second time that all is done; fired late, the entries still bear the clock's moment. A run asks for at
+// most 50,000 wallets, the longest due first, and the next goes on, since those that were settled are due no more.
+//
+// Warnings go out 7 days and 1 day ahead, in calendar days of the organisation's zone: once per day on which credits lapse and distance, by
+// the alert's id expiring:{org}:{day}:{7|1}, however often and late the job runs. Nothing left to lapse, nothing said. The wallets are those
+// with anything due within the next days, so what is read follows what lapses, not how many organisations there are.
+//
+// Runs and pushes carry Google-signed tokens of the one service account of each. It decides nothing about credits: packages credit and ledger
+// do. Who is told of a warning, and how, is for the alerts function.
+package expiry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+
+	"github.com/fluxori/ai-credits/shared/cloud"
+	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/serve"
+	"github.com/fluxori/ai-credits/shared/trigger"
+)
+
+// deadline bounds one run, and one push.
+const deadline = 55 * time.Second
+
+func init() { serve.Register("expiry", build, serve.Deadline(deadline)) }
+
+// build opens the clients that live as long as the function.
+func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
+	var c config
+	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: env.Lookup}); err != nil {
+		return nil, fmt.Errorf("configuration of expiry: %w", err)
+	}
+	pusher, err := c.Trigger.Pushes()
+	if err != nil {
+		return nil, err
+	}
+	scheduler, err := c.Trigger.Jobs()
+	if err != nil {
+		return nil, err
+	}
+	clients, err := cloud.Open(ctx, c.Cloud)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, clients.Close())
+		}
+	}()
+	publisher := events.NewPublisher(clients.Messages)
+	l, err := ledger.New(clients.Commits, clients.Database, ledger.Options{Now: env.Now, Publish: publisher, Logger: env.Log})
+	if err != nil {
+		return nil, err
+	}
+	h := &handler{ledger: l, publish: publisher, now: env.Now, log: env.Log}
+	r := serve.NewRouter()
+	r.Handle("POST /{$}", trigger.Job(scheduler, h.sweep))
+	r.Handle("POST /warnings", trigger.Job(scheduler, h.warnings))
+	r.Handle("POST /settle", trigger.Push(pusher, h.see))
+	return r, nil
+}

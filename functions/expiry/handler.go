@@ -1,0 +1,158 @@
+package expiry
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/problem"
+)
+
+const (
+	// pageSize is how many wallets are found, and asked for, at once.
+	pageSize = 500
+	// walletsMax and workTime bound a run; the rest of the deadline is for its answer.
+	walletsMax = 50_000
+	workTime   = 45 * time.Second
+	// ahead is how far ahead wallets are looked through for what lapses: the day of the early warning, its end in any zone, and the grace for
+	// which a subscription's credits are usable after the end that people are shown.
+	ahead = (credit.WarnEarlyDays + 3) * 24 * time.Hour
+)
+
+type handler struct {
+	ledger  *ledger.Ledger
+	publish *events.Publisher
+	now     func() time.Time // the system's clock
+	log     *slog.Logger
+}
+
+// duty is what is to be done about a wallet.
+type duty string
+
+const (
+	settle duty = "settle" // journal what is due
+	warn   duty = "warn"   // raise the warnings of what lapses soon
+)
+
+// request is the data of a credit-expiry message.
+type request struct {
+	Version int    `json:"v"`
+	OrgID   string `json:"org_id"`
+	Duty    duty   `json:"duty"`
+}
+
+// requestVersion is the version of request; a message of a newer one is left to a newer release.
+const requestVersion = 1
+
+// asked is the answer to a run.
+type asked struct {
+	// Wallets is for how many something was asked.
+	Wallets int `json:"wallets"`
+	// More says that the run stopped at its bound; the next goes on.
+	More bool `json:"more"`
+}
+
+// sweep asks for what is due by now to be journaled.
+func (h *handler) sweep(ctx context.Context) (asked, error) { return h.ask(ctx, settle, h.now()) }
+
+// warnings asks for warnings where something is due soon.
+func (h *handler) warnings(ctx context.Context) (asked, error) {
+	return h.ask(ctx, warn, h.now().Add(ahead))
+}
+
+// ask publishes a message for each wallet that has something due by a moment.
+func (h *handler) ask(ctx context.Context, d duty, by time.Time) (asked, error) {
+	var out asked
+	var after ledger.Due
+	end := time.Now().Add(workTime)
+	for {
+		page, err := h.ledger.DueWallets(ctx, by, after, pageSize)
+		if err != nil {
+			return asked{}, err
+		}
+		messages := make([]events.Message, len(page))
+		for i, w := range page {
+			data, err := json.Marshal(request{Version: requestVersion, OrgID: w.Org, Duty: d})
+			if err != nil {
+				return asked{}, fmt.Errorf("encode a request for %s: %w", w.Org, err)
+			}
+			id := string(d) + ":" + w.Org + ":" + strconv.FormatInt(w.At.UnixMicro(), 10)
+			messages[i] = events.Message{Topic: events.CreditExpiry, ID: id, Data: data}
+		}
+		if err := h.publish.Publish(ctx, messages); err != nil {
+			return asked{}, err
+		}
+		out.Wallets += len(page)
+		if len(page) < pageSize {
+			return out, nil
+		}
+		if out.Wallets >= walletsMax || time.Now().After(end) {
+			out.More = true
+			h.log.WarnContext(ctx, "a run stopped at its bound", slog.String("duty", string(d)), slog.Int("wallets", out.Wallets))
+			return out, nil
+		}
+		after = page[len(page)-1]
+	}
+}
+
+// see does what a message asks for. One that can never be done is dropped: the jobs ask again for whatever is still due.
+func (h *handler) see(ctx context.Context, p events.Push) error {
+	var r request
+	if err := json.Unmarshal(p.Data, &r); err != nil || r.Version < 1 {
+		h.log.ErrorContext(ctx, "a message is not understood", slog.String("message_id", p.MessageID), slog.Any("error", err))
+		return nil
+	}
+	if r.Version > requestVersion {
+		return problem.New(problem.Unavailable, fmt.Sprintf("The message has version %d, this release knows %d.", r.Version, requestVersion), nil)
+	}
+	err := h.do(ctx, r)
+	if code, why, refused := problem.Refusal(err); err != nil && refused {
+		h.log.ErrorContext(ctx, "a wallet cannot be seen to", slog.String("org", r.OrgID), slog.String("code", code), slog.String("reason", why))
+		return nil
+	}
+	return err
+}
+
+func (h *handler) do(ctx context.Context, r request) error {
+	switch r.Duty {
+	case settle:
+		return h.settle(ctx, r.OrgID)
+	case warn:
+		return h.warn(ctx, r.OrgID)
+	}
+	return problem.New(problem.InvalidRequest, fmt.Sprintf("The duty %q is not known.", r.Duty), nil)
+}
+
+func (h *handler) settle(ctx context.Context, org string) error {
+	if err := credit.CheckOrg(org); err != nil {
+		return err
+	}
+	return h.ledger.Settle(ctx, org)
+}
+
+// warn raises the warnings of a wallet. They go out at least once; the alerts function knows them by their ids.
+func (h *handler) warn(ctx context.Context, org string) error {
+	now := h.now().UTC().Truncate(time.Microsecond)
+	w, grants, err := h.ledger.Lapsing(ctx, org, now.Add(ahead))
+	if err != nil {
+		return err
+	}
+	zone, err := time.LoadLocation(w.Zone)
+	if err != nil {
+		zone = time.UTC // of a wallet whose zone this machine does not know
+	}
+	lapses := credit.Lapses(grants, zone, now)
+	messages := make([]events.Message, len(lapses))
+	for i, l := range lapses {
+		if messages[i], err = events.Encode(l.Warning(org, now, w.Figures)); err != nil {
+			return err
+		}
+	}
+	return h.publish.Publish(ctx, messages)
+}

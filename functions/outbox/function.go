@@ -1,0 +1,61 @@
+// Package outbox is the function that publishes what a dead process left.
+//
+//	POST /outbox  each minute: publish and remove what has stood in the outbox for more than 30 s → 200 {sent, failed, more}
+//
+// What must follow a commit stands in an outbox document of that commit, and is published before the callers are answered. Where that
+// failed, because the process died or Pub/Sub was down, this finds it. Consumers are idempotent, so a document that two runs publish at
+// once does no harm. A run is bounded in time and goes on where the one before it stopped, since what was sent is gone; while anything
+// fails it is answered 503 with the same figures, so that Cloud Scheduler's failures are the alert.
+//
+// Runs carry a Google-signed token of the one service account of scheduled jobs.
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+
+	"github.com/fluxori/ai-credits/shared/cloud"
+	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/serve"
+	"github.com/fluxori/ai-credits/shared/trigger"
+)
+
+// deadline bounds one run. It is shorter than a minute, so that runs hardly overlap.
+const deadline = 50 * time.Second
+
+func init() { serve.Register("outbox", build, serve.Deadline(deadline)) }
+
+// build opens the clients that live as long as the function.
+func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
+	var c config
+	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: env.Lookup}); err != nil {
+		return nil, fmt.Errorf("configuration of outbox: %w", err)
+	}
+	sender, err := c.Trigger.Jobs()
+	if err != nil {
+		return nil, err
+	}
+	clients, err := cloud.Open(ctx, c.Cloud)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, clients.Close())
+		}
+	}()
+	l, err := ledger.New(clients.Commits, clients.Database, ledger.Options{Now: env.Now, Publish: events.NewPublisher(clients.Messages), Logger: env.Log})
+	if err != nil {
+		return nil, err
+	}
+	h := &handler{outbox: l, now: env.Now, log: env.Log}
+	r := serve.NewRouter()
+	r.Handle("POST /{$}", trigger.Job(sender, h.sweep))
+	return r, nil
+}

@@ -1,0 +1,60 @@
+package events_test
+
+import (
+	"encoding/json"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/events"
+)
+
+func TestAlertsAndEventsGoToTheirTopics(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	after := credit.Figures{Available: 80, Held: 5}
+	tests := []struct {
+		name  string
+		event credit.Event
+		topic string
+		data  string
+	}{
+		{
+			"low balance", credit.Event{ID: "low:acme:1", Kind: credit.EventLowBalance, Org: "acme", At: at, Credits: 85, Threshold: 100, After: after}, "credit-alerts",
+			`{"v":1,"id":"low:acme:1","type":"low_balance","org_id":"acme","at":"2026-03-01T08:00:00Z","credits":85,"threshold":100,"balance":{"available":80,"held":5,"debt":0}}`,
+		},
+		{
+			"expiring", credit.Event{ID: "expiring:acme:2026-03-08:7", Kind: credit.EventExpiring, Org: "acme", At: at, Credits: 20, ExpiresAt: at.AddDate(0, 0, 7), After: after}, "credit-alerts",
+			`{"v":1,"id":"expiring:acme:2026-03-08:7","type":"expiring","org_id":"acme","at":"2026-03-01T08:00:00Z","credits":20,"expires_at":"2026-03-08T08:00:00Z","balance":{"available":80,"held":5,"debt":0}}`,
+		},
+		{
+			"granted", credit.Event{ID: "granted:acme:7", Kind: credit.EventGranted, Org: "acme", At: at, Grant: "g1", Source: credit.Purchase, Credits: 80, After: after}, "credit-events",
+			`{"v":1,"id":"granted:acme:7","type":"granted","org_id":"acme","at":"2026-03-01T08:00:00Z","grant_id":"g1","source":"purchase","credits":80,"balance":{"available":80,"held":5,"debt":0}}`,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			m, err := events.Encode(tt.event)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Topic != tt.topic || m.ID != tt.event.ID || string(m.Data) != tt.data {
+				t.Errorf("%s %s %s\nwant %s", m.Topic, m.ID, m.Data, tt.data)
+			}
+			var back events.Credit
+			if err := json.Unmarshal(m.Data, &back); err != nil || back.ID != tt.event.ID {
+				t.Errorf("read back as %+v, %v", back, err)
+			}
+		})
+	}
+}
+
+func TestLabelsDoNotTakeTheIDsPlace(t *testing.T) {
+	t.Parallel()
+	m := events.Message{ID: "one", Labels: map[string]string{"id": "other", "reason": "unknown_feature"}}
+	if got, want := m.Attributes(), map[string]string{"id": "one", "reason": "unknown_feature"}; !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

@@ -1,0 +1,143 @@
+package orgs
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"cloud.google.com/go/firestore"
+)
+
+// schemaVersion is the form of the documents that this release reads and writes. Readers of a version ship before its writers.
+const schemaVersion = 1
+
+// orgDoc is the document orgs/{org}.
+type orgDoc struct {
+	V              int64     `firestore:"v"`
+	Org            string    `firestore:"org"`
+	Revision       int64     `firestore:"revision"`
+	Name           string    `firestore:"name"`
+	Country        string    `firestore:"country"`
+	Zone           string    `firestore:"zone"`
+	Currency       string    `firestore:"currency"`
+	OwnerEmail     string    `firestore:"owner_email"`
+	OwnerSub       string    `firestore:"owner_sub,omitempty"`
+	BillingContact string    `firestore:"billing_contact,omitempty"`
+	Alerts         alertsDoc `firestore:"alerts"`
+	CreatedAt      time.Time `firestore:"created_at"`
+	UpdatedAt      time.Time `firestore:"updated_at"`
+}
+
+type alertsDoc struct {
+	LowBalance lowBalanceDoc `firestore:"low_balance"`
+	Expiry     expiryDoc     `firestore:"expiry"`
+}
+
+type lowBalanceDoc struct {
+	Enabled   bool      `firestore:"enabled"`
+	Threshold int64     `firestore:"threshold"`
+	Channels  []Channel `firestore:"channels"`
+}
+
+type expiryDoc struct {
+	Enabled  bool      `firestore:"enabled"`
+	Channels []Channel `firestore:"channels"`
+}
+
+// memberDoc is the document orgs/{org}/members/{member}.
+type memberDoc struct {
+	V        int64     `firestore:"v"`
+	Sub      string    `firestore:"sub"`
+	Role     Role      `firestore:"role"`
+	Email    string    `firestore:"email,omitempty"`
+	Name     string    `firestore:"name,omitempty"`
+	JoinedAt time.Time `firestore:"joined_at"`
+}
+
+// notificationDoc is the document orgs/{org}/notifications/{id}.
+type notificationDoc struct {
+	V         int64     `firestore:"v"`
+	ID        string    `firestore:"id"`
+	Kind      string    `firestore:"kind"`
+	At        time.Time `firestore:"at"`
+	Title     string    `firestore:"title"`
+	Text      string    `firestore:"text,omitempty"`
+	Credits   int64     `firestore:"credits,omitempty"`
+	Threshold int64     `firestore:"threshold,omitempty"`
+	ReadAt    time.Time `firestore:"read_at,omitempty"`
+	ReadBy    string    `firestore:"read_by,omitempty"`
+}
+
+func encodeOrg(o Org) orgDoc {
+	return orgDoc{
+		V: schemaVersion, Org: o.ID, Revision: o.Revision, Name: o.Name, Country: o.Country, Zone: o.Zone, Currency: o.Currency,
+		OwnerEmail: o.OwnerEmail, OwnerSub: o.ownerSub, BillingContact: o.BillingContact,
+		Alerts:    alertsDoc{LowBalance: lowBalanceDoc(o.Alerts.LowBalance), Expiry: expiryDoc(o.Alerts.Expiry)},
+		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
+	}
+}
+
+func decodeOrg(snapshot *firestore.DocumentSnapshot) (Org, error) {
+	d, err := decode[orgDoc](snapshot)
+	if err != nil {
+		return Org{}, err
+	}
+	return Org{
+		ID: d.Org, Revision: d.Revision, Currency: d.Currency, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt, ownerSub: d.OwnerSub,
+		Profile: Profile{Name: d.Name, Country: d.Country, Zone: d.Zone, OwnerEmail: d.OwnerEmail, BillingContact: d.BillingContact},
+		Alerts:  Alerts{LowBalance: LowBalance(d.Alerts.LowBalance), Expiry: Expiry(d.Alerts.Expiry)},
+	}, nil
+}
+
+func encodeMember(m Member) memberDoc {
+	return memberDoc{V: schemaVersion, Sub: m.Sub, Role: m.Role, Email: m.Email, Name: m.Name, JoinedAt: m.JoinedAt}
+}
+
+func decodeMember(snapshot *firestore.DocumentSnapshot) (Member, error) {
+	d, err := decode[memberDoc](snapshot)
+	return Member{Sub: d.Sub, Role: d.Role, Email: d.Email, Name: d.Name, JoinedAt: d.JoinedAt}, err
+}
+
+func encodeNotification(n Notification) notificationDoc {
+	return notificationDoc{
+		V: schemaVersion, ID: n.ID, Kind: n.Kind, At: n.At, Title: n.Title, Text: n.Text, Credits: n.Credits, Threshold: n.Threshold,
+		ReadAt: n.ReadAt, ReadBy: n.ReadBy,
+	}
+}
+
+func decodeNotification(snapshot *firestore.DocumentSnapshot) (Notification, error) {
+	d, err := decode[notificationDoc](snapshot)
+	return Notification{
+		ID: d.ID, Kind: d.Kind, At: d.At, Title: d.Title, Text: d.Text, Credits: d.Credits, Threshold: d.Threshold, ReadAt: d.ReadAt, ReadBy: d.ReadBy,
+	}, err
+}
+
+// decode reads a document that this release knows the form of. The version is looked at first: the fields of a newer one may have other
+// types.
+func decode[D any](snapshot *firestore.DocumentSnapshot) (D, error) {
+	var d D
+	v, err := snapshot.DataAt("v")
+	if err != nil {
+		return d, fmt.Errorf("%s has no version: %w", snapshot.Ref.Path, err)
+	}
+	if n, ok := v.(int64); !ok || n > schemaVersion {
+		return d, unavailable("%s has version %v, this release knows %d: %w", snapshot.Ref.Path, v, schemaVersion, errNewer)
+	}
+	if err := snapshot.DataTo(&d); err != nil {
+		return d, fmt.Errorf("decode %s: %w", snapshot.Ref.Path, err)
+	}
+	return d, nil
+}
+
+// memberID is the id of a member's document: the subject as it is, but for what a document's id cannot be or hold.
+func memberID(sub string) string {
+	id := url.PathEscape(sub)
+	switch {
+	case strings.HasPrefix(id, "."):
+		return "%2E" + id[1:] // PathEscape leaves dots alone, so no other subject is written so
+	case strings.HasPrefix(id, "_"):
+		return "%5F" + id[1:]
+	}
+	return id
+}

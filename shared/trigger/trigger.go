@@ -1,0 +1,85 @@
+// Package trigger handles the requests that set a function off without a caller who waits for an answer: Pub/Sub's direct pushes and Cloud
+// Scheduler's jobs. package wiring lists them.
+//
+// Invariants: nothing is handled before the sender's token has been verified: issuer, audience, and the one service account that may send;
+// a push is acknowledged (204) exactly when its receiver returned nil, and otherwise delivered again (a passing fault is 503), so a
+// receiver puts aside, and returns nil for, what can never succeed; a job's answer tells what it did.
+//
+// It stands apart from package serve so that functions which people and services call do not hold it, and so that serve knows neither
+// identities nor Pub/Sub. It does not own the messages (package events), nor telling repeated deliveries apart: receivers are idempotent.
+package trigger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/identity"
+	"github.com/fluxori/ai-credits/shared/problem"
+	"github.com/fluxori/ai-credits/shared/serve"
+)
+
+// Config says who may set a function off.
+type Config struct {
+	// Issuer signs the tokens; Audience is what they must be for: this function's URL, without a path.
+	Issuer   string `env:"SERVICE_ISSUER, default=https://accounts.google.com"`
+	Audience string `env:"SERVICE_AUDIENCE, required"`
+	// Pusher is the service account of push subscriptions, Scheduler that of scheduled jobs. A function has those that it is wired to.
+	Pusher    string `env:"PUSH_ACCOUNT"`
+	Scheduler string `env:"SCHEDULER_ACCOUNT"`
+}
+
+// Pushes lets in the service account of push subscriptions.
+func (c Config) Pushes() (*identity.Account, error) { return c.account("PUSH_ACCOUNT", c.Pusher) }
+
+// Jobs lets in the service account of scheduled jobs.
+func (c Config) Jobs() (*identity.Account, error) { return c.account("SCHEDULER_ACCOUNT", c.Scheduler) }
+
+func (c Config) account(setting, email string) (*identity.Account, error) {
+	a, err := identity.NewAccount(identity.Source{Issuer: c.Issuer, Audience: c.Audience}, email)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", setting, err)
+	}
+	return a, nil
+}
+
+// Push handles the pushes of a subscription that sender sends. A request that is no push is refused, which leaves the message with Pub/Sub:
+// a subscription that is set up wrongly loses nothing.
+func Push(sender *identity.Account, receive func(context.Context, events.Push) error) serve.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := sender.Authenticate(r); err != nil {
+			return err
+		}
+		p, err := events.DecodePush(r.Body)
+		switch {
+		case errors.Is(err, events.ErrBadPush):
+			return problem.New(problem.InvalidRequest, "The body is not a Pub/Sub push.", nil)
+		case errors.Is(err, events.ErrPushTooLarge):
+			return problem.New(problem.TooLarge, "The push is larger than any that Pub/Sub sends.", nil)
+		case err != nil:
+			return err
+		}
+		if err := receive(r.Context(), p); err != nil {
+			return fmt.Errorf("message %s of %s, attempt %d: %w", p.MessageID, p.Subscription, p.DeliveryAttempt, err)
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+}
+
+// Job handles the runs of a job that sender fires. What run returns is the answer.
+func Job[T any](sender *identity.Account, run func(context.Context) (T, error)) serve.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := sender.Authenticate(r); err != nil {
+			return err
+		}
+		did, err := run(r.Context())
+		if err != nil {
+			return err
+		}
+		serve.OK(w, r, did)
+		return nil
+	}
+}
