@@ -29,13 +29,15 @@ type Options struct {
 	ReadTimeout    time.Duration // of one read: 5 s
 	PublishTimeout time.Duration // callers wait at most so long for their events to go out: 200 ms
 	BatchItems     int           // commands in one commit: 400
-	BatchBytes     int           // of one commit, about: 6 MiB
-	QueueItems     int           // commands that wait for one wallet: 4,096
-	TotalItems     int           // commands that wait in all: 16,384
-	CachedWallets  int           // states kept: 2,000
-	RecentEntries  int           // entries kept per wallet, to answer repeats without a read: 2,048
-	Concurrency    int64         // wallets at work at once: 64
-	Linger         time.Duration // wait for a busy wallet's next batch to gather: 1 ms
+	// SharedBatchItems are commands in one commit while several processes take turns on the wallet: 1,000.
+	SharedBatchItems int
+	BatchBytes       int           // of one commit, about: 6 MiB
+	QueueItems       int           // commands that wait for one wallet: 4,096
+	TotalItems       int           // commands that wait in all: 16,384
+	CachedWallets    int           // states kept: 2,000
+	RecentEntries    int           // entries kept per wallet, to answer repeats without a read: 2,048
+	Concurrency      int64         // wallets at work at once: 64
+	Linger           time.Duration // wait for a busy wallet's next batch to gather: 1 ms
 }
 
 func (o Options) withDefaults() Options {
@@ -55,6 +57,7 @@ func (o Options) withDefaults() Options {
 	def(&o.PublishTimeout, 200*time.Millisecond)
 	def(&o.Linger, time.Millisecond)
 	bound(&o.BatchItems, 400)
+	bound(&o.SharedBatchItems, 1000)
 	bound(&o.BatchBytes, 6<<20)
 	bound(&o.QueueItems, 4096)
 	bound(&o.TotalItems, 16384)
