@@ -76,11 +76,8 @@ type actor struct {
 	cells   map[string]bool // cells known to be in the roll-up document in use
 	// fence is the version on which a commit with an unknown outcome may still land; nil for none.
 	fence *unclear
-	// recent answers repeats of what was just committed without a read.
-	recent    map[string]*credit.Entry
-	recentIDs []string // in the order they came; a ring of at most RecentEntries
-	conflicts int      // lost races in a row
-	lastBatch int      // size of the last commit
+	contention
+	lastBatch int // size of the last commit
 	zone      *time.Location
 	zoneName  string
 }
@@ -96,7 +93,10 @@ func (a *actor) run() {
 	ctx := context.Background() // outlives any one caller; every call beneath it has a deadline of its own
 	for {
 		a.linger()
-		batch := a.ledger.take(a)
+		if a.ledger.queued(a) > 0 {
+			a.awaitTurn(ctx) // without a slot: others can use it
+		}
+		batch := a.ledger.take(a, a.batchItems())
 		if batch == nil {
 			return
 		}
@@ -111,12 +111,34 @@ func (a *actor) run() {
 	}
 }
 
-// linger lets the callers who were just answered come back, so that batches of a busy wallet stay large. A lone command never waits.
+// batchItems is how many commands a commit takes: more when the wallet is shared, since turns are few.
+func (a *actor) batchItems() int {
+	if a.shared(a.ledger.self) {
+		return a.ledger.opts.SharedBatchItems
+	}
+	return a.ledger.opts.BatchItems
+}
+
+// lingersMax bounds how often an actor lingers for one batch.
+const lingersMax = 8
+
+// linger lets the callers who were just answered come back, so that batches of a busy wallet stay large: as long as more of them come. A
+// lone command never waits.
 func (a *actor) linger() {
-	if a.lastBatch < 2 || a.ledger.queued(a) >= a.lastBatch {
+	if a.lastBatch < 2 {
 		return
 	}
-	time.Sleep(a.ledger.opts.Linger)
+	waiting := a.ledger.queued(a)
+	for range lingersMax {
+		if waiting >= a.lastBatch {
+			return
+		}
+		time.Sleep(a.ledger.opts.Linger)
+		before := waiting
+		if waiting = a.ledger.queued(a); waiting == before {
+			return
+		}
+	}
 }
 
 // round decides and commits one batch.
@@ -168,7 +190,7 @@ func (a *actor) collapse(batch []*item) []*item {
 			continue
 		}
 		if it.keyed {
-			if e := a.recent[it.doc]; e != nil {
+			if e, _ := a.ledger.memory.find(a.org, it.doc); e != nil {
 				it.answer(replay(e, it.hash))
 				for _, t := range it.twins {
 					t.answer(replay(e, t.hash))
@@ -205,18 +227,4 @@ func (a *actor) location(name string) *time.Location {
 }
 
 // remember keeps an entry that is known to be stored.
-func (a *actor) remember(e *credit.Entry) {
-	doc := e.Key.Doc()
-	if a.recent == nil {
-		a.recent = map[string]*credit.Entry{}
-	}
-	if a.recent[doc] != nil {
-		return
-	}
-	if len(a.recentIDs) >= a.ledger.opts.RecentEntries {
-		delete(a.recent, a.recentIDs[0])
-		a.recentIDs = a.recentIDs[1:]
-	}
-	a.recent[doc] = e
-	a.recentIDs = append(a.recentIDs, doc)
-}
+func (a *actor) remember(e *credit.Entry) { a.ledger.memory.keep(a.org, e) }
