@@ -163,7 +163,7 @@ func (d *driver) openLoop(ctx context.Context) error {
 	begin := time.Now()
 	for n := 0; time.Since(begin) < d.Duration && ctx.Err() == nil; time.Sleep(tick) {
 		for due := int(time.Since(begin).Microseconds() * int64(d.Rate) / 1_000_000); n < due; n++ {
-			wallet, at := pick(), begin.Add(time.Duration(n)*time.Second/time.Duration(d.Rate))
+			number, wallet, at := n, pick(), begin.Add(time.Duration(n)*time.Second/time.Duration(d.Rate))
 			select {
 			case places <- struct{}{}:
 			default:
@@ -172,7 +172,7 @@ func (d *driver) openLoop(ctx context.Context) error {
 			}
 			all.Go(func() {
 				defer func() { <-places }()
-				d.tell(newRecord(at, d.Index, 0, n, wallet, d.attempt(ctx, 0, n, wallet, n)))
+				d.tell(newRecord(at, d.Index, 0, number, wallet, d.attempt(ctx, 0, number, wallet, number)))
 			})
 		}
 	}

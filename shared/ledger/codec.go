@@ -150,6 +150,9 @@ func decodeTerms(r reader) credit.Terms {
 	}
 }
 
+// entryFields is about how many fields a debit's entry has.
+const entryFields = 24
+
 // encodeEntry is an entry's document. reverses names the document of the debit that a reversal undoes, so that they can be found.
 func encodeEntry(org, batch string, e *credit.Entry) fields {
 	changes := make([]*pb.Value, len(e.Changes))
@@ -160,7 +163,8 @@ func encodeEntry(org, batch string, e *credit.Entry) fields {
 	for i, id := range e.Closed {
 		closed[i] = stringValue(id)
 	}
-	f := fields{"v": intValue(schemaVersion), "lane": intValue(e.Seq % lanes)}
+	f := make(fields, entryFields)
+	f["v"], f["lane"] = intValue(schemaVersion), intValue(e.Seq%lanes)
 	f.str("org", org).str("batch", batch).str("key", e.Key.ID).flag("system", e.Key.System).str("kind", string(e.Kind)).
 		num("seq", e.Seq).time("at", e.At).str("hash", e.Hash).num("credits", e.Credits).str("subject", e.Subject).
 		list("changes", changes).num("debt", e.Debt).
