@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,8 +16,6 @@ import (
 	"github.com/fluxori/ai-credits/shared/cloud"
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/ledger"
-
-	"log/slog"
 )
 
 // parallelChecks bounds the wallets that are prepared or checked at once, violationsShown what is told of them.
@@ -91,6 +91,9 @@ func (b *bench) prepare(ctx context.Context, ph phase) error {
 	return b.fill(ctx, l, ph)
 }
 
+// filled begins the ids of the entries that a wallet is to have before.
+const filled = "before."
+
 // fillCallers debit at once while a wallet is given entries.
 const fillCallers = 512
 
@@ -101,7 +104,7 @@ func (b *bench) fill(ctx context.Context, l *ledger.Ledger, ph phase) error {
 	for c := range fillCallers {
 		all.Go(func() {
 			for n := c; n < ph.entries && errs[c] == nil; n += fillCallers {
-				_, errs[c] = l.Do(ctx, orgName(ph.name, 0), debitOf(orgName(ph.name, 0), fmt.Sprintf("before.%d", n)))
+				_, errs[c] = l.Do(ctx, orgName(ph.name, 0), debitOf(orgName(ph.name, 0), fmt.Sprint(filled, n)))
 			}
 		})
 	}
@@ -230,9 +233,18 @@ func (c *checker) wallet(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
-	firstRefusal, lastCharge := int64(1<<62), int64(0)
+	c.compare(org, i, w.Available, stored)
+	return nil
+}
+
+// never is later than any moment, in microseconds since 1970.
+const never = int64(1 << 62)
+
+// compare tells where what callers know of a wallet and what it stores do not agree.
+func (c *checker) compare(org string, wallet int, available int64, stored map[string]int64) {
+	firstRefusal, lastCharge := never, int64(0)
 	for id, f := range c.fates {
-		if f.wallet != i {
+		if f.wallet != wallet {
 			continue
 		}
 		at, charged := stored[id]
@@ -252,17 +264,16 @@ func (c *checker) wallet(ctx context.Context, i int) error {
 			c.violate("%s: %s is stored, but nobody asked for it or was told", org, id)
 		}
 	}
-	c.dry(org, w, firstRefusal, lastCharge)
-	return nil
+	c.dry(org, available, firstRefusal, lastCharge)
 }
 
 // dry checks the refusals: each debit takes the same, so one process alone refuses only once too little is left, and charges nothing later.
-func (c *checker) dry(org string, w credit.Wallet, firstRefusal, lastCharge int64) {
-	if firstRefusal == 1<<62 {
+func (c *checker) dry(org string, available, firstRefusal, lastCharge int64) {
+	if firstRefusal == never {
 		return
 	}
-	if w.Available >= debitCredits {
-		c.violate("%s: debits were refused though %d credits are left", org, w.Available)
+	if available >= debitCredits {
+		c.violate("%s: debits were refused though %d credits are left", org, available)
 	}
 	if lastCharge > firstRefusal {
 		c.violate("%s: a debit was charged %d µs after another had been refused", org, lastCharge-firstRefusal)
@@ -317,7 +328,7 @@ func debited(d *firestore.DocumentSnapshot) (id string, at int64, ours bool) {
 	if err := d.DataTo(&e); err != nil || e.Kind != string(credit.KindDebit) {
 		return "", 0, false
 	}
-	if len(e.Key) > 7 && e.Key[:7] == "before." {
+	if strings.HasPrefix(e.Key, filled) {
 		return "", 0, false
 	}
 	return e.Key, e.At.UnixMicro(), true
