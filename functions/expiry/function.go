@@ -29,6 +29,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/cloud"
 	"github.com/fluxori/ai-credits/shared/events"
 	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/limits"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/trigger"
 )
@@ -62,7 +63,12 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 		}
 	}()
 	publisher := events.NewPublisher(clients.Messages)
-	l, err := ledger.New(clients.Commits, clients.Database, ledger.Options{Now: env.Now, Publish: publisher, Logger: env.Log})
+	bounds, err := limits.Ledger("expiry")
+	if err != nil {
+		return nil, err
+	}
+	bounds.Now, bounds.Publish, bounds.Logger = env.Now, publisher, env.Log
+	l, err := ledger.New(clients.Commits, clients.Database, bounds)
 	if err != nil {
 		return nil, err
 	}

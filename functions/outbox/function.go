@@ -22,6 +22,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/cloud"
 	"github.com/fluxori/ai-credits/shared/events"
 	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/limits"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/trigger"
 )
@@ -50,7 +51,12 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 			err = errors.Join(err, clients.Close())
 		}
 	}()
-	l, err := ledger.New(clients.Commits, clients.Database, ledger.Options{Now: env.Now, Publish: events.NewPublisher(clients.Messages), Logger: env.Log})
+	bounds, err := limits.Ledger("outbox")
+	if err != nil {
+		return nil, err
+	}
+	bounds.Now, bounds.Publish, bounds.Logger = env.Now, events.NewPublisher(clients.Messages), env.Log
+	l, err := ledger.New(clients.Commits, clients.Database, bounds)
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/events"
 	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/limits"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/spend"
 	"github.com/fluxori/ai-credits/shared/trigger"
@@ -60,7 +61,12 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 		}
 	}()
 	publisher := events.NewPublisher(clients.Messages)
-	l, err := ledger.New(clients.Commits, clients.Database, ledger.Options{Now: env.Now, Publish: publisher, Logger: env.Log})
+	bounds, err := limits.Ledger("usage")
+	if err != nil {
+		return nil, err
+	}
+	bounds.Now, bounds.Publish, bounds.Logger = env.Now, publisher, env.Log
+	l, err := ledger.New(clients.Commits, clients.Database, bounds)
 	if err != nil {
 		return nil, err
 	}
