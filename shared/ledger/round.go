@@ -108,7 +108,7 @@ func (r *round) decide(ctx context.Context) error {
 	r.batch = rand.Text()
 	r.items = slices.DeleteFunc(r.items, r.replays)
 	for i, it := range r.items {
-		if r.bytes > r.ledger.opts.BatchBytes || r.told > outboxBytes || r.dependent(it.cmd) {
+		if r.bytes > r.ledger.opts.BatchBytes || r.told > outboxBytes || r.usage.full() || r.dependent(it.cmd) {
 			r.again = append(r.again, r.items[i:]...)
 			return nil
 		}
