@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -88,5 +89,42 @@ func TestAnInterruptedDemonstrationEndsAtThePresent(t *testing.T) {
 	}
 	if err := s.stop(context.Background()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestStripesIdsAreNotGivenTwice: what Stripe's stand-in did last before it was killed is not in its file, but credits may have been granted
+// under its ids.
+func TestStripesIdsAreNotGivenTwice(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	file := filepath.Join(data, "stripe.json")
+	purchase := func(key string) string {
+		s, err := start(t.Context(), options{addr: "127.0.0.1:0", data: data, stderr: io.Discard, environ: func(string) (string, bool) { return "", false }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := s.stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}()
+		c := &client{t: t, base: s.base}
+		admin := c.open("acme")
+		before := c.available("acme", admin)
+		reference := c.buy("acme", admin, "credits-100", key)
+		c.eventually("the purchase", func() bool { return c.available("acme", admin) == before+100 })
+		return c.must("GET", "/account/orgs/acme/purchases/"+reference, admin, "")["grant_id"].(string)
+	}
+	purchase("kept")
+	kept, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := purchase("lost")
+	if err := os.WriteFile(file, kept, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if next := purchase("next"); next == lost {
+		t.Errorf("both purchases have the grant %s", next)
 	}
 }
