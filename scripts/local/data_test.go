@@ -112,8 +112,12 @@ func TestStripesIdsAreNotGivenTwice(t *testing.T) {
 		admin := c.open("acme")
 		before := c.available("acme", admin)
 		reference := c.buy("acme", admin, "credits-100", key)
-		c.eventually("the purchase", func() bool { return c.available("acme", admin) == before+100 })
-		return c.must("GET", "/account/orgs/acme/purchases/"+reference, admin, "")["grant_id"].(string)
+		var grant string
+		c.eventually("the purchase", func() bool {
+			grant, _ = c.must("GET", "/account/orgs/acme/purchases/"+reference, admin, "")["grant_id"].(string)
+			return grant != "" && c.available("acme", admin) == before+100
+		})
+		return grant
 	}
 	purchase("kept")
 	kept, err := os.ReadFile(file)
