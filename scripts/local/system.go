@@ -255,7 +255,7 @@ func (s *system) settle(ctx context.Context) error {
 			}
 		}
 		if s.broker != nil {
-			if err := s.broker.Wait(ctx); err != nil && ctx.Err() == nil {
+			if err := s.broker.WaitTried(ctx); err != nil && ctx.Err() == nil {
 				return err
 			}
 		}
