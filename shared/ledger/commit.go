@@ -25,7 +25,7 @@ const (
 	open     verdict = iota // not landed, but it may
 	applied                 // landed; the answer was lost
 	lostRace                // another commit came first: this one can never land
-	harmed                  // an entry of it exists already: this one can never land
+	harmed                  // an entry of it exists already on the wallet as it is known: this one can never land
 	hopeless                // refused for what it is
 )
 
@@ -144,11 +144,11 @@ func (r *round) investigate(ctx context.Context, commitErr error) (verdict, *pb.
 	if len(r.entries) == 0 && wallet != nil && readDocument(wallet).str("batch") == r.batch {
 		return applied, wallet, nil
 	}
+	if !proto.Equal(wallet.GetUpdateTime(), r.version) {
+		return lostRace, wallet, nil // also where an entry exists: what the clock decided may have been journaled by who came first
+	}
 	if guilty {
 		return harmed, wallet, nil
-	}
-	if !proto.Equal(wallet.GetUpdateTime(), r.version) {
-		return lostRace, wallet, nil
 	}
 	switch status.Code(commitErr) {
 	case codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated, codes.Unimplemented, codes.OutOfRange:
