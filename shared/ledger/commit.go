@@ -64,6 +64,9 @@ func (r *round) commit(ctx context.Context) {
 		case v == harmed:
 			r.retry()
 			return
+		case v == hopeless && status.Code(err) == codes.InvalidArgument && len(r.items) > 1:
+			r.isolate(err)
+			return
 		case v == hopeless:
 			r.abandon(fmt.Errorf("committing %d entries of %s: %w", len(r.entries), r.org, err))
 			return
@@ -175,9 +178,26 @@ func (r *round) landed(ctx context.Context, state *credit.State, version *timest
 // refusal goes out without a commit that moves the wallet past it.
 func (r *round) abandon(err error) {
 	r.ledger.opts.Logger.Error("commit abandoned", "org", r.org, "entries", len(r.entries), "error", err)
-	r.fence = &unclear{version: r.version, until: time.Now().Add(fenceLife)}
+	r.raiseFence()
 	r.unknown(err)
 }
+
+// raiseFence notes that a commit on the wallet's version may still land.
+func (a *actor) raiseFence() {
+	a.fence = &unclear{version: a.version, until: time.Now().Add(fenceLife)}
+}
+
+// isolate commits the items of a batch one by one, because the store will not have them together: one of them may be to blame, or all for
+// their size.
+func (r *round) isolate(err error) {
+	r.ledger.opts.Logger.Error("commit refused, its items are tried alone", "org", r.org, "entries", len(r.entries), "error", err)
+	r.raiseFence()
+	r.alone = len(r.items)
+	r.retry()
+}
+
+// fenced tells whether a commit may still land on the wallet.
+func (a *actor) fenced() bool { return a.fence != nil && time.Now().Before(a.fence.until) }
 
 // clearFence forgets an unclear commit once the wallet has moved past it.
 func (a *actor) clearFence(version *timestamppb.Timestamp) {
@@ -236,7 +256,7 @@ func (r *round) advanceRollup(ctx context.Context) error {
 func (a *actor) newCells(cells map[string]int64) (n int64) {
 	for cell := range cells {
 		if !a.cells[cell] {
-			n++
+			n += cellWeight(cell)
 		}
 	}
 	return n
@@ -250,12 +270,12 @@ func (a *actor) recount(ctx context.Context) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	a.cells = map[string]bool{}
+	a.cells, a.usage.cells = map[string]bool{}, 0
 	if d := got[name]; d != nil {
 		for cell := range readDocument(d).group("cells").m {
 			a.cells[cell] = true
+			a.usage.cells += cellWeight(cell)
 		}
 	}
-	a.usage.cells = int64(len(a.cells))
 	return nil
 }

@@ -196,6 +196,17 @@ func TestACommitThatLandsLate(t *testing.T) {
 			wantApplied: 0, wantLeft: 0,
 		},
 		{
+			name: "cannot land once a debit has been refused after others' wallets were served",
+			meanwhile: func(t *testing.T, l, _ *ledger.Ledger, _ *clock) {
+				t.Helper()
+				for i := range 5 {
+					configure(t, l, fmt.Sprint("other-", i))
+				}
+				wantRefusal(t, l, debit("too much", 101), credit.CodeInsufficient)
+			},
+			wantApplied: 0, wantLeft: 0,
+		},
+		{
 			name: "cannot land once the repeat was refused because the credits expired meanwhile",
 			meanwhile: func(t *testing.T, l, _ *ledger.Ledger, c *clock) {
 				t.Helper()
@@ -220,7 +231,7 @@ func TestACommitThatLandsLate(t *testing.T) {
 			t.Parallel()
 			db := openStore(t)
 			late := &lateCommits{}
-			l := db.ledgerThrough(t, ledger.Options{Deadline: time.Second}, late.intercept)
+			l := db.ledgerThrough(t, ledger.Options{Deadline: time.Second, CachedWallets: 1}, late.intercept)
 			other := db.ledger(t, ledger.Options{})
 			configure(t, other, "acme")
 			if _, err := other.Do(t.Context(), "acme", credit.NewGrant{Key: credit.SystemKey("grant", "in_1", "1"), Terms: credit.Terms{

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/lru"
 )
 
 // Options bound a Ledger. Zero values stand for the defaults named.
@@ -33,7 +34,7 @@ type Options struct {
 	QueueItems     int           // commands that wait for one wallet: 4,096
 	TotalItems     int           // commands that wait in all: 16,384
 	CachedWallets  int           // states kept: 2,000
-	RecentEntries  int           // entries kept per wallet, to answer repeats without a read: 2,048
+	RecentEntries  int           // entries kept over all wallets, to answer repeats without a read: 16,384
 	Concurrency    int64         // wallets at work at once: 64
 	Linger         time.Duration // wait for a busy wallet's next batch to gather: 1 ms
 }
@@ -59,7 +60,7 @@ func (o Options) withDefaults() Options {
 	bound(&o.QueueItems, 4096)
 	bound(&o.TotalItems, 16384)
 	bound(&o.CachedWallets, 2000)
-	bound(&o.RecentEntries, 2048)
+	bound(&o.RecentEntries, 16384)
 	if o.Concurrency == 0 {
 		o.Concurrency = 64
 	}
@@ -71,9 +72,10 @@ func (o Options) withDefaults() Options {
 
 // Ledger carries out commands on the wallets of one database. It is safe for concurrent use.
 type Ledger struct {
-	store store
-	opts  Options
-	slots *semaphore.Weighted // fair: first come, first served
+	store  store
+	opts   Options
+	slots  *semaphore.Weighted                  // fair: first come, first served
+	recent *lru.Cache[recentKey, *credit.Entry] // answers repeats of what was just committed without a read
 
 	mu      sync.Mutex
 	actors  map[string]*actor
@@ -92,7 +94,7 @@ func New(client *firestore.Client, database string, opts Options) (*Ledger, erro
 	opts = opts.withDefaults()
 	return &Ledger{
 		store: store{client: client, database: database, readTimeout: opts.ReadTimeout, commitTimeout: opts.CommitTimeout},
-		opts:  opts, slots: semaphore.NewWeighted(opts.Concurrency),
+		opts:  opts, slots: semaphore.NewWeighted(opts.Concurrency), recent: lru.New[recentKey, *credit.Entry](opts.RecentEntries),
 		actors: map[string]*actor{}, idle: list.New(),
 	}, nil
 }
@@ -167,11 +169,11 @@ func (l *Ledger) enqueue(org string, it *item) error {
 	a := l.actors[org]
 	if a == nil {
 		a = &actor{ledger: l, org: org}
-		l.actors[org] = a
 	}
 	if len(a.queue) >= l.opts.QueueItems || l.waiting >= l.opts.TotalItems {
 		return unavailable(fmt.Errorf("%d commands wait for %s, %d in all", len(a.queue), org, l.waiting))
 	}
+	l.actors[org] = a
 	a.queue = append(a.queue, it)
 	l.waiting++
 	if !a.running {
@@ -191,19 +193,32 @@ func (l *Ledger) take(a *actor) []*item {
 	defer l.mu.Unlock()
 	n := min(len(a.queue), l.opts.BatchItems)
 	if n == 0 {
-		a.running = false
+		a.running, a.alone = false, 0
 		a.queue = nil
 		a.rest = l.idle.PushBack(a)
-		for l.idle.Len() > l.opts.CachedWallets {
-			oldest := l.idle.Remove(l.idle.Front()).(*actor)
-			delete(l.actors, oldest.org)
-		}
+		l.evict()
 		return nil
+	}
+	if a.alone > 0 {
+		a.alone--
+		n = 1
 	}
 	batch := a.queue[:n:n]
 	a.queue = a.queue[n:]
 	l.waiting -= n
 	return batch
+}
+
+// evict drops what is known of the wallets that have rested longest, but for one with a commit that may yet land.
+func (l *Ledger) evict() {
+	for e := l.idle.Front(); e != nil && l.idle.Len() > l.opts.CachedWallets; {
+		next := e.Next()
+		if a := e.Value.(*actor); !a.fenced() {
+			l.idle.Remove(e)
+			delete(l.actors, a.org)
+		}
+		e = next
+	}
 }
 
 // giveBack puts commands that must be decided again at the head of the queue.

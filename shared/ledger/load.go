@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -14,7 +15,7 @@ const (
 	loadWaiting  = credit.MaxLive
 	loadDue      = credit.MaxJournaled
 	loadRelated  = 300  // grants of a subscription item, the latest first: 25 years of months; bonuses of a purchase
-	loadReversed = 1000 // reversals of one debit
+	loadReversed = 1000 // reversals of one debit: one that has so many takes no more
 )
 
 // adopt makes a wallet document, or its absence, the actor's state.
@@ -162,6 +163,10 @@ func (r *round) supplyDebit(ctx context.Context, id string) error {
 	docs, err := s.query(ctx, s.walletName(r.org), q)
 	if err != nil {
 		return unavailable(err)
+	}
+	if len(docs) == loadReversed { // how much is left cannot be told from these
+		return credit.Refuse(credit.CodeInvalid, fmt.Sprintf("the debit has been reversed in %d parts or more already; no more are taken", loadReversed),
+			map[string]any{"debit_event_id": id})
 	}
 	d := credit.Debited{Entry: e}
 	for _, doc := range docs {

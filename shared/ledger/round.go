@@ -21,7 +21,8 @@ type round struct {
 	entries []*credit.Entry
 	events  []credit.Event
 	usage   usage
-	bytes   int
+	bytes   int // of entries and grants, about
+	told    int // bytes of events, about
 	// pending are this batch's entries, by document.
 	pending map[string]*credit.Entry
 	// fresh says that the state was read in this round.
@@ -105,7 +106,7 @@ func (r *round) decide(ctx context.Context) error {
 	r.batch = rand.Text()
 	r.items = slices.DeleteFunc(r.items, r.replays)
 	for i, it := range r.items {
-		if r.bytes > r.ledger.opts.BatchBytes {
+		if r.bytes > r.ledger.opts.BatchBytes || r.told > outboxBytes {
 			r.again = append(r.again, r.items[i:]...)
 			return nil
 		}
@@ -190,6 +191,9 @@ func (r *round) keep(next *credit.State, out *credit.Outcome) {
 		r.usage.add(r.location(r.state.Zone), e)
 		r.bytes += entryBytes(e)
 	}
+	for _, e := range out.Events {
+		r.told += eventBytes(e)
+	}
 	r.events = append(r.events, out.Events...)
 }
 
@@ -207,7 +211,14 @@ func (r *round) refuse(it *item, err error) {
 // settle commits what was accepted and answers. Refusals wait for the commit too: they were decided on the state that it makes.
 func (r *round) settle(ctx context.Context) {
 	changed := r.state != r.actor.state && (len(r.entries) > 0 || r.walletChanged())
-	mustFence := r.fence != nil && len(r.refused) > 0
+	if !changed && !r.fresh { // no commit will vouch for the cached state on which there was nothing to do
+		for _, a := range r.accepted {
+			a.item.readFirst = true
+		}
+		r.retry()
+		return
+	}
+	mustFence := r.fence != nil && len(r.refused)+len(r.accepted) > 0
 	if !changed && !mustFence {
 		r.answer()
 		r.giveBack(r.again)
@@ -261,7 +272,13 @@ func (r *round) giveBack(items []*item) { r.ledger.giveBack(r.actor, items) }
 // retry puts everything of the round back, in its order, to be decided again.
 func (r *round) retry() { r.giveBack(r.items) }
 
-// entryBytes is about how large an entry's document is.
+// entryBytes is about how large an entry's document is, with the records of the grants that it emptied.
 func entryBytes(e *credit.Entry) int {
-	return 600 + 100*len(e.Changes) + len(e.Metadata) + len(e.Reason) + len(e.Key.ID)
+	return 600 + 800*len(e.Changes) + len(e.Metadata) + len(e.Reason) + len(e.Key.ID)
 }
+
+// outboxBytes bounds what a commit tells, in one document.
+const outboxBytes = 600 << 10
+
+// eventBytes is about how large an event is as JSON, at most: one that bears a reason may have every byte of it escaped.
+func eventBytes(e credit.Event) int { return 700 + 6*len(e.Reason) }
