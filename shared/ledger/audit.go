@@ -50,7 +50,7 @@ func (l *Ledger) Audit(ctx context.Context, org string) error {
 	if err != nil {
 		return err
 	}
-	return book.Verify(&after.wallet, outside)
+	return book.Verify(&after.wallet, outside, nil)
 }
 
 func (l *Ledger) walletAt(ctx context.Context, org string) (*stored, error) {
