@@ -39,6 +39,10 @@ func (l *Ledger) Audit(ctx context.Context, org string) error {
 	if err != nil {
 		return err
 	}
+	holds, err := l.allHolds(ctx, org)
+	if err != nil {
+		return err
+	}
 	after, err := l.walletAt(ctx, org)
 	if err != nil {
 		return err
@@ -50,7 +54,7 @@ func (l *Ledger) Audit(ctx context.Context, org string) error {
 	if err != nil {
 		return err
 	}
-	return book.Verify(&after.wallet, outside, nil)
+	return book.Verify(&after.wallet, outside, holds)
 }
 
 func (l *Ledger) walletAt(ctx context.Context, org string) (*stored, error) {

@@ -64,10 +64,15 @@ func (r *round) load(ctx context.Context) error {
 			return err
 		}
 	}
-	if r.state = r.actor.state; r.state != nil && r.state.WantsWaiting() {
-		return r.supplyWaiting(ctx)
+	if r.state = r.actor.state; r.state == nil {
+		return nil
 	}
-	return nil
+	if r.state.WantsWaiting() {
+		if err := r.supplyWaiting(ctx); err != nil {
+			return err
+		}
+	}
+	return r.loadHolds(ctx)
 }
 
 // read reads the wallet and entries at one moment.
@@ -171,7 +176,7 @@ func (r *round) decideOne(ctx context.Context, it *item) (more bool, err error) 
 			return false, err
 		}
 		r.keep(next, out)
-		res := Result{After: r.state.Figures}
+		res := Result{After: r.state.Figures, Hold: out.Hold}
 		if out.Own >= 0 {
 			res.Entry = out.Entries[out.Own]
 			res.After = res.Entry.After
