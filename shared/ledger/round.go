@@ -23,6 +23,8 @@ type round struct {
 	usage   usage
 	bytes   int // of entries and grants, about
 	told    int // bytes of events, about
+	// gained says that a command of this batch has made more possible than the stored wallet allows.
+	gained bool
 	// pending are this batch's entries, by document.
 	pending map[string]*credit.Entry
 	// fresh says that the state was read in this round.
@@ -111,7 +113,7 @@ func (r *round) decide(ctx context.Context) error {
 	r.batch = rand.Text()
 	r.items = slices.DeleteFunc(r.items, r.replays)
 	for i, it := range r.items {
-		if r.bytes > r.ledger.opts.BatchBytes || r.told > outboxBytes {
+		if r.bytes > r.ledger.opts.BatchBytes || r.told > outboxBytes || r.dependent(it.cmd) {
 			r.again = append(r.again, r.items[i:]...)
 			return nil
 		}
@@ -128,6 +130,24 @@ func (r *round) decide(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// dependent tells whether a command might be refused but for what others in the batch have done. It waits for their commit: if that stayed
+// unclear, another process, to whom its caller may turn, would refuse it on the stored wallet, and then it might land.
+func (r *round) dependent(c credit.Command) bool {
+	before, now := r.actor.state, r.state
+	if before == nil {
+		return now != nil
+	}
+	switch c := c.(type) {
+	case credit.Debit:
+		return !c.Usage && r.gained
+	case credit.Adjust:
+		return c.Credits < 0 && r.gained
+	case credit.Reverse:
+		return r.pending[credit.CallerKey(c.Debit).Doc()] != nil
+	}
+	return false
 }
 
 // replays answers an item whose entry was found. That needs no commit: entries are never changed.
@@ -175,6 +195,7 @@ func (r *round) decideOne(ctx context.Context, it *item) (more bool, err error) 
 		if err != nil {
 			return false, err
 		}
+		r.gained = r.gained || next.Available > r.state.Available || next.Debt < r.state.Debt || r.state.Frozen && !next.Frozen
 		r.keep(next, out)
 		res := Result{After: r.state.Figures, Hold: out.Hold}
 		if out.Own >= 0 {
