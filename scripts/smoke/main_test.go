@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fluxori/ai-credits/shared/needs"
 )
 
 func TestCommandsAndAnswersAreFound(t *testing.T) {
@@ -38,6 +40,7 @@ func TestAnswersMatchButForWhatIsLeftOut(t *testing.T) {
 
 func TestAReadmeThatIsWrongFails(t *testing.T) {
 	t.Parallel()
+	needs.Program(t, "bash")
 	file := filepath.Join(t.TempDir(), "README.md")
 	for text, ok := range map[string]bool{
 		"```console\n$ X=1\n$ echo $((X + 1))\n2\n```\n":   true,

@@ -19,6 +19,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/fluxori/ai-credits/shared/coded"
+
 	"cloud.google.com/go/firestore"
 
 	"github.com/fluxori/ai-credits/shared/credit"
@@ -84,34 +86,10 @@ func New(o Options) (*Notifier, error) {
 }
 
 // Error says why an alert is not told. Its code is `invalid_request`, for one that never can be, or `unavailable`.
-type Error struct {
-	code   string
-	public string
-	cause  error
-}
-
-// Error implements error.
-func (e *Error) Error() string {
-	if e.cause == nil {
-		return e.code + ": " + e.public
-	}
-	return e.code + ": " + e.public + " (" + e.cause.Error() + ")"
-}
-
-// Code is the code of the HTTP contract.
-func (e *Error) Code() string { return e.code }
-
-// Public says why.
-func (e *Error) Public() string { return e.public }
-
-// Details are none.
-func (e *Error) Details() map[string]any { return nil }
-
-// Unwrap returns the cause, if there is one beneath.
-func (e *Error) Unwrap() error { return e.cause }
+type Error struct{ coded.Reason }
 
 func unavailable(cause error) *Error {
-	return &Error{code: "unavailable", public: "The alert cannot be told now; deliver it again.", cause: cause}
+	return &Error{coded.Reason{Is: "unavailable", Says: "The alert cannot be told now; deliver it again.", From: cause}}
 }
 
 // Tell tells an organisation of an alert, and returns when nothing is left to do about it. Errors are an *Error, or one of package orgs:

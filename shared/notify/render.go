@@ -9,6 +9,8 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/fluxori/ai-credits/shared/coded"
+
 	"github.com/fluxori/ai-credits/shared/events"
 	"github.com/fluxori/ai-credits/shared/orgs"
 )
@@ -55,7 +57,7 @@ func parseTemplates() (*templates, error) {
 func (t *templates) write(e events.Credit, o orgs.Org) (written, error) {
 	title, text := string(e.Type)+".title", string(e.Type)+".text"
 	if t.texts.Lookup(title) == nil || t.texts.Lookup(text) == nil {
-		return written{}, &Error{code: "invalid_request", public: fmt.Sprintf("There are no words for an alert of the kind %q.", e.Type)}
+		return written{}, &Error{coded.Reason{Is: "invalid_request", Says: fmt.Sprintf("There are no words for an alert of the kind %q.", e.Type)}}
 	}
 	f := facts{Org: o.Name, Credits: e.Credits, Held: e.Balance.Held}
 	if e.Threshold != nil {

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/fluxori/ai-credits/shared/coded"
+
 	"cloud.google.com/go/firestore"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -86,4 +88,6 @@ func (s store) order(ctx context.Context, o Order, p Purchase) (out Purchase, fo
 	return out, found && !tried[out.Reference], err
 }
 
-func conflict(public string) *Error { return &Error{code: "idempotency_conflict", public: public} }
+func conflict(public string) *Error {
+	return &Error{coded.Reason{Is: "idempotency_conflict", Says: public}}
+}
