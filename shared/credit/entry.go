@@ -51,12 +51,15 @@ func numbered(kind Kind, subject string, n int64) Key {
 // Doc is the id of the entry's document: a prefix for whose key it is, and a hash, so that any id can be stored and none is hot.
 func (k Key) Doc() string {
 	sum := sha256.Sum256([]byte(k.ID))
-	prefix := "c_"
+	hash := hex.EncodeToString(sum[:20])
 	if k.System {
-		prefix = "s_"
+		return "s_" + hash
 	}
-	return prefix + hex.EncodeToString(sum[:20])
+	return CallerDoc(hash)
 }
+
+// CallerDoc is the id of the document of the entry whose event id has this hash.
+func CallerDoc(hash string) string { return "c_" + hash }
 
 // Drawn is how many credits a change took from its grant: from the free ones, from those set aside for a hold, or of the latter those that
 // were not released.

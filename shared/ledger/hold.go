@@ -73,6 +73,16 @@ func (r *round) loadHolds(ctx context.Context) error {
 	return nil
 }
 
+// placed tells whether a command is about a hold that this batch places.
+func (r *round) placed(c credit.Command) bool {
+	id, ok := credit.HoldOf(c)
+	if !ok || !r.ownHold(id) {
+		return false
+	}
+	_, doc, _ := credit.ParseHoldID(id)
+	return r.pending[credit.CallerDoc(doc)] != nil // the entry that placed a hold bears its hash
+}
+
 // ownHold tells whether an id can be that of a hold of this wallet. That of another's is not looked for.
 func (r *round) ownHold(id string) bool {
 	org, _, err := credit.ParseHoldID(id)

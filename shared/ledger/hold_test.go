@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/embedded/firedb"
 	"github.com/fluxori/ai-credits/shared/ledger"
 )
 
@@ -267,6 +268,59 @@ func TestThousandsOfOpenHoldsCostTheWalletNothing(t *testing.T) {
 	w, err := db.ledger(t, ledger.Options{}).View(t.Context(), "acme")
 	if err != nil || w.Held != 0 || w.OpenHolds != 0 || w.Available != 10*holds+1000-4*1001 {
 		t.Errorf("a day later the wallet stands at %+v with %d open holds (%v)", w.Figures, w.OpenHolds, err)
+	}
+	audit(t, l, "acme")
+}
+
+// A capture that releases a part makes more available; that must not part those who would have had enough without it.
+func TestCapturesAndNewHoldsShareACommit(t *testing.T) {
+	t.Parallel()
+	const each = 20
+	db := openStore(t)
+	l := db.ledger(t, ledger.Options{})
+	fund(t, l, "acme", 1000)
+	var cs []credit.Command
+	for i := range each {
+		must(t, l, hold(fmt.Sprint("old", i), 20, time.Hour))
+		cs = append(cs, capture(fmt.Sprint("old", i), 10), hold(fmt.Sprint("new", i), 10, time.Hour))
+	}
+	db.Hooks.Reset()
+	for i, err := range together(t, db, l, cs) {
+		if err != nil {
+			t.Errorf("%+v: %v", cs[i], err)
+		}
+	}
+	if n := db.Hooks.Counts().RPCs["Commit"]; n > 3 {
+		t.Errorf("%d commits for %d commands that came together", n, len(cs))
+	}
+	audit(t, l, "acme")
+}
+
+// Commands come one after the other while a commit is under way: they meet in one batch, and each needs the one before it.
+func TestWhatOwesItsCreditsToACaptureWaitsForIt(t *testing.T) {
+	t.Parallel()
+	db := openStore(t)
+	l := db.ledger(t, ledger.Options{})
+	fund(t, l, "acme", 101)
+	must(t, l, hold("old", 100, time.Hour))
+	db.Hooks.Set(firedb.Rule{Method: "Commit", Count: 1, Fault: firedb.Fault{Delay: 300 * time.Millisecond}})
+	db.Hooks.Reset()
+	var wg sync.WaitGroup
+	for _, c := range []credit.Command{debit("first", 1), capture("old", 40), hold("new", 60, time.Hour), capture("new", 10), debit("last", 50)} {
+		wg.Go(func() {
+			if _, err := l.Do(t.Context(), "acme", c); err != nil {
+				t.Errorf("%+v: %v", c, err)
+			}
+		})
+		time.Sleep(40 * time.Millisecond)
+	}
+	wg.Wait()
+	if n := db.Hooks.Counts().RPCs["Commit"]; n != 5 {
+		t.Errorf("%d commits, want one for each command", n)
+	}
+	w, err := l.View(t.Context(), "acme")
+	if err != nil || w.Figures != (credit.Figures{}) {
+		t.Errorf("%+v, %v", w.Figures, err)
 	}
 	audit(t, l, "acme")
 }
