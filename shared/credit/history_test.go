@@ -160,7 +160,7 @@ func (h *history) settle() {
 		}
 	}
 	for _, m := range h.model.holds {
-		got := h.bank.store.holds[credit.HoldID(org, m.event)]
+		got := h.store.holds[credit.HoldID(org, m.event)]
 		if got.State != m.state || got.Captured != m.captured || !got.ExpiresAt.Equal(m.until) || got.Credits != m.credits {
 			h.Fatalf("hold %s is %+v, should be %+v", m.event, got, *m)
 		}

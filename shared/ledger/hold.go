@@ -151,7 +151,7 @@ func (r *round) supplyDueHolds(ctx context.Context, at time.Time) error {
 
 func (r *round) queryHolds(ctx context.Context, op pb.StructuredQuery_FieldFilter_Operator, at time.Time, limit int32) ([]*credit.Hold, error) {
 	q := from("holds", limit)
-	q.Where = where("expires_at", op, timeValue(at))
+	q.Where = both(inAnyLane(), where("expires_at", op, timeValue(at)))
 	q.OrderBy = []*pb.StructuredQuery_Order{order("expires_at", pb.StructuredQuery_ASCENDING)}
 	return r.ledger.holds(ctx, r.org, q)
 }

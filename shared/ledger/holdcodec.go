@@ -6,7 +6,8 @@ import (
 	"github.com/fluxori/ai-credits/shared/credit"
 )
 
-// encodeHold is a hold's document. expires_at is there while it is open, so that what is due is found by it; ends_at always.
+// encodeHold is a hold's document. expires_at is there while it is open, so that what is due is found by it; ends_at always. The holds of a busy
+// wallet end in the order of their placing, so their index is spread over lanes as that of the entries is.
 func encodeHold(org string, h *credit.Hold) fields {
 	allocations := make([]*pb.Value, len(h.Allocations))
 	for i, a := range h.Allocations {
@@ -18,6 +19,7 @@ func encodeHold(org string, h *credit.Hold) fields {
 	encodeWork(f, h.Work)
 	if h.State == credit.HoldOpen {
 		f.time("expires_at", h.ExpiresAt)
+		f["lane"] = intValue(h.PlacedAt.UnixMicro() % lanes)
 	}
 	return f
 }
