@@ -57,22 +57,37 @@ func TestABalanceIsToldBySourceAndEnd(t *testing.T) {
 	}
 }
 
-// TestABalanceAtEachEntrysTimeIsItsRunningFigures asks over HTTP along a history of every kind of entry that a wallet can have without holds.
+// TestABalanceAtEachEntrysTimeIsItsRunningFigures asks over HTTP along a history of many kinds of entries, those of holds too.
 func TestABalanceAtEachEntrysTimeIsItsRunningFigures(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.register(t, "acme")
 	token := s.token(t, "acme-member")
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for i := range 60 {
+	placed := 0
+	for i := range 100 {
 		s.advance(time.Duration(1+rnd.Int64N(5000)) * time.Second)
-		switch id, n := fmt.Sprint("e", i), 1+rnd.Int64N(40); rnd.IntN(6) {
+		switch id, n := fmt.Sprint("e", i), 1+rnd.Int64N(40); rnd.IntN(9) {
 		case 0:
 			s.grant(t, "acme", id, credit.Purchase, n, time.Time{})
 		case 1:
 			s.grant(t, "acme", id, credit.Promotion, 20*n, s.now().Add(2*time.Hour))
 		case 2:
 			s.do(t, "acme", credit.FreezeWallet{Frozen: rnd.IntN(2) == 0})
+		case 3, 4, 5: // a hold, and now and then what becomes of it
+			hold := credit.PlaceHold{EventID: id, Credits: n, TTL: time.Hour, Work: credit.Work{Feature: "custom-query", PriceVersion: 1}}
+			if _, err := s.ledger.Do(t.Context(), "acme", hold); err != nil {
+				continue // not enough, frozen, or in debt
+			}
+			placed++
+			switch held := credit.HoldID("acme", id); placed % 4 {
+			case 0:
+				s.do(t, "acme", credit.Capture{Hold: held, Credits: 1 + n/2})
+			case 1:
+				s.do(t, "acme", credit.Extend{Hold: held, TTL: 2 * time.Hour})
+			case 2:
+				s.do(t, "acme", credit.Release{Hold: held})
+			}
 		default: // usage takes what there is, and the rest is debt
 			s.do(t, "acme", credit.Debit{EventID: id, Credits: n, Usage: true, Work: credit.Work{Feature: "custom-query", PriceVersion: 1}})
 		}
@@ -95,7 +110,8 @@ func TestABalanceAtEachEntrysTimeIsItsRunningFigures(t *testing.T) {
 			t.Errorf("at entry %v: %s", e["seq"], diff)
 		}
 	}
-	for _, kind := range []credit.Kind{credit.KindGrant, credit.KindDebit, credit.KindExpiry, credit.KindRepayment, credit.KindFreeze} {
+	for _, kind := range []credit.Kind{credit.KindGrant, credit.KindDebit, credit.KindExpiry, credit.KindRepayment, credit.KindFreeze,
+		credit.KindHold, credit.KindExtend, credit.KindCapture, credit.KindRelease} {
 		if !kinds[string(kind)] {
 			t.Errorf("the history has no %s, only %v", kind, kinds)
 		}

@@ -39,6 +39,7 @@ type system struct {
 	ledger  *ledger.Ledger
 	catalog *catalogue.Store
 	token   string
+	passed  atomic.Int64 // seconds since the test began, by the system's clock
 }
 
 func start(t *testing.T) *system {
@@ -57,7 +58,7 @@ func start(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := func() time.Time { return time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC) }
+	now := func() time.Time { return time.Date(2026, 3, 1, 8, 0, int(s.passed.Load()), 0, time.UTC) }
 	log := slog.New(slog.DiscardHandler)
 	settings := envconfig.MapLookuper(map[string]string{
 		"GOOGLE_CLOUD_PROJECT": e.Project, "FIRESTORE_EMULATOR_HOST": addr.String(), "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",

@@ -2,7 +2,13 @@
 //
 //	POST /debit          charge for work, all or nothing, exactly once per event id
 //	POST /debit/check    what it would cost, and everything that stands against it; changes nothing
-//	POST /debit/reverse  give a debit's credits back because its work failed
+//	POST /debit/reverse  give back the credits of a debit, or of a hold's capture, because its work failed
+//
+//	POST /debit/holds                    set credits aside for work to come, all or nothing, exactly once per event id
+//	GET  /debit/holds/{hold_id}          a hold as it is now
+//	POST /debit/holds/{hold_id}/capture  charge for the work: less than was held, all of it, or more
+//	POST /debit/holds/{hold_id}/release  give all of it back
+//	POST /debit/holds/{hold_id}/extend   let it last longer
 //
 // Callers are service accounts with a Google-signed ID token and the role `spend`; people are refused with 403. Bodies are strict JSON,
 // errors application/problem+json with the codes of the design, §6. An answer 503 means that the outcome is not known: the same request

@@ -24,6 +24,11 @@ func newHandler(s *spend.Spender, callers *identity.Services) http.Handler {
 	r.Handle("POST /{$}", h.debit)
 	r.Handle("POST /check", h.check)
 	r.Handle("POST /reverse", h.reverse)
+	r.Handle("POST /holds", h.hold)
+	r.Handle("GET /holds/{hold_id}", h.findHold)
+	r.Handle("POST /holds/{hold_id}/capture", h.capture)
+	r.Handle("POST /holds/{hold_id}/release", h.release)
+	r.Handle("POST /holds/{hold_id}/extend", h.extend)
 	return r
 }
 
@@ -67,20 +72,34 @@ func (h *handler) debit(w http.ResponseWriter, r *http.Request) error {
 	}
 	e := result.Entry
 	serve.OK(w, r, debited{
-		EventID: e.Key.ID, Credits: e.Credits, PriceVersion: e.Work.PriceVersion, Allocations: allocations(e, -1),
+		EventID: e.Key.ID, Credits: e.Credits, PriceVersion: e.Work.PriceVersion, Allocations: allocations(e, credit.Change.Drawn),
 		Balance: balance(e.After), Replayed: result.Replayed,
 	})
 	return nil
 }
 
-// allocations are an entry's changes of free credits; sign makes what a debit took positive.
-func allocations(e *credit.Entry, sign int64) []allocation {
+// allocations are what an entry did to each grant, by a measure of its changes, where that is not nothing. An entry may change a grant twice:
+// a capture, when it takes from it what was held and more.
+func allocations(e *credit.Entry, measure func(credit.Change) int64) []allocation {
 	out := make([]allocation, 0, len(e.Changes))
+	place := make(map[string]int, len(e.Changes))
 	for _, c := range e.Changes {
-		out = append(out, allocation{GrantID: c.Grant, Source: c.Source, Credits: sign * c.Free})
+		n := measure(c)
+		i, known := place[c.Grant]
+		switch {
+		case n == 0:
+		case known:
+			out[i].Credits += n
+		default:
+			place[c.Grant] = len(out)
+			out = append(out, allocation{GrantID: c.Grant, Source: c.Source, Credits: n})
+		}
 	}
 	return out
 }
+
+// returned are the credits that a change made free.
+func returned(c credit.Change) int64 { return c.Free }
 
 // checked is the answer to a check.
 type checked struct {
@@ -153,7 +172,7 @@ func (h *handler) reverse(w http.ResponseWriter, r *http.Request) error {
 	}
 	e := result.Entry
 	serve.OK(w, r, reversed{
-		EventID: e.Key.ID, DebitEventID: e.Subject, Credits: e.Credits, Allocations: allocations(e, 1), DebtCancelled: -e.Debt,
+		EventID: e.Key.ID, DebitEventID: e.Subject, Credits: e.Credits, Allocations: allocations(e, returned), DebtCancelled: -e.Debt,
 		Balance: balance(e.After), Replayed: result.Replayed,
 	})
 	return nil

@@ -1,6 +1,7 @@
 // Package usage is the function that charges for work which AI services report over Pub/Sub.
 //
-//	POST /usage       pushes of the topic ai-usage: the data is the body of POST /debit; the work is done, so what is not there becomes debt
+//	POST /usage       pushes of the topic ai-usage: the data is the body of POST /debit, or {hold_id, credits} for the capture of a
+//	                  hold; the work is done, so what is not there becomes debt
 //	POST /usage/dead  pushes of the topic ai-usage-dead: what Pub/Sub itself gave up on is kept for operators
 //
 // A push is answered 204 once its event is charged for, whichever message brought it: one event id has one effect, however often and under

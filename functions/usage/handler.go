@@ -2,6 +2,7 @@ package usage
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -41,14 +42,30 @@ func (h *handler) receive(ctx context.Context, p events.Push) error {
 }
 
 func (h *handler) charge(ctx context.Context, p events.Push) error {
+	// What was delivered before, or is replayed, has probably been charged for.
+	again := p.DeliveryAttempt > 1 || p.Attributes[deadletters.LetterLabel] != ""
+	if namesHold(p.Data) {
+		c, err := strictjson.Unmarshal[spend.Capture](p.Data, dataMaxBytes)
+		if err != nil {
+			return err
+		}
+		_, err = h.spender.Capture(ctx, c, actor, again)
+		return err
+	}
 	r, err := strictjson.Unmarshal[spend.Request](p.Data, dataMaxBytes)
 	if err != nil {
 		return err
 	}
-	// What was delivered before, or is replayed, has probably been charged for.
-	again := p.DeliveryAttempt > 1 || p.Attributes[deadletters.LetterLabel] != ""
 	_, err = h.spender.Usage(ctx, r, actor, again)
 	return err
+}
+
+// namesHold tells which of the two forms a message has; whether it is well formed is not its matter.
+func namesHold(data []byte) bool {
+	var form struct {
+		HoldID *string `json:"hold_id"`
+	}
+	return len(data) <= dataMaxBytes && json.Unmarshal(data, &form) == nil && form.HoldID != nil
 }
 
 // putAside keeps a message first, then tells of it: what is published names a letter that is there.

@@ -123,6 +123,38 @@ func TestRedeliveriesChangeNothing(t *testing.T) {
 	}
 }
 
+func TestAHoldIsCapturedOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.Fund(t, s.ledger, "acme", 100)
+	place := func(event string) string {
+		r, err := s.ledger.Do(t.Context(), "acme", credit.PlaceHold{EventID: event, Credits: 40, Work: credit.Work{Feature: "custom-query"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Entry.Subject
+	}
+	capture := func(hold string, credits int) {
+		s.Publish(t, events.Usage, fmt.Sprintf(`{"hold_id":%q,"credits":%d}`, hold, credits), nil)
+	}
+	less, more := place("less"), place("more")
+	capture(less, 30)
+	capture(less, 30) // another message, the same capture
+	capture(more, 110)
+	s.Quiet(t)
+	capture(less, 31)
+	s.Quiet(t)
+	if got, want := s.figures(t, "acme"), (credit.Figures{Debt: 40}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if got := s.reasons(t); len(got) != 1 || got["hold_settled"] != 1 {
+		t.Errorf("put aside: %v", got)
+	}
+	if e, err := s.ledger.Entry(t.Context(), "acme", credit.CaptureKey(less)); err != nil || e.Actor != "pubsub:ai-usage" || e.Credits != 30 {
+		t.Errorf("%+v, %v", e, err)
+	}
+}
+
 func TestWhatIsNotThereBecomesDebt(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -240,7 +272,11 @@ func TestEachHopelessMessageHasItsReason(t *testing.T) {
 		{"other content under a taken id", event("taken", "custom-query", `"credits":11`), "idempotency_conflict", "event id"},
 		{"unknown organisation", `{"event_id":"e","org_id":"nobody","feature":"bulk-pricing"}`, "unknown_org", "organisation"},
 		{"unknown field", event("e", "bulk-pricing", `"color":"red"`), "invalid_request", `"color"`},
-		{"a capture of a hold", `{"hold_id":"acme.1","credits":5}`, "invalid_request", `"hold_id"`},
+		{"a capture of what is no hold", `{"hold_id":"acme.1","credits":5}`, "not_found", "hold"},
+		{"a capture of an unknown hold", `{"hold_id":"` + credit.HoldID("acme", "x") + `","credits":5}`, "not_found", "hold"},
+		{"a capture of nothing", `{"hold_id":"` + credit.HoldID("acme", "x") + `"}`, "invalid_request", "Credits is 0"},
+		{"a capture with more", `{"hold_id":"` + credit.HoldID("acme", "x") + `","credits":5,"org_id":"acme"}`, "invalid_request", `"org_id"`},
+		{"a capture of null", `{"hold_id":null,"credits":5}`, "invalid_request", `"hold_id"`},
 		{"no event id", `{"org_id":"acme","feature":"bulk-pricing"}`, "invalid_request", "event_id"},
 		{"unknown price version", event("e", "bulk-pricing", `"price_version":9`), "invalid_request", "price version"},
 		{"larger than a debit may be", event("e", "bulk-pricing", `"metadata":{"a":"`+strings.Repeat("x", 16<<10)+`"}`), "too_large", "16384"},

@@ -61,27 +61,16 @@ func refundOf(payment string, returned, paid int64) credit.ClawBack {
 	return credit.ClawBack{Grant: paidBy(payment), Returned: returned, Paid: paid}
 }
 
-// Holds are placed by commands of their own; here a wallet is made that has one.
 func TestClawbackOfHeldCreditsTakesOthersThenOwes(t *testing.T) {
 	t.Parallel()
-	held := credit.Grant{
-		Terms: credit.Terms{ID: "p", Source: credit.Purchase, Granted: 1000}, Free: 600, Held: 300, Started: true, Place: credit.InWallet,
-	}
-	other := credit.Grant{Terms: credit.Terms{ID: "q", Source: credit.Purchase, Granted: 250}, Free: 250, Started: true, Place: credit.InWallet}
-	w := credit.NewWallet(org, "UTC")
-	w.Live, w.Figures = []*credit.Grant{&held, &other}, credit.Figures{Available: 850, Held: 300}
-	s := credit.NewState(w)
-	s.LoadLinked("p")
-	next, out, err := credit.Decide(s, credit.ClawBack{Grant: "p", Returned: 1, Paid: 1}, day)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := play(t, 0, buy("p", 1000), debit("e", 100), hold("h", 300, 1), buy("q", 250), refund("p", 100))
 	// 600 of its own; 300 held and 100 spent are claimed from the other's 250, and 150 are owed.
-	if want := (credit.Figures{Available: 0, Held: 300, Debt: 150}); next.Figures != want || out.Entries[0].After != want {
-		t.Errorf("the wallet stands at %+v; want %+v", next.Figures, want)
+	if want := (credit.Figures{Available: 0, Held: 300, Debt: 150}); b.wallet.Figures != want {
+		t.Errorf("the wallet stands at %+v; want %+v", b.wallet.Figures, want)
 	}
-	if g := next.Live[0]; len(next.Live) != 1 || g.Held != 300 || g.Free != 0 || g.TakenOwn != 600 || g.TakenElsewhere != 400 {
-		t.Errorf("the grants are %+v", next.Live)
+	g := b.records[paidBy("p")]
+	if len(b.wallet.Live) != 0 || g.Place != credit.Reserved || g.Held != 300 || g.TakenOwn != 600 || g.TakenElsewhere != 400 {
+		t.Errorf("beside %d grants in the wallet, the grant is %+v", len(b.wallet.Live), g)
 	}
 }
 

@@ -12,6 +12,8 @@ type Outcome struct {
 	Entries []*Entry
 	// Own is the index of the command's own entry, -1 when it changed nothing.
 	Own int
+	// Hold is the hold that the command was about, as it left it; nil for other commands.
+	Hold *Hold
 	// Events are to be told to others after the commit.
 	Events []Event
 }
@@ -59,6 +61,14 @@ func (w *work) do(c Command) error {
 		return w.freezeWallet(c)
 	case Configure:
 		return w.configure(c)
+	case PlaceHold:
+		return w.placeHold(c)
+	case Extend:
+		return w.extend(c)
+	case Capture:
+		return w.capture(c)
+	case Release:
+		return w.release(c)
 	}
 	return fmt.Errorf("command %T is not known", c)
 }
@@ -73,6 +83,7 @@ type work struct {
 	ownsLive    bool
 	ownsOutside bool
 	ownsDirty   bool
+	ownsHolds   bool
 }
 
 func begin(s *State, t time.Time) *work {
@@ -171,7 +182,7 @@ func (w *work) count(g *Grant, sign int64) {
 		w.Pending.add(g, sign)
 	case Aside:
 		w.Aside.add(g, sign)
-	case InWallet, Gone, "":
+	case InWallet, Reserved, Gone, "":
 	}
 }
 
@@ -180,6 +191,8 @@ func (w *work) place(n *Grant) {
 	switch {
 	case n.Free+n.Held == 0:
 		n.Place = Gone
+	case n.Free == 0:
+		n.Place = Reserved
 	case n.Frozen:
 		n.Place = Aside
 	case !n.Started:
@@ -248,18 +261,24 @@ func (w *work) refill() {
 // draw takes n credits, which must be available, from the grants in burn-down order. It takes fewer when they lie in more than MaxDrawn
 // grants.
 func (w *work) draw(n int64) (changes []Change, drawn int64, err error) {
-	more := func() bool { return drawn < n && len(changes) < MaxDrawn }
+	return w.drawInto(n, MaxDrawn, false)
+}
+
+// drawInto draws on at most so many grants, and takes the credits away or, for a hold, sets them aside.
+func (w *work) drawInto(n int64, grants int, hold bool) (changes []Change, drawn int64, err error) {
+	more := func() bool { return drawn < n && len(changes) < grants }
 	take := func(g *Grant) (*Grant, error) {
-		credits := min(n-drawn, g.Free)
-		switch {
-		case credits == 0: // all of it is held
-			return g, nil
-		case !g.Eligible(w.t):
+		if !g.Eligible(w.t) {
 			return nil, fmt.Errorf("grant %s counts as available to %s but cannot be drawn on at %v", g.ID, w.Org, w.t)
 		}
+		credits := min(n-drawn, g.Free)
+		c := Change{Grant: g.ID, Source: g.Source, Free: -credits}
+		if hold {
+			c.Held = credits
+		}
 		drawn += credits
-		changes = append(changes, Change{Grant: g.ID, Source: g.Source, Free: -credits})
-		return w.change(g, -credits, 0, nil), nil
+		changes = append(changes, c)
+		return w.change(g, c.Free, c.Held, nil), nil
 	}
 	for i := 0; i < len(w.Live) && more(); {
 		g, err := take(w.Live[i])

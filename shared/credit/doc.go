@@ -7,6 +7,7 @@
 //   - available is never negative; debt is explicit and stands only while nothing is available;
 //   - a grant is drawn on only between its start and its end, never while frozen;
 //   - an expiry touches only a grant whose time has passed, and never a purchased one;
+//   - held credits belong to a hold, grant by grant, and cannot expire under it; a hold settles once;
 //   - what is clawed back never exceeds what was granted;
 //   - an alert is raised once per crossing.
 //

@@ -17,6 +17,10 @@ const (
 	KindGrant      Kind = "grant"
 	KindStart      Kind = "start"
 	KindDebit      Kind = "debit"
+	KindHold       Kind = "hold"
+	KindExtend     Kind = "extend"
+	KindCapture    Kind = "capture"
+	KindRelease    Kind = "release"
 	KindExpiry     Kind = "expiry"
 	KindClawback   Kind = "clawback"
 	KindRestore    Kind = "restore"
@@ -47,12 +51,19 @@ func numbered(kind Kind, subject string, n int64) Key {
 // Doc is the id of the entry's document: a prefix for whose key it is, and a hash, so that any id can be stored and none is hot.
 func (k Key) Doc() string {
 	sum := sha256.Sum256([]byte(k.ID))
-	prefix := "c_"
+	hash := hex.EncodeToString(sum[:20])
 	if k.System {
-		prefix = "s_"
+		return "s_" + hash
 	}
-	return prefix + hex.EncodeToString(sum[:20])
+	return CallerDoc(hash)
 }
+
+// CallerDoc is the id of the document of the entry whose event id has this hash.
+func CallerDoc(hash string) string { return "c_" + hash }
+
+// Drawn is how many credits a change took from its grant: from the free ones, from those set aside for a hold, or of the latter those that
+// were not released.
+func (c Change) Drawn() int64 { return -(c.Free + c.Held) }
 
 // Figures are a wallet's running figures, in credits.
 type Figures struct {
@@ -81,7 +92,8 @@ type Entry struct {
 	Hash string
 	// Credits is what the entry is about: debited, granted, expired, reversed, moved. Never negative, but for an adjustment.
 	Credits int64
-	// Subject is what it concerns: the grant of an expiry, clawback, freeze; the debit of a reversal.
+	// Subject is what it concerns: the grant of an expiry, clawback, freeze; the event id of the debit or hold whose charge a reversal
+	// undoes; the hold.
 	Subject string
 	Changes []Change
 	Debt    int64 // the change of debt
@@ -96,6 +108,8 @@ type Entry struct {
 	Born *Terms
 	// Closed lists the subscription grants whose grace this entry ended.
 	Closed []string
+	// Until is when a hold that this entry placed or extended times out. A release at that moment or later is its time-out.
+	Until time.Time
 }
 
 // Work is what a debit paid for.

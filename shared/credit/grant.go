@@ -35,6 +35,7 @@ const (
 	Waiting  Place = "waiting" // started, with credits, behind those in the wallet
 	Pending  Place = "pending" // not yet started
 	Aside    Place = "aside"   // frozen
+	Reserved Place = "held"    // nothing free, all that is left is held
 	Gone     Place = "gone"    // nothing free, nothing held
 )
 

@@ -34,7 +34,8 @@ type history struct {
 	model  *naive
 	now    time.Time
 	n      int      // of ids
-	debits []string // their event ids
+	debits []string // event ids, of holds too
+	holds  []string
 	paid   []string // grants that money was paid for
 	grants []string
 }
@@ -131,7 +132,7 @@ func (h *history) name(fresh []*row, out *credit.Outcome) {
 // compare holds the running figures and the alerts told so far against the model's.
 func (h *history) compare() {
 	h.Helper()
-	want := credit.Figures{Available: h.model.available(), Debt: h.model.debt}
+	want := credit.Figures{Available: h.model.available(), Held: h.model.held(), Debt: h.model.debt}
 	if h.state.Figures != want {
 		h.Fatalf("the wallet stands at %+v, should at %+v", h.state.Figures, want)
 	}
@@ -152,9 +153,16 @@ func (h *history) settle() {
 	h.again()
 	h.commit(h.chance(50))
 	free := h.free()
+	held := h.held()
 	for _, r := range h.model.rows {
-		if free[r.id] != r.free {
-			h.Fatalf("grant %s has %d free credits, should have %d: %+v", r.id, free[r.id], r.free, *r)
+		if free[r.id] != r.free || held[r.id] != r.held {
+			h.Fatalf("grant %s has %d free credits and %d held, should have %d and %d: %+v", r.id, free[r.id], held[r.id], r.free, r.held, *r)
+		}
+	}
+	for _, m := range h.model.holds {
+		got := h.store.holds[credit.HoldID(org, m.event)]
+		if got.State != m.state || got.Captured != m.captured || !got.ExpiresAt.Equal(m.until) || got.Credits != m.credits {
+			h.Fatalf("hold %s is %+v, should be %+v", m.event, got, *m)
 		}
 	}
 	for _, e := range h.entries {
@@ -286,9 +294,44 @@ func (h *history) spend() {
 	}
 }
 
+func (h *history) placeHold() {
+	c := credit.PlaceHold{
+		EventID: h.id("h"), Credits: h.between(1, 150, "credits"), Work: credit.Work{Feature: "custom-query"},
+		TTL: time.Duration(h.between(0, 24*60, "ttl")) * time.Minute,
+	}
+	if have := h.model.available(); have > 0 && h.chance(30) {
+		c.Credits = have + h.between(0, 1, "all or one more")
+	}
+	if h.both(c) {
+		h.holds = append(h.holds, credit.HoldID(org, c.EventID))
+		h.debits = append(h.debits, c.EventID)
+	}
+}
+
+// onHold does something to a hold, most often to one of the latest.
+func (h *history) onHold() {
+	from := append([]string{credit.HoldID(org, "unknown")}, h.holds...)
+	if n := len(from); n > 4 && h.chance(80) {
+		from = from[n-3:]
+	}
+	id := pick(h, from, "hold")
+	switch h.between(0, 5, "with it") {
+	case 0:
+		h.both(credit.Extend{Hold: id, TTL: time.Duration(h.between(1, 24*60, "ttl")) * time.Minute})
+	case 1:
+		h.both(credit.Release{Hold: id})
+	default:
+		c := credit.Capture{Hold: id, Credits: h.between(1, 170, "credits")}
+		if m := h.model.hold(id); m != nil && h.chance(40) {
+			c.Credits = max(1, m.credits+h.between(-1, 1, "around what is held"))
+		}
+		h.both(c)
+	}
+}
+
 func (h *history) step() {
 	h.tick()
-	switch h.between(0, 19, "what") {
+	switch h.between(0, 27, "what") {
 	case 0, 1, 2:
 		h.grant(h.terms())
 	case 3, 4:
@@ -319,6 +362,10 @@ func (h *history) step() {
 		h.both(credit.FreezeWallet{Frozen: h.chance(30), Reason: "fraud"})
 	case 18:
 		h.configure()
+	case 20, 21, 22:
+		h.placeHold()
+	case 23, 24, 25, 26, 27:
+		h.onHold()
 	case 19:
 		h.journal(h.now)
 		h.model.advance(later(micros(h.now), h.state.LastAt))

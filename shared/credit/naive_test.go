@@ -16,7 +16,8 @@ type naive struct {
 	debt      int64
 	frozen    bool
 	trails    map[string]*trail
-	low       *int64 // threshold
+	holds     []*reserved // in the order of placing
+	low       *int64      // threshold
 	ceiling   int64
 	lowAlerts int
 	debtTold  int
@@ -26,7 +27,7 @@ type naive struct {
 // row is a grant.
 type row struct {
 	id, source, item, linked string
-	granted, free            int64
+	granted, free, held      int64
 	priority                 int32
 	start, end, until        time.Time
 	nth                      int // creation
@@ -80,6 +81,15 @@ func less(a, b *row) bool {
 	return a.nth < b.nth
 }
 
+// held is what is set aside.
+func (m *naive) held() int64 {
+	var n int64
+	for _, r := range m.rows {
+		n += r.held
+	}
+	return n
+}
+
 func (m *naive) draw(n int64) []step {
 	rows := slices.Clone(m.rows)
 	slices.SortFunc(rows, func(a, b *row) int {
@@ -104,12 +114,12 @@ func (m *naive) draw(n int64) []step {
 
 // item does one thing, repays debt, and counts the alerts that it should raise.
 func (m *naive) item(topUp bool, do func()) {
-	before, owed := m.available(), m.debt
+	before, owed := m.available()+m.held(), m.debt
 	do()
 	repaid := min(m.debt, m.available())
 	m.draw(repaid)
 	m.debt -= repaid
-	after := m.available()
+	after := m.available() + m.held()
 	if m.low != nil && after <= *m.low && (before > *m.low || topUp) {
 		m.lowAlerts++
 	}
@@ -123,7 +133,7 @@ func (m *naive) item(topUp bool, do func()) {
 }
 
 func (m *naive) note() {
-	s := snapshot{m.now, credit.Figures{Available: m.available(), Debt: m.debt}}
+	s := snapshot{m.now, credit.Figures{Available: m.available(), Held: m.held(), Debt: m.debt}}
 	if n := len(m.history); n > 0 && m.history[n-1].at.Equal(m.now) {
 		m.history[n-1] = s
 		return
@@ -131,7 +141,7 @@ func (m *naive) note() {
 	m.history = append(m.history, s)
 }
 
-// advance lets the clock start and end grants until t, moment by moment.
+// advance lets the clock start and end grants, and time holds out, until t, moment by moment.
 func (m *naive) advance(t time.Time) {
 	for {
 		at := t
@@ -143,6 +153,11 @@ func (m *naive) advance(t time.Time) {
 				at = r.until
 			}
 		}
+		for _, h := range m.holds {
+			if h.state == credit.HoldOpen && h.until.Before(at) {
+				at = h.until
+			}
+		}
 		m.now = later(m.now, at)
 		m.turn(at)
 		if at.Equal(t) {
@@ -151,13 +166,18 @@ func (m *naive) advance(t time.Time) {
 	}
 }
 
-// turn starts and ends what starts and ends at a moment, or should have before.
+// turn starts, times out and ends what does so at a moment, or should have before.
 func (m *naive) turn(at time.Time) {
 	m.item(false, func() {
 		for _, r := range m.rows {
 			r.started = r.started || !r.start.After(at)
 		}
 	})
+	for _, h := range m.holds {
+		if h.state == credit.HoldOpen && !h.until.After(at) {
+			m.item(false, func() { m.settle(h, 0, credit.HoldTimedOut) })
+		}
+	}
 	m.item(false, func() {
 		for _, r := range m.rows {
 			if !r.until.IsZero() && !r.until.After(at) {
@@ -206,6 +226,14 @@ func (m *naive) apply(c credit.Command, t time.Time) string {
 	switch c := c.(type) {
 	case credit.Debit:
 		return m.debit(c)
+	case credit.PlaceHold:
+		return m.place(c)
+	case credit.Extend:
+		return m.extend(c)
+	case credit.Capture:
+		return m.capture(c)
+	case credit.Release:
+		return m.release(c)
 	case credit.NewGrant:
 		m.grant(c)
 	case credit.Adjust:
@@ -312,7 +340,7 @@ func (m *naive) adjust(c credit.Adjust) string {
 
 // put gives credits back to a row, and returns how many it has no room for.
 func (m *naive) put(r *row, n int64) int64 {
-	back := min(n, r.granted-r.free-r.lapsed-r.own)
+	back := min(n, r.granted-r.free-r.held-r.lapsed-r.own)
 	r.free += back
 	if r.ended {
 		m.lapse(r)

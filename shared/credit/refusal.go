@@ -23,6 +23,7 @@ const (
 	CodeNotFound     = "not_found"
 	CodeInvalid      = "invalid_request"
 	CodeConflict     = "idempotency_conflict"
+	CodeHoldSettled  = "hold_settled"
 	CodeUnknownOrg   = "unknown_org"
 )
 
@@ -66,8 +67,13 @@ type Missing struct { //nolint:errname // a question to the store, not a failure
 	Item string
 	// Linked asks for the bonuses that came with this grant: see [State.LoadLinked].
 	Linked string
-	// Debit asks for the entry of this debit, and how much of it is reversed: see [State.LoadDebit].
+	// Debit asks for the entry of this debit, or of the capture of the hold with this event id, and how much of it is reversed: see
+	// [State.LoadDebit].
 	Debit string
+	// Hold asks for the record of this hold: see [State.LoadHold].
+	Hold string
+	// DueHolds asks for what of the open holds is due at or before this time: see [State.LoadDueHolds].
+	DueHolds time.Time
 }
 
 func (m *Missing) Error() string { return fmt.Sprintf("state to be loaded first: %+v", *m) }

@@ -10,6 +10,7 @@ import (
 type Book struct {
 	Org    string
 	Grants map[string]*Grant // all but their places, which are no matter of the ledger
+	Holds  map[string]*Hold
 	Figures
 	Frozen       bool
 	FrozenReason string
@@ -22,7 +23,7 @@ type Book struct {
 
 // NewBook is the book of a wallet without entries.
 func NewBook(org string) *Book {
-	return &Book{Org: org, Grants: map[string]*Grant{}, keys: map[Key]bool{}}
+	return &Book{Org: org, Grants: map[string]*Grant{}, Holds: map[string]*Hold{}, keys: map[Key]bool{}}
 }
 
 // Add applies the next entry, and tells the first thing about it that cannot be true.
@@ -55,6 +56,9 @@ func (b *Book) add(e *Entry) error {
 			return fmt.Errorf("closes grant %s, which is not known", id)
 		}
 		g.UsableUntil = g.ExpiresAt
+	}
+	if err := b.hold(e); err != nil {
+		return err
 	}
 	for _, c := range e.Changes {
 		if err := b.change(e, c); err != nil {

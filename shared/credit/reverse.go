@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// reverse gives back what a debit took, from its end: first the debt it ran into, then its grants in reverse. Debt already repaid, and
+// reverse gives back what a debit, or the capture of a hold, took, from its end: first the debt it ran into, then its grants in reverse. Debt already repaid, and
 // what a grant has no room for, returns as an adjustment grant; what goes to a grant whose time has passed is journaled as expired.
 func (w *work) reverse(c Reverse) error {
 	d, known := w.debits[c.Debit]
 	switch {
 	case !known:
 		return &Missing{Debit: c.Debit}
-	case d.Entry == nil || d.Entry.Kind != KindDebit:
+	case d.Entry == nil || d.Entry.Kind != KindDebit && d.Entry.Kind != KindCapture:
 		return Refuse(CodeNotFound, "there is no such debit", map[string]any{"debit_event_id": c.Debit})
 	}
 	left := d.Entry.Credits - d.Reversed
@@ -87,7 +87,7 @@ func reversedParts(debit *Entry, skip, n int64) (parts []Change, debt int64) {
 	debt = take(debit.Debt)
 	for i := len(debit.Changes) - 1; i >= 0 && n > 0; i-- {
 		c := debit.Changes[i]
-		if taken := take(-c.Free); taken > 0 {
+		if taken := take(c.Drawn()); taken > 0 {
 			parts = append(parts, Change{Grant: c.Grant, Source: c.Source, Free: -taken})
 		}
 	}

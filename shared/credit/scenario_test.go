@@ -61,6 +61,21 @@ func freeze(payment string, frozen bool) credit.FreezeGrant {
 	return credit.FreezeGrant{Grant: paidBy(payment), Frozen: frozen, Reason: "dispute"}
 }
 
+// hold sets credits aside until so many hours from now.
+func hold(event string, n int64, hours int) credit.PlaceHold {
+	return credit.PlaceHold{EventID: event, Credits: n, Work: credit.Work{Feature: "custom-query"}, TTL: time.Duration(hours) * time.Hour}
+}
+
+func extend(event string, hours int) credit.Extend {
+	return credit.Extend{Hold: credit.HoldID(org, event), TTL: time.Duration(hours) * time.Hour}
+}
+
+func capture(event string, n int64) credit.Capture {
+	return credit.Capture{Hold: credit.HoldID(org, event), Credits: n}
+}
+
+func release(event string) credit.Release { return credit.Release{Hold: credit.HoldID(org, event)} }
+
 func adjust(event string, n int64) credit.Adjust { return credit.Adjust{EventID: event, Credits: n} }
 
 func alertAt(n int64) credit.Configure {
@@ -139,6 +154,7 @@ type story struct {
 	do        []any
 	until     int // hour
 	available int64
+	held      int64
 	debt      int64
 	entries   map[credit.Kind]int
 	free      map[string]int64 // by grant, where it matters
@@ -150,7 +166,7 @@ func tell(t *testing.T, stories []story) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			b := play(t, s.until, s.do...)
-			if want := (credit.Figures{Available: s.available, Debt: s.debt}); b.wallet.Figures != want {
+			if want := (credit.Figures{Available: s.available, Held: s.held, Debt: s.debt}); b.wallet.Figures != want {
 				t.Errorf("the wallet stands at %+v; want %+v", b.wallet.Figures, want)
 			}
 			for kind, n := range s.entries {

@@ -11,7 +11,7 @@ func (w *work) debit(c Debit) error {
 	case err != nil:
 		return err
 	case !c.Usage && drawn < c.Credits:
-		return tooScattered()
+		return tooScattered(MaxDrawn)
 	}
 	debt := c.Credits - drawn // what lies in too many grants for this entry is repaid at once by the next
 	w.Debt += debt
@@ -39,8 +39,8 @@ func Reasons(w *Wallet, credits int64) []*Refusal {
 }
 
 // tooScattered refuses what would make an entry too large.
-func tooScattered() *Refusal {
-	return invalid("this would draw on more than %d grants: ask for fewer credits at once", MaxDrawn)
+func tooScattered(most int) *Refusal {
+	return invalid("this would draw on more than %d grants: ask for fewer credits at once", most)
 }
 
 // adjust adds or takes credits by hand.
@@ -65,7 +65,7 @@ func (w *work) adjust(c Adjust) error {
 	case err != nil:
 		return err
 	case drawn < -c.Credits:
-		return tooScattered()
+		return tooScattered(MaxDrawn)
 	}
 	w.own(&Entry{Key: c.key(), Kind: KindAdjustment, Hash: c.hash(), Credits: c.Credits, Changes: changes, Actor: c.Actor, Reason: c.Reason})
 	return nil

@@ -65,6 +65,8 @@ type Wallet struct {
 	Live []*Grant
 	// Waiting, Pending and Aside sum the grants that are kept outside.
 	Waiting, Pending, Aside Sum
+	// OpenHolds counts the holds that are open; their records are kept outside.
+	OpenHolds int64
 	// NextDueAt is a lower bound of when the clock next decides something; zero for never.
 	NextDueAt time.Time
 
@@ -91,9 +93,14 @@ type State struct {
 	dueLoaded bool
 	dueNext   time.Time       // no grant outside that is not loaded is due before it; zero for never
 	dueLast   map[string]bool // those due just then that came with LoadDue, in their turn
+
+	holds          map[string]*Hold // loaded; nil for known to be absent
+	dirtyHolds     map[string]bool  // holds whose record must be written
+	dueHoldsLoaded bool
+	dueHoldsNext   time.Time // no open hold that is not loaded times out before it; zero for never
 }
 
-// Debited is a debit's entry and how many of its credits earlier reversals have given back.
+// Debited is the entry of a debit, or of a capture, and how many of its credits earlier reversals have given back.
 type Debited struct {
 	Entry    *Entry // nil for known to be absent
 	Reversed int64

@@ -28,6 +28,7 @@ type failer interface {
 type store struct {
 	wallet  credit.Wallet
 	records map[string]credit.Grant
+	holds   map[string]credit.Hold
 	entries []*credit.Entry
 	book    *credit.Book
 }
@@ -56,7 +57,7 @@ type bank struct {
 func newBank(f failer) *bank {
 	b := &bank{failer: f, duePage: credit.MaxJournaled, waitPage: credit.MaxLive, seen: map[*credit.Grant]credit.Grant{}}
 	b.told, b.ids = map[credit.EventKind]int{}, map[string]bool{}
-	b.store = store{wallet: credit.NewWallet(org, "Africa/Johannesburg"), records: map[string]credit.Grant{}, book: credit.NewBook(org)}
+	b.store = store{wallet: credit.NewWallet(org, "Africa/Johannesburg"), records: map[string]credit.Grant{}, holds: map[string]credit.Hold{}, book: credit.NewBook(org)}
 	b.forget()
 	return b
 }
@@ -84,7 +85,7 @@ func stored(w credit.Wallet) credit.Wallet {
 func (b *bank) do(c credit.Command, at time.Time) (*credit.Outcome, error) {
 	b.Helper()
 	for round := 1; ; round++ {
-		if round > 50+2*len(b.records)/min(b.duePage, b.waitPage) {
+		if round > 50+2*(len(b.records)+len(b.holds))/min(b.duePage, b.waitPage) {
 			b.Fatalf("%T at %v: no answer after %d rounds", c, at, round)
 		}
 		b.rounds = max(b.rounds, round)
@@ -118,7 +119,7 @@ func (b *bank) must(c credit.Command, at time.Time) *credit.Outcome {
 func (b *bank) journal(at time.Time) {
 	b.Helper()
 	for round := 1; ; round++ {
-		if round > 50+4*(len(b.records)+len(b.batch)) {
+		if round > 50+4*(len(b.records)+len(b.holds)+len(b.batch)) {
 			b.Fatalf("journal at %v: no end after %d rounds", at, round)
 		}
 		next, out, more, err := credit.Journal(b.state, at)
@@ -130,7 +131,7 @@ func (b *bank) journal(at time.Time) {
 		if err != nil {
 			b.Fatalf("journal at %v: %v", at, err)
 		}
-		if len(out.Entries) > 2*credit.MaxJournaled {
+		if len(out.Entries) > 2*credit.MaxJournaled+credit.MaxHoldGrants+1 {
 			b.Fatalf("journal wrote %d entries at once", len(out.Entries))
 		}
 		b.unchanged()
@@ -151,7 +152,7 @@ func (b *bank) twice(c credit.Command, at time.Time) (*credit.State, *credit.Out
 	if fmt.Sprint(err1) != fmt.Sprint(err2) || !reflect.DeepEqual(o1, o2) {
 		b.Fatalf("%T decided twice on one state: first %+v, %v; then %+v, %v", c, o1, err1, o2, err2)
 	}
-	if err1 == nil && (!reflect.DeepEqual(s1.Wallet, s2.Wallet) || !reflect.DeepEqual(s1.Dirty(), s2.Dirty())) {
+	if err1 == nil && (!reflect.DeepEqual(s1.Wallet, s2.Wallet) || !reflect.DeepEqual(s1.Dirty(), s2.Dirty()) || !reflect.DeepEqual(s1.DirtyHolds(), s2.DirtyHolds())) {
 		b.Fatalf("%T decided twice on one state gives two states: %+v and %+v", c, s1.Wallet, s2.Wallet)
 	}
 	return s1, o1, err1
@@ -211,6 +212,14 @@ func (b *bank) load(m *credit.Missing) {
 		b.state.LoadLinked(m.Linked, b.find(func(g *credit.Grant) bool { return g.LinkedTo == m.Linked })...)
 	case m.Debit != "":
 		b.state.LoadDebit(m.Debit, b.debit(m.Debit))
+	case m.Hold != "":
+		if h, ok := b.holds[m.Hold]; ok {
+			b.state.LoadHold(m.Hold, &h)
+		} else {
+			b.state.LoadHold(m.Hold, nil)
+		}
+	case !m.DueHolds.IsZero():
+		b.loadDueHolds()
 	default:
 		b.Fatalf("nothing is asked for: %v", m)
 	}
@@ -235,6 +244,25 @@ func (b *bank) loadDue() {
 	b.state.LoadDue(next, due[:n]...)
 }
 
+// loadDueHolds answers with the first open holds that time out.
+func (b *bank) loadDueHolds() {
+	var due []*credit.Hold
+	for _, h := range b.holds {
+		if h.State == credit.HoldOpen {
+			due = append(due, &h)
+		}
+	}
+	slices.SortFunc(due, func(a, c *credit.Hold) int {
+		return cmp.Or(a.ExpiresAt.Compare(c.ExpiresAt), a.PlacedAt.Compare(c.PlacedAt))
+	})
+	n := min(len(due), b.duePage)
+	var next time.Time
+	if n < len(due) {
+		next = due[n].ExpiresAt
+	}
+	b.state.LoadDueHolds(next, due[:n]...)
+}
+
 // turn is 0 for a start, 1 for an end.
 func turn(g *credit.Grant) int {
 	if g.Place == credit.Pending {
@@ -257,7 +285,7 @@ func (b *bank) debit(event string) credit.Debited {
 	var d credit.Debited
 	for _, e := range slices.Concat(b.entries, b.batch) {
 		switch {
-		case e.Key == credit.CallerKey(event):
+		case e.Key == credit.CallerKey(event) && d.Entry == nil || e.Key == credit.CaptureKey(credit.HoldID(org, event)):
 			d.Entry = e
 		case e.Kind == credit.KindReversal && e.Subject == event:
 			d.Reversed += e.Credits
@@ -271,6 +299,9 @@ func (b *bank) commit(cold bool) {
 	b.Helper()
 	for _, g := range b.state.Dirty() {
 		b.records[g.ID] = *g
+	}
+	for _, h := range b.state.DirtyHolds() {
+		b.holds[h.ID] = *h
 	}
 	b.wallet = stored(b.state.Wallet)
 	b.entries = append(b.entries, b.batch...)
@@ -295,9 +326,30 @@ func (b *bank) verify() {
 		live[g.ID] = true
 	}
 	outside := b.find(func(g *credit.Grant) bool { return !live[g.ID] })
-	if err := b.book.Verify(&b.wallet, outside); err != nil {
+	if err := b.book.Verify(&b.wallet, outside, b.allHolds()); err != nil {
 		b.Fatalf("verify: %v", err)
 	}
+}
+
+func (b *bank) allHolds() []*credit.Hold {
+	out := make([]*credit.Hold, 0, len(b.holds))
+	for _, h := range b.holds {
+		out = append(out, &h)
+	}
+	return out
+}
+
+// held is what each grant that has held credits holds for holds, as stored.
+func (b *bank) held() map[string]int64 {
+	out := map[string]int64{}
+	for id, g := range b.records {
+		out[id] = g.Held
+	}
+	for _, g := range b.wallet.Live {
+		out[g.ID] = g.Held
+	}
+	maps.DeleteFunc(out, func(_ string, n int64) bool { return n == 0 })
+	return out
 }
 
 // free is what each grant that has free credits holds, as stored.

@@ -2,10 +2,11 @@ package credit
 
 import (
 	"fmt"
+	"reflect"
 )
 
-// Verify compares a wallet as stored, and the grants outside it, with the book, and tells the first difference.
-func (b *Book) Verify(w *Wallet, outside []*Grant) error {
+// Verify compares a wallet as stored, the grants outside it, and all its holds, with the book, and tells the first difference.
+func (b *Book) Verify(w *Wallet, outside []*Grant, holds []*Hold) error {
 	if w.Seq != b.Seq || !w.LastAt.Equal(b.LastAt) || w.Figures != b.Figures || w.Repayments != b.Repayments || w.Moves != b.Moves ||
 		w.Frozen != b.Frozen || w.FrozenReason != b.FrozenReason {
 		return fmt.Errorf("wallet %s stands at entry %d with %+v; its entries end at %d with %+v", w.Org, w.Seq, w.Figures, b.Seq, b.Figures)
@@ -36,7 +37,54 @@ func (b *Book) Verify(w *Wallet, outside []*Grant) error {
 	if sums[Waiting] != w.Waiting || sums[Pending] != w.Pending || sums[Aside] != w.Aside {
 		return fmt.Errorf("wallet %s sums %+v waiting, %+v pending, %+v aside; its grants give %+v", w.Org, w.Waiting, w.Pending, w.Aside, sums)
 	}
+	return b.verifyHolds(w, holds)
+}
+
+// verifyHolds compares the holds with the book, with what the wallet counts of them, and with what stands in the grants.
+func (b *Book) verifyHolds(w *Wallet, holds []*Hold) error {
+	seen := map[string]bool{}
+	held := map[string]int64{}
+	var opened int64
+	for _, h := range holds {
+		want := b.Holds[h.ID]
+		switch {
+		case seen[h.ID]:
+			return fmt.Errorf("hold %s stands twice", h.ID)
+		case want == nil:
+			return fmt.Errorf("hold %s is not in the entries of %s", h.ID, w.Org)
+		case !sameHold(h, want):
+			return fmt.Errorf("hold %s is %+v; its entries make it %+v", h.ID, *h, *want)
+		}
+		seen[h.ID] = true
+		if h.State != HoldOpen {
+			continue
+		}
+		opened++
+		for _, a := range h.Allocations {
+			held[a.Grant] += a.Credits
+		}
+		if w.NextDueAt.IsZero() || h.ExpiresAt.Before(w.NextDueAt) {
+			return fmt.Errorf("hold %s times out at %v; the wallet says that nothing is before %v", h.ID, h.ExpiresAt, w.NextDueAt)
+		}
+	}
+	if len(holds) != len(b.Holds) || opened != w.OpenHolds {
+		return fmt.Errorf("wallet %s has %d holds, of which %d are open and %d are counted; its entries make %d", w.Org, len(holds), opened, w.OpenHolds, len(b.Holds))
+	}
+	for id, g := range b.Grants {
+		if g.Held != held[id] {
+			return fmt.Errorf("grant %s of %s has %d held; its holds set %d aside", id, w.Org, g.Held, held[id])
+		}
+	}
 	return nil
+}
+
+// sameHold compares two holds: equal moments, whatever their location, and equal units, wherever they are kept.
+func sameHold(a, b *Hold) bool {
+	x, y := *a, *b
+	for _, h := range []*Hold{&x, &y} {
+		h.PlacedAt, h.ExpiresAt, h.Work.OccurredAt = exact(h.PlacedAt), exact(h.ExpiresAt), exact(h.Work.OccurredAt)
+	}
+	return reflect.DeepEqual(x, y)
 }
 
 // checkLive tells whether the wallet document holds its grants in order and within its bound.
@@ -68,6 +116,8 @@ func (b *Book) check(w *Wallet, g *Grant, live bool) error {
 	switch {
 	case g.Free+g.Held == 0:
 		place = Gone
+	case g.Free == 0:
+		place = Reserved
 	case g.Frozen:
 		place = Aside
 	case !g.Started:

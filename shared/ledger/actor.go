@@ -58,10 +58,14 @@ func (it *item) succeed(r Result) {
 
 // replay is the answer to a command whose entry was there before: the first result if the content is the same, else a conflict.
 func replay(e *credit.Entry, hash string) (Result, error) {
-	if e.Hash != hash {
+	switch {
+	case e.Hash == hash:
+		return Result{Entry: e, Replayed: true, After: e.After}, nil
+	case e.Kind == credit.KindCapture:
+		return Result{}, credit.Settled(e.Subject)
+	default:
 		return Result{}, credit.Refuse(credit.CodeConflict, "this event id was used before with other content", map[string]any{"event_id": e.Key.ID})
 	}
-	return Result{Entry: e, Replayed: true, After: e.After}, nil
 }
 
 // actor is one wallet in this process. Its goroutine runs only while there is work; nothing but that goroutine touches the fields below

@@ -34,6 +34,10 @@ func (l *Ledger) Audit(ctx context.Context, org string) error {
 	if err != nil {
 		return err
 	}
+	holds, err := l.allHolds(ctx, org)
+	if err != nil {
+		return err
+	}
 	after, err := l.walletAt(ctx, org)
 	if err != nil {
 		return err
@@ -45,7 +49,7 @@ func (l *Ledger) Audit(ctx context.Context, org string) error {
 	if err != nil {
 		return err
 	}
-	return book.Verify(&after.wallet, outside)
+	return book.Verify(&after.wallet, outside, holds)
 }
 
 func (l *Ledger) walletAt(ctx context.Context, org string) (*stored, error) {

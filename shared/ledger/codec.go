@@ -46,7 +46,7 @@ func encodeWallet(s *stored) fields {
 		flag("frozen", w.Frozen).str("frozen_reason", w.FrozenReason).
 		list("grants", live).
 		group("waiting", encodeSum(w.Waiting)).group("pending", encodeSum(w.Pending)).group("aside", encodeSum(w.Aside)).
-		time("next_due_at", w.NextDueAt).
+		num("open_holds", w.OpenHolds).time("next_due_at", w.NextDueAt).
 		group("low_balance", fields{}.flag("on", w.Low.On).num("threshold", w.Low.Threshold).flag("below", w.Low.Below).num("n", w.Low.N)).
 		group("debt_alerts", fields{}.num("ceiling", w.DebtAlerts.Ceiling).flag("over", w.DebtAlerts.Over).num("n", w.DebtAlerts.N)).
 		num("repayments", w.Repayments).num("moves", w.Moves).
@@ -71,6 +71,7 @@ func decodeWallet(d *pb.Document) (*stored, error) {
 			Frozen:       r.flag("frozen"),
 			FrozenReason: r.str("frozen_reason"),
 			Waiting:      decodeSum(r.group("waiting")), Pending: decodeSum(r.group("pending")), Aside: decodeSum(r.group("aside")),
+			OpenHolds:  r.num("open_holds"),
 			NextDueAt:  r.time("next_due_at"),
 			Low:        credit.LowBalance{On: low.flag("on"), Threshold: low.num("threshold"), Below: low.flag("below"), N: low.num("n")},
 			DebtAlerts: credit.DebtWatch{Ceiling: debt.num("ceiling"), Over: debt.flag("over"), N: debt.num("n")},
@@ -109,8 +110,8 @@ func encodeGrantRecord(org string, g *credit.Grant) fields {
 	switch g.Place {
 	case credit.Waiting:
 		f.str("order", credit.OrderKey(g))
-	case credit.InWallet, credit.Gone:
-		return f // the wallet's own, or done with: not to be found as due
+	case credit.InWallet, credit.Reserved, credit.Gone:
+		return f // the wallet's own, its holds', or done with: not to be found as due
 	case credit.Pending, credit.Aside:
 	}
 	if at, ok := g.DueAt(); ok {
@@ -169,12 +170,8 @@ func encodeEntry(org, batch string, e *credit.Entry) fields {
 		num("seq", e.Seq).time("at", e.At).str("hash", e.Hash).num("credits", e.Credits).str("subject", e.Subject).
 		list("changes", changes).num("debt", e.Debt).
 		group("after", fields{}.num("available", e.After.Available).num("held", e.After.Held).num("debt", e.After.Debt)).
-		str("user", e.Work.User).str("team", e.Work.Team).str("feature", e.Work.Feature).
-		num("price_version", e.Work.PriceVersion).time("occurred_at", e.Work.OccurredAt).
-		str("actor", e.Actor).str("reason", e.Reason).str("metadata", e.Metadata).list("closed", closed)
-	if e.Work.Units != nil {
-		f["units"] = intValue(*e.Work.Units)
-	}
+		str("actor", e.Actor).str("reason", e.Reason).str("metadata", e.Metadata).list("closed", closed).time("until", e.Until)
+	encodeWork(f, e.Work)
 	if e.Born != nil {
 		f.group("born", encodeTerms(e.Born))
 	}
@@ -196,15 +193,8 @@ func decodeEntry(d *pb.Document) (e *credit.Entry, batch string, err error) {
 		Seq: r.num("seq"), At: r.time("at"), Hash: r.str("hash"), Credits: r.num("credits"), Subject: r.str("subject"),
 		Debt:  r.num("debt"),
 		After: credit.Figures{Available: after.num("available"), Held: after.num("held"), Debt: after.num("debt")},
-		Work: credit.Work{
-			User: r.str("user"), Team: r.str("team"), Feature: r.str("feature"),
-			PriceVersion: r.num("price_version"), OccurredAt: r.time("occurred_at"),
-		},
-		Actor: r.str("actor"), Reason: r.str("reason"), Metadata: r.str("metadata"), Closed: r.strings("closed"),
-	}
-	if _, ok := r.m["units"]; ok {
-		units := r.num("units")
-		e.Work.Units = &units
+		Work:  decodeWork(r),
+		Actor: r.str("actor"), Reason: r.str("reason"), Metadata: r.str("metadata"), Closed: r.strings("closed"), Until: r.time("until"),
 	}
 	for _, c := range r.groups("changes") {
 		e.Changes = append(e.Changes, credit.Change{Grant: c.str("grant"), Source: credit.Source(c.str("source")), Free: c.num("free"), Held: c.num("held")})

@@ -95,6 +95,13 @@ func (r *round) writes(next turns) ([]*pb.Write, error) {
 	for _, g := range r.state.Dirty() {
 		out = append(out, setWrite(s.grantName(r.org, g.ID), encodeGrantRecord(r.org, g)))
 	}
+	for _, h := range r.state.DirtyHolds() {
+		_, doc, err := credit.ParseHoldID(h.ID)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, setWrite(s.holdName(r.org, doc), encodeHold(r.org, h)))
+	}
 	for _, e := range r.entries {
 		out = append(out, createWrite(s.entryName(r.org, e.Key.Doc()), encodeEntry(r.org, r.batch, e)))
 	}
@@ -163,7 +170,7 @@ func (r *round) landed(ctx context.Context, state *credit.State, version *timest
 	r.actor.state, r.version = state, version
 	r.fence = nil
 	for _, e := range r.entries {
-		if !e.Key.System || e.Kind == credit.KindGrant {
+		if !e.Key.System || e.Kind == credit.KindGrant || e.Kind == credit.KindCapture || e.Kind == credit.KindRelease {
 			r.remember(e)
 		}
 	}

@@ -8,6 +8,7 @@
 //   - an acknowledged command is stored; a refused one was decided on a wallet just read, after looking for its entry, and no commit that
 //     was still under way can turn it into a success;
 //   - one item's refusal, replay or conflict never harms those that were committed with it;
+//   - a hold is placed once, extended by count, and settled once: its capture and its release have keys of their own;
 //   - what must be told afterwards stands in an outbox document of the same commit.
 //
 // One actor per wallet and process gathers the commands that wait, decides them in their order of arrival on one state, and commits

@@ -111,6 +111,8 @@ type Result struct {
 	Entry *credit.Entry
 	// Replayed says that the entry was there before: this is the first result again.
 	Replayed bool
+	// Hold is the hold that the command was about, as it left it; nil for other commands, and for what is replayed.
+	Hold *credit.Hold
 	// After are the wallet's figures after the command.
 	After credit.Figures
 }

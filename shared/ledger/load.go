@@ -57,8 +57,12 @@ func (r *round) supply(ctx context.Context, m *credit.Missing) error {
 		return r.supplyRelated(ctx, "item", m.Item, r.state.LoadItem)
 	case m.Linked != "":
 		return r.supplyRelated(ctx, "linked_to", m.Linked, r.state.LoadLinked)
+	case m.Hold != "":
+		return r.supplyHolds(ctx, m.Hold)
+	case !m.DueHolds.IsZero():
+		return r.supplyDueHolds(ctx, m.DueHolds)
 	}
-	return r.supplyDebit(ctx, m.Debit)
+	return r.supplyCharge(ctx, m.Debit)
 }
 
 // supplyDue loads the grants outside the wallet that are due at a moment, oldest first, and learns when the next one is.
@@ -154,47 +158,27 @@ func (r *round) supplyRelated(ctx context.Context, field, value string, load fun
 	return fmt.Errorf("more than %d grants of %s have %s %s", relatedPage*maxRelatedPages, r.org, field, value)
 }
 
-// supplyDebit finds a debit's entry, in this batch or in the store, and sums what earlier reversals gave back.
-func (r *round) supplyDebit(ctx context.Context, id string) error {
-	doc := credit.CallerKey(id).Doc()
-	if e := r.pending[doc]; e != nil {
-		r.state.LoadDebit(id, credit.Debited{Entry: e})
-		return nil
-	}
+// reversed sums what earlier reversals of an event's charge gave back.
+func (r *round) reversed(ctx context.Context, id string) (credits int64, err error) {
 	s := &r.ledger.store
-	name := s.entryName(r.org, doc)
-	got, err := s.get(ctx, name)
-	if err != nil {
-		return unavailable(err)
-	}
-	if got[name] == nil {
-		r.state.LoadDebit(id, credit.Debited{})
-		return nil
-	}
-	e, _, err := decodeEntry(got[name])
-	if err != nil {
-		return err
-	}
 	q := from("entries", loadReversed)
-	q.Where = where("reverses", pb.StructuredQuery_FieldFilter_EQUAL, stringValue(doc))
+	q.Where = where("reverses", pb.StructuredQuery_FieldFilter_EQUAL, stringValue(credit.CallerKey(id).Doc()))
 	docs, err := s.query(ctx, s.walletName(r.org), q)
 	if err != nil {
-		return unavailable(err)
+		return 0, unavailable(err)
 	}
 	if len(docs) == loadReversed { // how much is left cannot be told from these
-		return credit.Refuse(credit.CodeInvalid, fmt.Sprintf("the debit has been reversed in %d parts or more already; no more are taken", loadReversed),
+		return 0, credit.Refuse(credit.CodeInvalid, fmt.Sprintf("the debit has been reversed in %d parts or more already; no more are taken", loadReversed),
 			map[string]any{"debit_event_id": id})
 	}
-	d := credit.Debited{Entry: e}
 	for _, doc := range docs {
 		rev, _, err := decodeEntry(doc)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		d.Reversed += rev.Credits
+		credits += rev.Credits
 	}
-	r.state.LoadDebit(id, d)
-	return nil
+	return credits, nil
 }
 
 func (r *round) queryGrants(ctx context.Context, q *pb.StructuredQuery) ([]*credit.Grant, []*pb.Document, error) {

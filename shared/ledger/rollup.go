@@ -33,7 +33,7 @@ const cellSeparator = "\x1f"
 // roll-ups of a range always equal the sum of its entries.
 func usageOf(e *credit.Entry) (cell string, credits int64) {
 	switch e.Kind {
-	case credit.KindDebit:
+	case credit.KindDebit, credit.KindCapture:
 		credits = e.Credits
 	case credit.KindReversal:
 		credits = -e.Credits

@@ -25,6 +25,8 @@ type round struct {
 	told    int // bytes of events, about
 	// gained says that a command of this batch has made more possible than the stored wallet allows.
 	gained bool
+	// journaled says that this batch journals what was due.
+	journaled bool
 	// pending are this batch's entries, by document.
 	pending map[string]*credit.Entry
 	// fresh says that the state was read in this round.
@@ -66,10 +68,15 @@ func (r *round) load(ctx context.Context) error {
 			return err
 		}
 	}
-	if r.state = r.actor.state; r.state != nil && r.state.WantsWaiting() {
-		return r.supplyWaiting(ctx)
+	if r.state = r.actor.state; r.state == nil {
+		return nil
 	}
-	return nil
+	if r.state.WantsWaiting() {
+		if err := r.supplyWaiting(ctx); err != nil {
+			return err
+		}
+	}
+	return r.loadHolds(ctx)
 }
 
 // read reads the wallet and entries at one moment.
@@ -108,7 +115,7 @@ func (r *round) decide(ctx context.Context) error {
 	r.batch = rand.Text()
 	r.items = slices.DeleteFunc(r.items, r.replays)
 	for i, it := range r.items {
-		if r.bytes > r.ledger.opts.BatchBytes || r.told > outboxBytes || r.usage.full() || r.dependent(it.cmd) {
+		if r.bytes > r.ledger.opts.BatchBytes || r.told > outboxBytes || r.usage.full() {
 			r.again = append(r.again, r.items[i:]...)
 			return nil
 		}
@@ -119,7 +126,7 @@ func (r *round) decide(ctx context.Context) error {
 			return err
 		case err != nil:
 			r.refuse(it, err)
-		case more: // what is due fills this commit
+		case more: // what is due fills this commit, or the item waits for it
 			r.again = append(r.again, r.items[i:]...)
 			return nil
 		}
@@ -130,19 +137,27 @@ func (r *round) decide(ctx context.Context) error {
 // dependent tells whether a command might be refused but for what others in the batch have done. It waits for their commit: if that stayed
 // unclear, another process, to whom its caller may turn, would refuse it on the stored wallet, and then it might land.
 func (r *round) dependent(c credit.Command) bool {
-	before, now := r.actor.state, r.state
-	if before == nil {
-		return now != nil
+	if r.actor.state == nil { // there is no wallet but for this batch
+		return len(r.accepted) > 0
 	}
 	switch c := c.(type) {
 	case credit.Debit:
-		return !c.Usage && r.gained
+		return !c.Usage && r.owed(c.Credits)
+	case credit.PlaceHold:
+		return r.owed(c.Credits)
 	case credit.Adjust:
-		return c.Credits < 0 && r.gained
+		return c.Credits < 0 && r.owed(-c.Credits)
 	case credit.Reverse:
-		return r.pending[credit.CallerKey(c.Debit).Doc()] != nil
+		return r.pending[credit.CallerKey(c.Debit).Doc()] != nil || r.pending[credit.CaptureKey(credit.HoldID(r.org, c.Debit)).Doc()] != nil
 	}
-	return false
+	return r.placed(c)
+}
+
+// owed tells whether the spending of credits may owe it to this batch that it is not refused: what the stored wallet allows by itself, no
+// process refuses. So the captures that release a part do not break up the batches of a busy wallet.
+func (r *round) owed(credits int64) bool {
+	stored := r.actor.state
+	return r.gained && (r.journaled || stored.Frozen || stored.Debt > 0 || credits > stored.Available)
 }
 
 // replays answers an item whose entry was found. That needs no commit: entries are never changed.
@@ -158,7 +173,8 @@ func (r *round) replays(it *item) bool {
 	return true
 }
 
-// decideOne journals what is due, then decides one item; what the domain asks for is loaded. more says that the journal alone fills a commit.
+// decideOne journals what is due, then decides one item; what the domain asks for is loaded. more says
+// that the batch must be committed first: the journal alone fills it, or the item depends on it.
 func (r *round) decideOne(ctx context.Context, it *item) (more bool, err error) {
 	if r.version == nil && r.state == nil {
 		if c, ok := it.cmd.(credit.Configure); ok && c.Zone != nil {
@@ -172,6 +188,8 @@ func (r *round) decideOne(ctx context.Context, it *item) (more bool, err error) 
 		next, out, more, err := credit.Journal(r.state, now)
 		if err == nil {
 			r.keep(next, out)
+			r.journaled = r.journaled || len(out.Entries) > 0
+			more = more || r.dependent(it.cmd)
 			if more || it.cmd == nil {
 				if !more {
 					r.accepted = append(r.accepted, accepted{it, Result{After: r.state.Figures}})
@@ -192,7 +210,7 @@ func (r *round) decideOne(ctx context.Context, it *item) (more bool, err error) 
 		}
 		r.gained = r.gained || next.Available > r.state.Available || next.Debt < r.state.Debt || r.state.Frozen && !next.Frozen
 		r.keep(next, out)
-		res := Result{After: r.state.Figures}
+		res := Result{After: r.state.Figures, Hold: out.Hold}
 		if out.Own >= 0 {
 			res.Entry = out.Entries[out.Own]
 			res.After = res.Entry.After

@@ -30,6 +30,8 @@ func (s *store) walletName(org string) string { return s.documents() + "/wallets
 
 func (s *store) grantName(org, id string) string { return s.walletName(org) + "/grants/" + id }
 
+func (s *store) holdName(org, doc string) string { return s.walletName(org) + "/holds/" + doc }
+
 func (s *store) entryName(org, doc string) string { return s.walletName(org) + "/entries/" + doc }
 
 func (s *store) outboxName(id string) string { return s.documents() + "/outbox/" + id }

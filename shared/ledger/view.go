@@ -126,11 +126,7 @@ func (l *Ledger) Entries(ctx context.Context, org string, before time.Time, limi
 		return nil, err
 	}
 	q := from("entries", int32(limit))
-	in := &pb.Value{ValueType: &pb.Value_ArrayValue{ArrayValue: &pb.ArrayValue{}}}
-	for lane := range int64(lanes) {
-		in.GetArrayValue().Values = append(in.GetArrayValue().Values, intValue(lane))
-	}
-	q.Where = where("lane", pb.StructuredQuery_FieldFilter_IN, in)
+	q.Where = inAnyLane()
 	if !before.IsZero() {
 		q.Where = both(q.Where, where("at", pb.StructuredQuery_FieldFilter_LESS_THAN, timeValue(before)))
 	}
@@ -155,6 +151,15 @@ func (l *Ledger) At(ctx context.Context, org string, at time.Time) (f credit.Fig
 		return credit.Figures{}, false, err
 	}
 	return es[0].After, true, nil
+}
+
+// inAnyLane merges the lanes that an index is spread over.
+func inAnyLane() *pb.StructuredQuery_Filter {
+	in := &pb.Value{ValueType: &pb.Value_ArrayValue{ArrayValue: &pb.ArrayValue{}}}
+	for lane := range int64(lanes) {
+		in.GetArrayValue().Values = append(in.GetArrayValue().Values, intValue(lane))
+	}
+	return where("lane", pb.StructuredQuery_FieldFilter_IN, in)
 }
 
 func both(a, b *pb.StructuredQuery_Filter) *pb.StructuredQuery_Filter {

@@ -4,7 +4,9 @@
 // The price follows the catalogue's version in force at the time of decision, or the version that the caller's quote named; the entry records
 // which. A request that the catalogue refuses today, but that was charged yesterday, gets yesterday's result.
 //
-// It does not own prices (package catalogue), what a debit does (package credit), exactly-once (package ledger), or who may ask.
+// What a hold was placed for is priced then; its capture says what the work cost in the end, and is not priced again.
+//
+// It does not own prices (package catalogue), what a debit or a hold does (package credit), exactly-once (package ledger), or who may ask.
 package spend
 
 import (
@@ -64,7 +66,7 @@ func New(prices Prices, l *ledger.Ledger) (*Spender, error) {
 func (s *Spender) Debit(ctx context.Context, r Request, actor string) (ledger.Result, error) {
 	d, err := s.command(ctx, r, actor)
 	if err != nil {
-		return s.earlier(ctx, d, err)
+		return s.earlier(ctx, r, d, err)
 	}
 	return s.ledger.Do(ctx, r.OrgID, d)
 }
@@ -73,7 +75,7 @@ func (s *Spender) Debit(ctx context.Context, r Request, actor string) (ledger.Re
 func (s *Spender) Usage(ctx context.Context, r Request, actor string, again bool) (ledger.Result, error) {
 	d, err := s.command(ctx, r, actor)
 	if err != nil {
-		return s.earlier(ctx, d, err)
+		return s.earlier(ctx, r, d, err)
 	}
 	d.Usage = true
 	if again {
@@ -167,7 +169,7 @@ func (s *Spender) command(ctx context.Context, r Request, actor string) (credit.
 		d.Work.OccurredAt = r.OccurredAt.UTC().Truncate(time.Microsecond)
 	}
 	if err := credit.CheckID("event_id", r.EventID); err != nil {
-		return credit.Debit{}, err
+		return d, err
 	}
 	q, err := s.Quote(ctx, r.Ask)
 	if err != nil {
@@ -177,15 +179,15 @@ func (s *Spender) command(ctx context.Context, r Request, actor string) (credit.
 	return d, nil
 }
 
-// earlier answers a request that cannot be priced now with the result it had when it could be, or with why it cannot.
-func (s *Spender) earlier(ctx context.Context, d credit.Debit, why error) (ledger.Result, error) {
+// earlier answers a request that cannot be priced now with the result that its command had when it could be, or with why it cannot.
+func (s *Spender) earlier(ctx context.Context, r Request, c credit.Command, why error) (ledger.Result, error) {
 	var refused *catalogue.Error
-	if !errors.As(why, &refused) || d.EventID == "" {
+	if !errors.As(why, &refused) {
 		return ledger.Result{}, why
 	}
-	r, found, err := s.ledger.Earlier(ctx, d.Content.Org, d)
+	result, found, err := s.ledger.Earlier(ctx, r.OrgID, c)
 	if err != nil || found {
-		return r, err
+		return result, err
 	}
 	return ledger.Result{}, why
 }
