@@ -61,7 +61,10 @@ func (r *round) commit(ctx context.Context) {
 			r.retry()
 			r.pace(ctx)
 			return
-		case v == harmed:
+		case v == harmed: // by a repeat, or by what another process has journaled: then the state is old
+			if err := r.adopt(wallet); err != nil {
+				r.forget()
+			}
 			r.retry()
 			return
 		case v == hopeless && status.Code(err) == codes.InvalidArgument && len(r.items) > 1:
