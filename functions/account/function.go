@@ -25,19 +25,13 @@ package account
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
-	"github.com/sethvargo/go-envconfig"
-
+	"github.com/fluxori/ai-credits/shared/backend"
 	"github.com/fluxori/ai-credits/shared/catalogue"
-	"github.com/fluxori/ai-credits/shared/cloud"
 	"github.com/fluxori/ai-credits/shared/deadletters"
-	"github.com/fluxori/ai-credits/shared/events"
 	"github.com/fluxori/ai-credits/shared/identity"
-	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/serve"
@@ -52,9 +46,9 @@ func init() {
 
 // build opens the clients that live as long as the function.
 func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	var c config
-	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: env.Lookup}); err != nil {
-		return nil, fmt.Errorf("configuration of account: %w", err)
+	c, err := serve.Settings[config](ctx, env)
+	if err != nil {
+		return nil, err
 	}
 	people, err := identity.NewPeople(identity.Source{Issuer: c.PeopleIssuer, Audience: c.PeopleAudience}, c.PeopleClaimPrefix)
 	if err != nil {
@@ -64,40 +58,31 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	clients, err := cloud.Open(ctx, c.Cloud)
+	b, err := backend.Open(ctx, "account", c.Cloud, env.Now, env.Log)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, clients.Close())
-		}
-	}()
-	publisher := events.NewPublisher(clients.Messages)
-	l, err := ledger.New(clients.Commits, clients.Database, ledger.Options{Now: env.Now, Publish: publisher, Logger: env.Log})
+	defer b.CloseOnError(&err)
+	store, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
 	if err != nil {
 		return nil, err
 	}
-	store, err := orgs.NewStore(clients.Documents, env.Log, orgs.Options{Now: env.Now})
-	if err != nil {
-		return nil, err
-	}
-	sold := catalogue.NewStore(clients.Documents, env.Log, catalogue.StoreOptions{})
-	registrar, err := orgs.NewRegistrar(store, l, sold)
+	sold := catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{})
+	registrar, err := orgs.NewRegistrar(store, b.Ledger, sold)
 	if err != nil {
 		return nil, err
 	}
 	shop, err := payments.NewShop(payments.ShopOptions{
-		Documents: clients.Documents, Prices: sold, Stripe: stripe, Now: env.Now,
+		Documents: b.Documents, Prices: sold, Stripe: stripe, Now: env.Now,
 		Checkout: payments.CheckoutOptions{ReturnURL: c.CheckoutReturnURL, AutomaticTax: c.AutomaticTax},
 	})
 	if err != nil {
 		return nil, err
 	}
-	letters, err := deadletters.NewStore(clients.Documents, publisher, env.Now)
+	letters, err := deadletters.NewStore(b.Documents, b.Publisher, env.Now)
 	if err != nil {
 		return nil, err
 	}
-	h := handler{people: people, store: store, registrar: registrar, ledger: l, prices: sold, shop: shop, letters: letters, now: env.Now}
+	h := handler{people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, now: env.Now}
 	return h.router(), nil
 }

@@ -14,12 +14,8 @@ package alerts
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"time"
-
-	"github.com/sethvargo/go-envconfig"
 
 	"github.com/fluxori/ai-credits/shared/cloud"
 	"github.com/fluxori/ai-credits/shared/deadletters"
@@ -39,9 +35,9 @@ func init() {
 
 // build opens the clients that live as long as the function.
 func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	var c config
-	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: env.Lookup}); err != nil {
-		return nil, fmt.Errorf("configuration of alerts: %w", err)
+	c, err := serve.Settings[config](ctx, env)
+	if err != nil {
+		return nil, err
 	}
 	sender, err := c.Trigger.Pushes()
 	if err != nil {
@@ -55,11 +51,7 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, clients.Close())
-		}
-	}()
+	defer clients.CloseOnError(&err)
 	organisations, err := orgs.NewStore(clients.Documents, env.Log, orgs.Options{Now: env.Now})
 	if err != nil {
 		return nil, err

@@ -12,17 +12,11 @@ package purchasewebhook
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
-	"github.com/sethvargo/go-envconfig"
-
+	"github.com/fluxori/ai-credits/shared/backend"
 	"github.com/fluxori/ai-credits/shared/catalogue"
-	"github.com/fluxori/ai-credits/shared/cloud"
-	"github.com/fluxori/ai-credits/shared/events"
-	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/serve"
 )
@@ -36,9 +30,9 @@ func init() {
 
 // build opens the clients that live as long as the function.
 func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	var c config
-	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: env.Lookup}); err != nil {
-		return nil, fmt.Errorf("configuration of purchasewebhook: %w", err)
+	c, err := serve.Settings[config](ctx, env)
+	if err != nil {
+		return nil, err
 	}
 	// Signatures follow the machine's clock, whatever the system's says.
 	verifier, err := payments.NewVerifier(c.secrets(), c.Livemode, time.Now)
@@ -49,23 +43,13 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	clients, err := cloud.Open(ctx, c.Cloud)
+	b, err := backend.Open(ctx, "purchasewebhook", c.Cloud, env.Now, env.Log)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, clients.Close())
-		}
-	}()
-	l, err := ledger.New(clients.Commits, clients.Database, ledger.Options{
-		Now: env.Now, Publish: events.NewPublisher(clients.Messages), Logger: env.Log,
-	})
-	if err != nil {
-		return nil, err
-	}
+	defer b.CloseOnError(&err)
 	receiver, err := payments.NewReceiver(payments.ReceiverOptions{
-		Documents: clients.Documents, Ledger: l, Prices: catalogue.NewStore(clients.Documents, env.Log, catalogue.StoreOptions{}),
+		Documents: b.Documents, Ledger: b.Ledger, Prices: catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{}),
 		Stripe: stripe, Now: env.Now, Log: env.Log, Grace: c.Grace,
 	})
 	if err != nil {

@@ -21,8 +21,8 @@ type systemClock struct {
 
 // kept is the clock's file.
 type kept struct {
-	OffsetSeconds int64     `json:"offset_seconds"`
-	Last          time.Time `json:"last"`
+	OffsetMicroseconds int64     `json:"offset_microseconds"`
+	Last               time.Time `json:"last"`
 }
 
 // openClock starts a clock at a moment, or where the file's clock has come to.
@@ -42,7 +42,7 @@ func openClock(path string, start time.Time) (*systemClock, error) {
 	if err := json.Unmarshal(data, &k); err != nil {
 		return nil, fmt.Errorf("read the clock in %s: %w", path, err)
 	}
-	c.offset, c.last = time.Duration(k.OffsetSeconds)*time.Second, k.Last
+	c.offset, c.last = time.Duration(k.OffsetMicroseconds)*time.Microsecond, k.Last
 	return c, nil
 }
 
@@ -67,12 +67,21 @@ func (c *systemClock) MoveTo(t time.Time) error {
 	if c.path == "" {
 		return nil
 	}
-	data, err := json.Marshal(kept{OffsetSeconds: int64(c.offset / time.Second), Last: c.last})
-	if err != nil {
-		return fmt.Errorf("keep the clock: %w", err)
-	}
-	if err := os.WriteFile(c.path, data, 0o600); err != nil {
+	if err := c.keep(); err != nil {
 		return fmt.Errorf("keep the clock: %w", err)
 	}
 	return nil
+}
+
+// keep writes the clock's file. It is there whole, as it was or as it is, whenever the process dies.
+func (c *systemClock) keep() error {
+	data, err := json.Marshal(kept{OffsetMicroseconds: c.offset.Microseconds(), Last: c.last})
+	if err != nil {
+		return err
+	}
+	next := c.path + ".new"
+	if err := os.WriteFile(next, data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(next, c.path)
 }

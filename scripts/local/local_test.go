@@ -183,6 +183,10 @@ func TestACyclesCreditsExpireAndPurchasedOnesStay(t *testing.T) {
 	if got := c.available("acme", admin); got != 300 || expiries != 1 {
 		t.Errorf("%v remain after %d expiries, want 300 after 1", got, expiries)
 	}
+	c.debits("acme", "market-trend-report", "later", 1) // debit knew the wallet from before what the job journaled
+	if got := c.available("acme", admin); got != 250 {
+		t.Errorf("%v remain after one more debit, want 250", got)
+	}
 }
 
 func TestUsageIsChargedOnceAndWhatCannotBeIsPutAside(t *testing.T) {

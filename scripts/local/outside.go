@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -50,8 +51,12 @@ func (s *system) openStripe(ctx context.Context) error {
 	if _, real := s.opts.environ("STRIPE_API_KEY"); real {
 		return nil
 	}
+	seed := uint64(1) // the same ids each time, as long as nothing is kept from one time to the next
+	if s.opts.data != "" {
+		seed = rand.Uint64() // a process that was killed may have told of ids that its file does not have
+	}
 	stand, err := stripestand.New(stripestand.Options{
-		Now: s.clock.Now, BaseURL: s.base + "/_local/stripe-api", Seed: 1, Key: stripeKey, Path: s.file("stripe.json"), Logger: s.log,
+		Now: s.clock.Now, BaseURL: s.base + "/_local/stripe-api", Seed: seed, Key: stripeKey, Path: s.file("stripe.json"), Logger: s.log,
 	})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -79,6 +80,7 @@ func start(ctx context.Context, o options) (_ *system, err error) {
 		what string
 		do   func(context.Context) error
 	}{
+		{"the data's folder", s.openFolder},
 		{"the clock", s.openClock},
 		{"the address", s.listen},
 		{"Firestore", s.openFirestore},
@@ -109,6 +111,14 @@ func (s *system) stop(ctx context.Context) error {
 }
 
 func (s *system) onStop(do func(context.Context) error) { s.closing = append(s.closing, do) }
+
+// openFolder makes the folder that keeps the data.
+func (s *system) openFolder(context.Context) error {
+	if s.opts.data == "" {
+		return nil
+	}
+	return os.MkdirAll(s.opts.data, 0o700)
+}
 
 func (s *system) openClock(context.Context) error {
 	began := s.opts.began
@@ -245,7 +255,7 @@ func (s *system) settle(ctx context.Context) error {
 			}
 		}
 		if s.broker != nil {
-			if err := s.broker.Wait(ctx); err != nil && ctx.Err() == nil {
+			if err := s.broker.WaitTried(ctx); err != nil && ctx.Err() == nil {
 				return err
 			}
 		}

@@ -84,8 +84,8 @@ type actor struct {
 	usage   rollup
 	cells   map[string]bool // cells known to be in the roll-up document in use
 	// fence is the version on which a commit with an unknown outcome may still land; nil for none.
-	fence     *unclear
-	conflicts int // lost races in a row
+	fence *unclear
+	contention
 	lastBatch int // size of the last commit
 	alone     int // how many of the next commands are to be committed one by one
 	zone      *time.Location
@@ -103,7 +103,10 @@ func (a *actor) run() {
 	ctx := context.Background() // outlives any one caller; every call beneath it has a deadline of its own
 	for {
 		a.linger()
-		batch := a.ledger.take(a)
+		if a.ledger.queued(a) > 0 {
+			a.awaitTurn(ctx) // without a slot: others can use it
+		}
+		batch := a.ledger.take(a, a.batchItems())
 		if batch == nil {
 			return
 		}
@@ -118,13 +121,35 @@ func (a *actor) run() {
 	}
 }
 
-// linger lets the callers who were just answered come back, so that batches of a busy wallet stay large. A lone command never waits.
+// batchItems is how many commands a commit takes: more when the wallet is shared, since turns are few.
+func (a *actor) batchItems() int {
+	if a.shared(a.ledger.self) {
+		return a.ledger.opts.SharedBatchItems
+	}
+	return a.ledger.opts.BatchItems
+}
+
+// lingersMax bounds how often an actor lingers for one batch.
+const lingersMax = 8
+
+// linger lets the callers who were just answered come back, so that batches of a busy wallet stay large: as long as more of them come. A
+// lone command never waits.
 func (a *actor) linger() {
-	if a.lastBatch < 2 || a.ledger.queued(a) >= a.lastBatch {
+	if a.lastBatch < 2 {
 		return
 	}
-	time.Sleep(a.ledger.opts.Linger)
-	if a.ledger.queued(a) == 0 { // nobody came back: the next is a lone one again
+	waiting := a.ledger.queued(a)
+	for range lingersMax {
+		if waiting >= a.lastBatch {
+			return
+		}
+		time.Sleep(a.ledger.opts.Linger)
+		before := waiting
+		if waiting = a.ledger.queued(a); waiting == before {
+			break
+		}
+	}
+	if waiting == 0 { // nobody came back: the next is a lone one again
 		a.lastBatch = 0
 	}
 }
@@ -214,7 +239,7 @@ func (a *actor) collapse(batch []*item) []*item {
 			continue
 		}
 		if it.keyed {
-			if e, ok := a.ledger.recent.Get(recentKey{a.org, it.doc}); ok {
+			if e, _ := a.ledger.memory.find(a.org, it.doc); e != nil {
 				it.answer(replay(e, it.hash))
 				for _, t := range it.twins {
 					t.answer(replay(e, t.hash))
@@ -257,10 +282,5 @@ func (a *actor) location(name string) *time.Location {
 	return a.zone
 }
 
-// recentKey names an entry among those of all wallets.
-type recentKey struct{ org, doc string }
-
 // remember keeps an entry that is known to be stored.
-func (a *actor) remember(e *credit.Entry) {
-	a.ledger.recent.Put(recentKey{a.org, e.Key.Doc()}, e)
-}
+func (a *actor) remember(e *credit.Entry) { a.ledger.memory.keep(a.org, e) }

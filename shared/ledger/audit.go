@@ -1,10 +1,10 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
 
@@ -22,19 +22,14 @@ func (l *Ledger) Audit(ctx context.Context, org string) error {
 		return err
 	}
 	var entries []*credit.Entry
-	var last time.Time
-	for {
-		page, err := l.Entries(ctx, org, last, auditPage)
-		if err != nil {
-			return err
-		}
-		entries = append(entries, page...)
-		if len(page) < auditPage {
-			break
-		}
-		last = page[len(page)-1].At
+	if err := l.walk(ctx, org, "entries", func(d *pb.Document) error {
+		e, _, err := decodeEntry(d)
+		entries = append(entries, e)
+		return err
+	}); err != nil {
+		return err
 	}
-	slices.Reverse(entries)
+	slices.SortFunc(entries, func(a, b *credit.Entry) int { return cmp.Compare(a.Seq, b.Seq) })
 	outside, err := l.outside(ctx, org)
 	if err != nil {
 		return err
@@ -72,28 +67,37 @@ func (l *Ledger) walletAt(ctx context.Context, org string) (*stored, error) {
 // outside reads the records of all grants that are not in the wallet document.
 func (l *Ledger) outside(ctx context.Context, org string) ([]*credit.Grant, error) {
 	var out []*credit.Grant
+	err := l.walk(ctx, org, "grants", func(d *pb.Document) error {
+		g, err := decodeGrantRecord(d)
+		if err == nil && g.Place != credit.InWallet {
+			out = append(out, g)
+		}
+		return err
+	})
+	return out, err
+}
+
+// walk reads the documents of a collection beneath a wallet, page by page in the order of their names, which needs no index and does not
+// begin anew with each page.
+func (l *Ledger) walk(ctx context.Context, org, collection string, each func(*pb.Document) error) error {
 	var after string
 	for {
-		q := from("grants", auditPage)
+		q := from(collection, auditPage)
 		q.OrderBy = []*pb.StructuredQuery_Order{order("__name__", pb.StructuredQuery_ASCENDING)}
 		if after != "" {
 			q.StartAt = &pb.Cursor{Values: []*pb.Value{{ValueType: &pb.Value_ReferenceValue{ReferenceValue: after}}}}
 		}
 		docs, err := l.store.query(ctx, l.store.walletName(org), q)
 		if err != nil {
-			return nil, unavailable(err)
+			return unavailable(err)
 		}
 		for _, d := range docs {
-			g, err := decodeGrantRecord(d)
-			if err != nil {
-				return nil, err
-			}
-			if g.Place != credit.InWallet {
-				out = append(out, g)
+			if err := each(d); err != nil {
+				return err
 			}
 		}
 		if len(docs) < auditPage {
-			return out, nil
+			return nil
 		}
 		after = docs[len(docs)-1].GetName()
 	}

@@ -19,6 +19,7 @@ type stored struct {
 	wallet credit.Wallet
 	batch  string // of the last commit
 	usage  rollup
+	turns  turns
 }
 
 // checkVersion refuses a document that a newer release wrote.
@@ -36,6 +37,10 @@ func encodeWallet(s *stored) fields {
 	for i, g := range w.Live {
 		live[i] = mapValue(encodeGrant(g))
 	}
+	roster := make([]*pb.Value, len(s.turns.roster))
+	for i, process := range s.turns.roster {
+		roster[i] = stringValue(process)
+	}
 	return f.str("org", w.Org).str("zone", w.Zone).num("settings_revision", w.SettingsRevision).num("seq", w.Seq).time("at", w.LastAt).
 		num("available", w.Available).num("held", w.Held).num("debt", w.Debt).
 		flag("frozen", w.Frozen).str("frozen_reason", w.FrozenReason).
@@ -46,7 +51,8 @@ func encodeWallet(s *stored) fields {
 		group("debt_alerts", fields{}.num("ceiling", w.DebtAlerts.Ceiling).flag("over", w.DebtAlerts.Over).num("n", w.DebtAlerts.N)).
 		num("repayments", w.Repayments).num("moves", w.Moves).
 		str("batch", s.batch).
-		group("usage", fields{}.str("day", s.usage.day).num("part", s.usage.part).num("cells", s.usage.cells))
+		group("usage", fields{}.str("day", s.usage.day).num("part", s.usage.part).num("cells", s.usage.cells)).
+		str("writer", s.turns.writer).list("roster", roster)
 }
 
 func decodeWallet(d *pb.Document) (*stored, error) {
@@ -57,6 +63,7 @@ func decodeWallet(d *pb.Document) (*stored, error) {
 	low, debt, usage := r.group("low_balance"), r.group("debt_alerts"), r.group("usage")
 	s := &stored{
 		batch: r.str("batch"),
+		turns: turns{writer: r.str("writer"), roster: r.strings("roster")},
 		usage: rollup{day: usage.str("day"), part: usage.num("part"), cells: usage.num("cells")},
 		wallet: credit.Wallet{
 			Org: r.str("org"), Zone: r.str("zone"), SettingsRevision: r.num("settings_revision"), Seq: r.num("seq"), LastAt: r.time("at"),
@@ -144,6 +151,9 @@ func decodeTerms(r reader) credit.Terms {
 	}
 }
 
+// entryFields is about how many fields a debit's entry has.
+const entryFields = 24
+
 // encodeEntry is an entry's document. reverses names the document of the debit that a reversal undoes, so that they can be found.
 func encodeEntry(org, batch string, e *credit.Entry) fields {
 	changes := make([]*pb.Value, len(e.Changes))
@@ -154,7 +164,8 @@ func encodeEntry(org, batch string, e *credit.Entry) fields {
 	for i, id := range e.Closed {
 		closed[i] = stringValue(id)
 	}
-	f := fields{"v": intValue(schemaVersion), "lane": intValue(e.Seq % lanes)}
+	f := make(fields, entryFields)
+	f["v"], f["lane"] = intValue(schemaVersion), intValue(e.Seq%lanes)
 	f.str("org", org).str("batch", batch).str("key", e.Key.ID).flag("system", e.Key.System).str("kind", string(e.Kind)).
 		num("seq", e.Seq).time("at", e.At).str("hash", e.Hash).num("credits", e.Credits).str("subject", e.Subject).
 		list("changes", changes).num("debt", e.Debt).

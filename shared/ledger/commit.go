@@ -25,22 +25,26 @@ const (
 	open     verdict = iota // not landed, but it may
 	applied                 // landed; the answer was lost
 	lostRace                // another commit came first: this one can never land
-	harmed                  // an entry of it exists already: this one can never land
+	harmed                  // an entry of it exists already on the wallet as it is known: this one can never land
 	hopeless                // refused for what it is
 )
 
 // commit sends the batch until its outcome is known or the callers' patience ends. Sending the same commit again is safe: its precondition
 // lets at most one of them land.
 func (r *round) commit(ctx context.Context) {
-	writes, err := r.writes()
+	next := r.nextTurns()
+	writes, err := r.writes(next)
 	if err != nil {
 		r.unknown(err)
 		return
 	}
 	pause := 2 * time.Millisecond
 	for {
+		sent := time.Now()
 		resp, err := r.ledger.store.commit(ctx, writes)
 		if err == nil {
+			r.measure(time.Since(sent))
+			r.tookTurn(next, time.Now())
 			r.landed(ctx, r.state.Forget(), resp.GetWriteResults()[0].GetUpdateTime())
 			return
 		}
@@ -48,23 +52,20 @@ func (r *round) commit(ctx context.Context) {
 		switch {
 		case readErr != nil: // nothing is known
 		case v == applied:
+			r.tookTurn(next, time.Now())
 			if err := r.adopt(wallet); err != nil {
 				r.forget()
 			}
 			r.landed(ctx, r.actor.state, r.version)
 			return
 		case v == lostRace:
-			r.conflicts++
+			r.lose(time.Now())
 			if err := r.adopt(wallet); err != nil {
 				r.forget()
 			}
 			r.retry()
-			r.pace(ctx)
 			return
-		case v == harmed: // by a repeat, or by what another process has journaled: then the state is old
-			if err := r.adopt(wallet); err != nil {
-				r.forget()
-			}
+		case v == harmed:
 			r.retry()
 			return
 		case v == hopeless && status.Code(err) == codes.InvalidArgument && len(r.items) > 1:
@@ -83,9 +84,9 @@ func (r *round) commit(ctx context.Context) {
 }
 
 // writes is the batch as one commit: wallet, grants, entries, roll-ups, outbox.
-func (r *round) writes() ([]*pb.Write, error) {
+func (r *round) writes(next turns) ([]*pb.Write, error) {
 	s := &r.ledger.store
-	wallet := setWrite(s.walletName(r.org), encodeWallet(&stored{wallet: r.state.Wallet, batch: r.batch, usage: r.actor.usage}))
+	wallet := setWrite(s.walletName(r.org), encodeWallet(&stored{wallet: r.state.Wallet, batch: r.batch, usage: r.actor.usage, turns: next}))
 	wallet.CurrentDocument = &pb.Precondition{ConditionType: &pb.Precondition_Exists{Exists: false}}
 	if r.version != nil {
 		wallet.CurrentDocument = &pb.Precondition{ConditionType: &pb.Precondition_UpdateTime{UpdateTime: r.version}}
@@ -150,11 +151,11 @@ func (r *round) investigate(ctx context.Context, commitErr error) (verdict, *pb.
 	if len(r.entries) == 0 && wallet != nil && readDocument(wallet).str("batch") == r.batch {
 		return applied, wallet, nil
 	}
+	if !proto.Equal(wallet.GetUpdateTime(), r.version) {
+		return lostRace, wallet, nil // also where an entry exists: what the clock decided may have been journaled by who came first
+	}
 	if guilty {
 		return harmed, wallet, nil
-	}
-	if !proto.Equal(wallet.GetUpdateTime(), r.version) {
-		return lostRace, wallet, nil
 	}
 	switch status.Code(commitErr) {
 	case codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated, codes.Unimplemented, codes.OutOfRange:
@@ -167,7 +168,7 @@ func (r *round) investigate(ctx context.Context, commitErr error) (verdict, *pb.
 // landed takes over the state that the commit made, tells what must be told, and answers.
 func (r *round) landed(ctx context.Context, state *credit.State, version *timestamppb.Timestamp) {
 	r.actor.state, r.version = state, version
-	r.fence, r.conflicts = nil, 0
+	r.fence = nil
 	for _, e := range r.entries {
 		if !e.Key.System || e.Kind == credit.KindGrant || e.Kind == credit.KindCapture || e.Kind == credit.KindRelease {
 			r.remember(e)
@@ -213,13 +214,6 @@ func (a *actor) fenced() bool { return a.fence != nil && time.Now().Before(a.fen
 func (a *actor) clearFence(version *timestamppb.Timestamp) {
 	if a.fence != nil && (!proto.Equal(a.fence.version, version) || time.Now().After(a.fence.until)) {
 		a.fence = nil
-	}
-}
-
-// pace lets another process that writes to the same wallet go first, the longer the more races were lost.
-func (r *round) pace(ctx context.Context) {
-	if r.conflicts > 1 {
-		_ = sleep(ctx, jitter(min(time.Millisecond<<min(r.conflicts, 8), 250*time.Millisecond))) // when time is short, it goes on at once
 	}
 }
 

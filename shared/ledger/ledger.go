@@ -3,6 +3,7 @@ package ledger
 import (
 	"container/list"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,7 +15,6 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/fluxori/ai-credits/shared/credit"
-	"github.com/fluxori/ai-credits/shared/lru"
 )
 
 // Options bound a Ledger. Zero values stand for the defaults named.
@@ -30,13 +30,15 @@ type Options struct {
 	ReadTimeout    time.Duration // of one read: 5 s
 	PublishTimeout time.Duration // callers wait at most so long for their events to go out: 200 ms
 	BatchItems     int           // commands in one commit: 400
-	BatchBytes     int           // of one commit, about: 6 MiB
-	QueueItems     int           // commands that wait for one wallet: 4,096
-	TotalItems     int           // commands that wait in all: 16,384
-	CachedWallets  int           // states kept: 2,000
-	RecentEntries  int           // entries kept over all wallets, to answer repeats without a read: 16,384
-	Concurrency    int64         // wallets at work at once: 64
-	Linger         time.Duration // wait for a busy wallet's next batch to gather: 1 ms
+	// SharedBatchItems are commands in one commit while several processes take turns on the wallet: 1,000.
+	SharedBatchItems int
+	BatchBytes       int           // of one commit, about: 6 MiB
+	QueueItems       int           // commands that wait for one wallet: 4,096
+	TotalItems       int           // commands that wait in all: 16,384
+	CachedWallets    int           // states kept: 2,000
+	RecentEntries    int           // entries kept over all wallets, to answer repeats without a read: 16,384
+	Concurrency      int64         // wallets at work at once: 64
+	Linger           time.Duration // wait for a busy wallet's next batch to gather: 1 ms
 }
 
 func (o Options) withDefaults() Options {
@@ -56,6 +58,7 @@ func (o Options) withDefaults() Options {
 	def(&o.PublishTimeout, 200*time.Millisecond)
 	def(&o.Linger, time.Millisecond)
 	bound(&o.BatchItems, 400)
+	bound(&o.SharedBatchItems, 1000)
 	bound(&o.BatchBytes, 6<<20)
 	bound(&o.QueueItems, 4096)
 	bound(&o.TotalItems, 16384)
@@ -72,10 +75,12 @@ func (o Options) withDefaults() Options {
 
 // Ledger carries out commands on the wallets of one database. It is safe for concurrent use.
 type Ledger struct {
-	store  store
-	opts   Options
-	slots  *semaphore.Weighted                  // fair: first come, first served
-	recent *lru.Cache[recentKey, *credit.Entry] // answers repeats of what was just committed without a read
+	store store
+	opts  Options
+	slots *semaphore.Weighted // fair: first come, first served
+	// self names this process to others that commit to the same wallets.
+	self   string
+	memory *memory
 
 	mu      sync.Mutex
 	actors  map[string]*actor
@@ -94,7 +99,8 @@ func New(client *firestore.Client, database string, opts Options) (*Ledger, erro
 	opts = opts.withDefaults()
 	return &Ledger{
 		store: store{client: client, database: database, readTimeout: opts.ReadTimeout, commitTimeout: opts.CommitTimeout},
-		opts:  opts, slots: semaphore.NewWeighted(opts.Concurrency), recent: lru.New[recentKey, *credit.Entry](opts.RecentEntries),
+		opts:  opts, slots: semaphore.NewWeighted(opts.Concurrency),
+		self: rand.Text()[:10], memory: newMemory(opts.RecentEntries),
 		actors: map[string]*actor{}, idle: list.New(),
 	}, nil
 }
@@ -135,10 +141,42 @@ func (l *Ledger) do(ctx context.Context, org string, c credit.Command, redo bool
 	if err := credit.Check(c); err != nil {
 		return Result{}, err
 	}
-	it := &item{cmd: c, readFirst: redo}
+	it := &item{cmd: c}
 	it.key, it.hash, it.keyed = credit.KeyOf(c)
 	it.doc = it.key.Doc()
+	if it.keyed {
+		if r, found, err := l.repeated(ctx, org, it, redo); found {
+			return r, err
+		}
+	}
 	return l.submit(ctx, org, it)
+}
+
+// repeated answers a command that was carried out before, as far as that is remembered or expected. It does so beside the wallet's queue:
+// within a batch the entry that exists already would cost everybody a second commit. What it does not find is decided as any other.
+func (l *Ledger) repeated(ctx context.Context, org string, it *item, expected bool) (r Result, found bool, err error) {
+	e, probably := l.memory.find(org, it.doc)
+	if e == nil && (probably || expected) {
+		name := l.store.entryName(org, it.doc)
+		ctx, cancel := context.WithTimeout(ctx, l.opts.Deadline)
+		defer cancel()
+		got, err := l.store.get(ctx, name)
+		if err != nil {
+			return Result{}, true, unavailable(err)
+		}
+		if got[name] == nil {
+			return Result{}, false, nil
+		}
+		if e, _, err = decodeEntry(got[name]); err != nil {
+			return Result{}, true, err
+		}
+		l.memory.keep(org, e)
+	}
+	if e == nil {
+		return Result{}, false, nil
+	}
+	r, err = replay(e, it.hash)
+	return r, true, err
 }
 
 func (l *Ledger) submit(ctx context.Context, org string, it *item) (Result, error) {
@@ -172,7 +210,8 @@ func (l *Ledger) enqueue(org string, it *item) error {
 	if a == nil {
 		a = &actor{ledger: l, org: org}
 	}
-	if len(a.queue) >= l.opts.QueueItems || l.waiting >= l.opts.TotalItems {
+	// No wallet may have more waiting than there is room left, so that those that are flooded leave room for the others, however many they are.
+	if len(a.queue) >= min(l.opts.QueueItems, l.opts.TotalItems-l.waiting) {
 		return unavailable(fmt.Errorf("%d commands wait for %s, %d in all", len(a.queue), org, l.waiting))
 	}
 	l.actors[org] = a
@@ -190,10 +229,10 @@ func (l *Ledger) enqueue(org string, it *item) error {
 }
 
 // take gives an actor its next commands, or lets it rest when there are none.
-func (l *Ledger) take(a *actor) []*item {
+func (l *Ledger) take(a *actor, most int) []*item {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := min(len(a.queue), l.opts.BatchItems)
+	n := min(len(a.queue), most)
 	if n == 0 {
 		a.running, a.alone = false, 0
 		a.queue = nil

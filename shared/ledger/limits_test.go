@@ -121,3 +121,30 @@ func TestABatchStaysWithinTheStoresLimits(t *testing.T) {
 		audit(t, l, "acme")
 	})
 }
+
+// TestABatchOfManyUsersStaysWithinTheStoresTransforms has more users wait than one commit may add to in a roll-up.
+func TestABatchOfManyUsersStaysWithinTheStoresTransforms(t *testing.T) {
+	t.Parallel()
+	db := openStore(t)
+	l := db.ledger(t, ledger.Options{BatchItems: 2000})
+	fund(t, l, "acme", 10_000)
+	db.Hooks.Set(firedb.Rule{Method: "Commit", Count: 1, Fault: firedb.Fault{Delay: 300 * time.Millisecond}}) // meanwhile the others gather
+	const users = 1200
+	cost := db.cost(func() {
+		var wg sync.WaitGroup
+		for i := range users {
+			d := debit(fmt.Sprint("event ", i), 1)
+			d.Work.User = fmt.Sprint("user ", i)
+			wg.Go(func() {
+				if _, err := l.Do(t.Context(), "acme", d); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	})
+	if cost.rpcs > 60 { // item by item it would be more than a thousand
+		t.Errorf("%d users cost %+v", users, cost)
+	}
+	audit(t, l, "acme")
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/fluxori/ai-credits/shared/credit"
 )
@@ -34,6 +35,10 @@ func (a *actor) adopt(d *pb.Document) error {
 	if s.usage != a.usage {
 		a.usage, a.cells = s.usage, nil
 	}
+	if !proto.Equal(a.version, d.GetUpdateTime()) {
+		a.seen = time.Now()
+	}
+	a.turns = s.turns
 	a.state, a.version = credit.NewState(s.wallet), d.GetUpdateTime()
 	a.clearFence(a.version)
 	return nil

@@ -58,6 +58,19 @@ func (u usage) add(zone *time.Location, e *credit.Entry) {
 	u[day][cell] += credits
 }
 
+// maxIncrements is how many cells of a document one commit adds to: Firestore takes 500 transforms.
+const maxIncrements = 500
+
+// full tells whether one more item could ask more of a document than a commit may.
+func (u usage) full() bool {
+	for _, cells := range u {
+		if len(cells) >= maxIncrements {
+			return true
+		}
+	}
+	return false
+}
+
 // rollupDoc is the id of a roll-up document.
 func rollupDoc(day string, part int64) string { return day + "-" + strconv.FormatInt(part, 10) }
 

@@ -64,7 +64,7 @@ func (r *round) load(ctx context.Context) error {
 		needsRead = needsRead || it.readFirst
 	}
 	holds := r.holdIDs()
-	if needsRead || r.conflicts > 0 && len(holds) > 0 { // who has lost a race and reads anyway reads the wallet again, so as to lose no other
+	if needsRead {
 		if err := r.read(ctx, docs, holds); err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func (r *round) decide(ctx context.Context) error {
 	r.batch = rand.Text()
 	r.items = slices.DeleteFunc(r.items, r.replays)
 	for i, it := range r.items {
-		if r.bytes > r.ledger.opts.BatchBytes || r.told > outboxBytes {
+		if r.bytes > r.ledger.opts.BatchBytes || r.told > outboxBytes || r.usage.full() {
 			r.again = append(r.again, r.items[i:]...)
 			return nil
 		}

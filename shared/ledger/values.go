@@ -53,12 +53,24 @@ func (f fields) list(name string, vs []*pb.Value) fields {
 	return f
 }
 
+// An entry has some twenty values, and a busy wallet many entries: a value and its content are one allocation.
+
 func intValue(n int64) *pb.Value {
-	return &pb.Value{ValueType: &pb.Value_IntegerValue{IntegerValue: n}}
+	v := &struct {
+		value   pb.Value
+		content pb.Value_IntegerValue
+	}{content: pb.Value_IntegerValue{IntegerValue: n}}
+	v.value.ValueType = &v.content
+	return &v.value
 }
 
 func stringValue(s string) *pb.Value {
-	return &pb.Value{ValueType: &pb.Value_StringValue{StringValue: s}}
+	v := &struct {
+		value   pb.Value
+		content pb.Value_StringValue
+	}{content: pb.Value_StringValue{StringValue: s}}
+	v.value.ValueType = &v.content
+	return &v.value
 }
 
 func timeValue(t time.Time) *pb.Value {
@@ -66,7 +78,14 @@ func timeValue(t time.Time) *pb.Value {
 }
 
 func mapValue(f fields) *pb.Value {
-	return &pb.Value{ValueType: &pb.Value_MapValue{MapValue: &pb.MapValue{Fields: f}}}
+	v := &struct {
+		value   pb.Value
+		content pb.Value_MapValue
+		fields  pb.MapValue
+	}{}
+	v.fields.Fields = f
+	v.content.MapValue, v.value.ValueType = &v.fields, &v.content
+	return &v.value
 }
 
 // reader takes fields out of a document or map, and keeps the first that has the wrong type.

@@ -21,6 +21,7 @@ const (
 	UnknownPeriod    Reason = "unknown_period"    // the period that a proration is a part of is not known
 	WrongOrg         Reason = "wrong_org"         // the event and our record name different organisations
 	WrongSession     Reason = "wrong_session"     // the purchase has another checkout
+	WrongPayment     Reason = "wrong_payment"     // the payment is known, as another purchase's: its credits are granted already
 	WrongCurrency    Reason = "wrong_currency"
 	WrongAmount      Reason = "wrong_amount" // not what was offered
 )
@@ -97,6 +98,8 @@ func planSession(e Event, k Known) Decision {
 		d.Doubt = doubt(WrongOrg, "the session names %q, the purchase is of %q", s.Org, p.Org)
 	case p.Session != "" && p.Session != s.ID:
 		d.Doubt = doubt(WrongSession, "the purchase has the session %s", p.Session)
+	case k.Payment != nil && (k.Payment.Org != p.Org || k.Payment.Reference != p.Reference):
+		d.Doubt = doubt(WrongPayment, "the payment %s is of %q, purchase %q", k.Payment.ID, k.Payment.Org, k.Payment.Reference)
 	case status == Paid && !strings.EqualFold(s.Currency, string(p.Currency)):
 		d.Doubt = doubt(WrongCurrency, "paid in %s, offered in %s", s.Currency, p.Currency)
 	case status == Paid && s.Total-s.Tax != p.Amount:

@@ -193,3 +193,18 @@ func TestReferencesAreUnambiguousAndValid(t *testing.T) {
 		}
 	}
 }
+
+// TestAPaymentOfAnotherPurchaseIsDoubted: one payment is granted once, so a second purchase with it would be taken for paid and get nothing.
+func TestAPaymentOfAnotherPurchaseIsDoubted(t *testing.T) {
+	t.Parallel()
+	p := offered()
+	for want, payment := range map[Reason]*Payment{
+		"":           {ID: "pi_1", Org: p.Org, Reference: p.Reference},
+		WrongPayment: {ID: "pi_1", Org: p.Org, Reference: "CR-2222-2222"},
+	} {
+		d := Plan(sessionEvent(sessionCompleted, nil), Known{Purchase: p, Payment: payment})
+		if got := d.Doubt; (got == nil) != (want == "") || got != nil && (got.Reason != want || len(d.Grants) > 0 || d.Fact != nil) {
+			t.Errorf("payment of %s: %+v, want %q", payment.Reference, d, want)
+		}
+	}
+}

@@ -177,6 +177,14 @@ func (q *query) run(t *tree) (docs []*pb.Document, skipped int) {
 	return docs, skipped
 }
 
+// firstKey is a key before which a query in the order of names has no results: a listing that goes on from a cursor does not begin anew.
+func (q *query) firstKey() string {
+	if len(q.orders) == 0 || q.orders[0].path != nil || q.orders[0].descending || len(q.start.GetValues()) == 0 {
+		return ""
+	}
+	return keyOf(q.start.GetValues()[0].GetReferenceValue())
+}
+
 // scan visits the documents of the query's collection, or group of collections, in the order of their names.
 func (q *query) scan(t *tree, visit func(*pb.Document) bool) {
 	if q.group {
@@ -191,7 +199,7 @@ func (q *query) scan(t *tree, visit func(*pb.Document) bool) {
 		}
 		return
 	}
-	t.scanCollection(q.parent+separator+q.collection, visit)
+	t.scanCollection(q.parent+separator+q.collection, q.firstKey(), visit)
 }
 
 // sort brings documents into the query's order; their sort keys are looked up once.

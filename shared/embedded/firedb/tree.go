@@ -35,12 +35,12 @@ func (t *tree) from(key string) iter.Seq2[string, *pb.Document] {
 	return func(yield func(string, *pb.Document) bool) { t.Ascend(key, yield) }
 }
 
-// scanCollection visits the documents directly in a collection, in order. What lies below a document is jumped over:
+// scanCollection visits the documents directly in a collection, in order, from a key on; "" for all. What lies below a document is jumped over:
 // a wallet may have a hundred thousand entries.
-func (t *tree) scanCollection(collection string, visit func(*pb.Document) bool) {
+func (t *tree) scanCollection(collection, from string, visit func(*pb.Document) bool) {
 	prefix := collection + separator
 	it := t.Iter()
-	for ok := it.Seek(prefix); ok; {
+	for ok := it.Seek(max(prefix, from)); ok; {
 		k := it.Key()
 		if !strings.HasPrefix(k, prefix) {
 			return

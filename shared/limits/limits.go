@@ -1,0 +1,181 @@
+// Package limits is the one table of what bounds each function: how many requests an instance takes at once, its processor and memory, how
+// many instances there are, how much waits in it, and how fast it is pushed to, each row with the reason for its figures.
+//
+// The table is limits.json. Terraform sets it in the cloud, with jsondecode; the functions take the bounds of their ledger from it; the load
+// test runs with it. So what is measured is what is deployed.
+//
+// Invariants: a Table has passed every check of [Parse]; an instance can hold all the requests it is sent, so that its queues, and not the
+// platform, say when it is full; acknowledgement deadlines are those of package wiring, and each function has its row, which tests hold to.
+//
+// It does not own deadlines of requests and limits of their bodies, which are part of a function's contract (package serve), nor what sets
+// functions off (package wiring).
+package limits
+
+import (
+	"bytes"
+	_ "embed" // for the table
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"time"
+
+	"github.com/fluxori/ai-credits/shared/ledger"
+)
+
+//go:embed limits.json
+var table []byte
+
+// Table is what bounds the functions.
+type Table struct {
+	Functions []Function `json:"functions"`
+}
+
+// Function is what bounds one function.
+type Function struct {
+	Name string `json:"name"`
+	// Concurrency is how many requests an instance takes at once.
+	Concurrency int `json:"concurrency"`
+	// CPUMillis is an instance's processor in thousandths, MemoryMiB its memory.
+	CPUMillis    int `json:"cpu_millis"`
+	MemoryMiB    int `json:"memory_mib"`
+	MinInstances int `json:"min_instances"`
+	MaxInstances int `json:"max_instances"`
+	// PushConcurrency is how many pushes may be under way to an instance, AckDeadlineSeconds how long one may take; 0 for a function that is
+	// not pushed to.
+	PushConcurrency    int `json:"push_concurrency,omitempty"`
+	AckDeadlineSeconds int `json:"ack_deadline_seconds,omitempty"`
+	// Bounds are those of the function's ledger; nil for one that has none.
+	Bounds *Bounds `json:"ledger,omitempty"`
+	Reason string  `json:"reason"`
+}
+
+// Bounds are those of a ledger. Their meaning is that of [ledger.Options].
+type Bounds struct {
+	BatchItems       int `json:"batch_items"`
+	SharedBatchItems int `json:"shared_batch_items"`
+	QueueItems       int `json:"queue_items"`
+	TotalItems       int `json:"total_items"`
+	CachedWallets    int `json:"cached_wallets"`
+	RecentEntries    int `json:"recent_entries"`
+	WalletsAtWork    int `json:"wallets_at_work"`
+	LingerMicros     int `json:"linger_micros"`
+}
+
+// options are those of the function's ledger.
+func (f Function) options() ledger.Options {
+	b := f.Bounds
+	return ledger.Options{
+		BatchItems: b.BatchItems, SharedBatchItems: b.SharedBatchItems, QueueItems: b.QueueItems, TotalItems: b.TotalItems,
+		CachedWallets: b.CachedWallets, RecentEntries: b.RecentEntries, Concurrency: int64(b.WalletsAtWork),
+		Linger: time.Duration(b.LingerMicros) * time.Microsecond,
+	}
+}
+
+// Ledger returns the options of a function's ledger, from the system's own table. Clock, publisher and logger are the caller's to add.
+func Ledger(function string) (ledger.Options, error) {
+	t, err := Load()
+	if err != nil {
+		return ledger.Options{}, err
+	}
+	f := t.Function(function)
+	if f.Bounds == nil {
+		return ledger.Options{}, fmt.Errorf("limits.json has no bounds for a ledger of %q", function)
+	}
+	return f.options(), nil
+}
+
+// MemoryLimitBytes is when an instance's collector works harder: at three quarters of its memory. Terraform sets it as GOMEMLIMIT.
+func (f Function) MemoryLimitBytes() int64 { return int64(f.MemoryMiB) << 20 / 4 * 3 }
+
+// Load returns the system's own table.
+func Load() (*Table, error) {
+	t, err := Parse(table)
+	if err != nil {
+		return nil, fmt.Errorf("limits.json: %w", err)
+	}
+	return t, nil
+}
+
+// Parse reads and checks a table. Unknown members are errors, and so is whatever cannot be or be deployed; the error tells all.
+func Parse(data []byte) (*Table, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	var t Table
+	if err := dec.Decode(&t); err != nil {
+		return nil, fmt.Errorf("read the table: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the table")
+	}
+	c := &checker{names: map[string]bool{}}
+	for _, f := range t.Functions {
+		c.function(f)
+	}
+	if err := errors.Join(c.wrong...); err != nil {
+		return nil, err
+	}
+	return &t, nil
+}
+
+// Function returns a function's row; the zero row for one that is not in the table.
+func (t *Table) Function(name string) Function {
+	for _, f := range t.Functions {
+		if f.Name == name {
+			return f
+		}
+	}
+	return Function{}
+}
+
+var namePattern = regexp.MustCompile(`^[a-z]+$`)
+
+// checker gathers what is wrong with a table.
+type checker struct {
+	names map[string]bool
+	wrong []error
+}
+
+func (c *checker) must(ok bool, format string, args ...any) {
+	if !ok {
+		c.wrong = append(c.wrong, fmt.Errorf(format, args...))
+	}
+}
+
+func (c *checker) within(what string, n, least, most int) {
+	c.must(n >= least && n <= most, "%s is %d, not within %d and %d", what, n, least, most)
+}
+
+// function checks a row against what Cloud Run and Pub/Sub take, and against itself.
+func (c *checker) function(f Function) {
+	c.must(namePattern.MatchString(f.Name), "%q is no function's name", f.Name)
+	c.must(!c.names[f.Name], "%s is listed twice", f.Name)
+	c.must(f.Reason != "", "%s does not say why", f.Name)
+	c.names[f.Name] = true
+	c.within(f.Name+": concurrency", f.Concurrency, 1, 1000)
+	c.within(f.Name+": cpu_millis", f.CPUMillis, 1000, 8000) // less allows no concurrency
+	c.within(f.Name+": memory_mib", f.MemoryMiB, 128, 32<<10)
+	c.within(f.Name+": max_instances", f.MaxInstances, 1, 100)
+	c.within(f.Name+": min_instances", f.MinInstances, 0, f.MaxInstances)
+	c.must((f.PushConcurrency > 0) == (f.AckDeadlineSeconds > 0), "%s: push_concurrency and ack_deadline_seconds go together", f.Name)
+	if f.PushConcurrency > 0 {
+		c.within(f.Name+": push_concurrency", f.PushConcurrency, 1, f.Concurrency)
+		c.within(f.Name+": ack_deadline_seconds", f.AckDeadlineSeconds, 10, 600)
+	}
+	if f.Bounds != nil {
+		c.bounds(f)
+	}
+}
+
+func (c *checker) bounds(f Function) {
+	b := f.Bounds
+	c.within(f.Name+": batch_items", b.BatchItems, 1, 1000)
+	c.within(f.Name+": shared_batch_items", b.SharedBatchItems, b.BatchItems, 2000)
+	c.within(f.Name+": queue_items", b.QueueItems, 1, b.TotalItems)
+	c.within(f.Name+": total_items", b.TotalItems, f.Concurrency, 1<<17) // what an instance is sent finds room
+	c.within(f.Name+": cached_wallets", b.CachedWallets, 1, 10_000)
+	c.within(f.Name+": recent_entries", b.RecentEntries, 1, 1<<17)
+	c.within(f.Name+": wallets_at_work", b.WalletsAtWork, 1, 1000)
+	c.within(f.Name+": linger_micros", b.LingerMicros, 1, 10_000)
+}
