@@ -40,6 +40,25 @@ func BenchmarkPurchase(b *testing.B) {
 	}
 }
 
+// BenchmarkHold decides the placing of a hold, and its capture, each on the same state.
+func BenchmarkHold(b *testing.B) {
+	for _, grants := range []int{5, credit.MaxLive, 5000} {
+		b.Run(fmt.Sprint(grants, " grants"), func(b *testing.B) {
+			s := sized(b, grants)
+			b.ReportAllocs()
+			for b.Loop() {
+				next, _, err := credit.Decide(s, hold("h", 10, 2), hour(1))
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, _, err := credit.Decide(next, capture("h", 8), hour(1)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // sized is a wallet with so many grants, as it is after a commit.
 func sized(b *testing.B, grants int) *credit.State {
 	b.Helper()

@@ -294,41 +294,6 @@ func (h *history) spend() {
 	}
 }
 
-func (h *history) placeHold() {
-	c := credit.PlaceHold{
-		EventID: h.id("h"), Credits: h.between(1, 150, "credits"), Work: credit.Work{Feature: "custom-query"},
-		TTL: time.Duration(h.between(0, 24*60, "ttl")) * time.Minute,
-	}
-	if have := h.model.available(); have > 0 && h.chance(30) {
-		c.Credits = have + h.between(0, 1, "all or one more")
-	}
-	if h.both(c) {
-		h.holds = append(h.holds, credit.HoldID(org, c.EventID))
-		h.debits = append(h.debits, c.EventID)
-	}
-}
-
-// onHold does something to a hold, most often to one of the latest.
-func (h *history) onHold() {
-	from := append([]string{credit.HoldID(org, "unknown")}, h.holds...)
-	if n := len(from); n > 4 && h.chance(80) {
-		from = from[n-3:]
-	}
-	id := pick(h, from, "hold")
-	switch h.between(0, 5, "with it") {
-	case 0:
-		h.both(credit.Extend{Hold: id, TTL: time.Duration(h.between(1, 24*60, "ttl")) * time.Minute})
-	case 1:
-		h.both(credit.Release{Hold: id})
-	default:
-		c := credit.Capture{Hold: id, Credits: h.between(1, 170, "credits")}
-		if m := h.model.hold(id); m != nil && h.chance(40) {
-			c.Credits = max(1, m.credits+h.between(-1, 1, "around what is held"))
-		}
-		h.both(c)
-	}
-}
-
 func (h *history) step() {
 	h.tick()
 	switch h.between(0, 27, "what") {

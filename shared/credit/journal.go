@@ -41,8 +41,8 @@ func Journal(s *State, t time.Time) (next *State, out *Outcome, more bool, err e
 	return &w.State, w.out, more, nil
 }
 
-// journalOldest journals what is due first, of what is known to be due by now; found is false when that is nothing, or a hold whose grants are not
-// loaded and need not be yet, because there is something to commit. When it is the first of the journal it asks for them.
+// journalOldest journals what is due first, of what is known to be due by now. found is false when that is nothing, or a hold whose grants
+// are not loaded: unless it is the first of the journal, and then it asks for them, there is something to commit before that.
 func (w *work) journalOldest(now time.Time, isFirst bool) (found bool, err error) {
 	g, at := w.oldestDue(now)
 	h := w.oldestHold(now)

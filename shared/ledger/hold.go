@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -49,26 +50,30 @@ func (l *Ledger) storedHold(ctx context.Context, org, doc string) (*credit.Hold,
 	return decodeHold(got[name])
 }
 
-// loadHolds reads at once the holds that this batch's commands are about, and then those of their grants that are not in the wallet: asked
-// for one by one, each would cost the whole batch a round trip.
-func (r *round) loadHolds(ctx context.Context) error {
+// holdIDs lists the holds of this wallet that the batch's commands are about, each once.
+func (r *round) holdIDs() []string {
 	var ids []string
+	seen := map[string]bool{}
 	for _, it := range r.items {
-		if it.cmd == nil {
-			continue
-		}
-		if id, ok := credit.HoldOf(it.cmd); ok && r.ownHold(id) && !r.state.KnowsHold(id) {
+		if id, ok := credit.HoldOf(it.cmd); ok && r.ownHold(id) && !seen[id] {
+			seen[id] = true
 			ids = append(ids, id)
 		}
 	}
-	if len(ids) == 0 {
-		return nil
+	return ids
+}
+
+// loadHolds reads at once those holds that are not known, and then those of their grants that are not in the wallet: asked for one by one,
+// each would cost the whole batch a round trip.
+func (r *round) loadHolds(ctx context.Context, ids []string) error {
+	unknown := slices.DeleteFunc(slices.Clone(ids), r.state.KnowsHold)
+	if len(unknown) > 0 {
+		if err := r.supplyHolds(ctx, unknown...); err != nil {
+			return err
+		}
 	}
-	if err := r.supplyHolds(ctx, ids...); err != nil {
-		return err
-	}
-	if unknown := r.state.UnknownGrants(ids); len(unknown) > 0 {
-		return r.supplyGrants(ctx, unknown)
+	if grants := r.state.UnknownGrants(ids); len(grants) > 0 {
+		return r.supplyGrants(ctx, grants)
 	}
 	return nil
 }
@@ -83,46 +88,55 @@ func (r *round) placed(c credit.Command) bool {
 	return r.pending[credit.CallerDoc(doc)] != nil // the entry that placed a hold bears its hash
 }
 
-// ownHold tells whether an id can be that of a hold of this wallet. That of another's is not looked for.
+// ownHold tells whether an id can be that of a hold of this wallet.
 func (r *round) ownHold(id string) bool {
 	org, _, err := credit.ParseHoldID(id)
 	return err == nil && org == r.org
 }
 
-// supplyHolds loads holds by their ids.
+// supplyHolds loads holds by their ids; that of another wallet is not looked for.
 func (r *round) supplyHolds(ctx context.Context, ids ...string) error {
-	s := &r.ledger.store
-	names := map[string]string{}
-	var list []string
+	own := make([]string, 0, len(ids))
 	for _, id := range ids {
-		if !r.ownHold(id) {
+		if r.ownHold(id) {
+			own = append(own, id)
+		} else {
 			r.state.LoadHold(id, nil)
-			continue
-		}
-		if names[id] == "" { // a batch may have several commands on one hold
-			_, doc, _ := credit.ParseHoldID(id)
-			names[id] = s.holdName(r.org, doc)
-			list = append(list, names[id])
 		}
 	}
-	if len(list) == 0 {
+	if len(own) == 0 {
 		return nil
 	}
-	got, err := s.get(ctx, list...)
+	got, err := r.ledger.store.get(ctx, r.holdNames(own)...)
 	if err != nil {
 		return unavailable(err)
 	}
-	for id, name := range names {
+	return r.takeHolds(r.state, own, got)
+}
+
+// holdNames are the documents of holds of this wallet.
+func (r *round) holdNames(ids []string) []string {
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		_, doc, _ := credit.ParseHoldID(id) // was looked at by ownHold
+		names[i] = r.ledger.store.holdName(r.org, doc)
+	}
+	return names
+}
+
+// takeHolds loads holds into a state from what was read, or that they are not there.
+func (r *round) takeHolds(state *credit.State, ids []string, got map[string]*pb.Document) error {
+	for i, name := range r.holdNames(ids) {
 		d := got[name]
 		if d == nil {
-			r.state.LoadHold(id, nil)
+			state.LoadHold(ids[i], nil)
 			continue
 		}
 		h, err := decodeHold(d)
 		if err != nil {
 			return err
 		}
-		r.state.LoadHold(id, h)
+		state.LoadHold(ids[i], h)
 	}
 	return nil
 }

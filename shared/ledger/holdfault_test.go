@@ -103,3 +103,23 @@ func TestHoldsUnderFaultsSettleOnceEach(t *testing.T) {
 	}
 	t.Logf("%d credits charged for %d holds; %d times another was first, %d releases came after the time-out", charged.Load(), holds, settledTwice.Load(), timedOut.Load())
 }
+
+// Two processes know a wallet; the clock ends a grant and a hold of it, and one of them journals that.
+func TestWhatAnotherProcessJournaledIsKnownToAll(t *testing.T) {
+	t.Parallel()
+	db := openStore(t)
+	a, b := db.ledger(t, ledger.Options{}), db.ledger(t, ledger.Options{Deadline: 3 * time.Second})
+	fund(t, a, "acme", 100)
+	end := db.clock.Now().Add(time.Hour)
+	must(t, a, credit.NewGrant{Key: credit.SystemKey("promotion", "A"), Terms: credit.Terms{
+		Source: credit.Promotion, Granted: 60, EffectiveAt: db.clock.Now(), ExpiresAt: end, UsableUntil: end,
+	}})
+	must(t, a, hold("job", 30, 90*time.Minute))
+	must(t, b, debit("b knows the wallet", 1))
+	for i := range 2 { // the grant's end, the hold's
+		db.clock.Advance(time.Hour)
+		must(t, a, debit(fmt.Sprint("a journals ", i), 1))
+		must(t, b, debit(fmt.Sprint("b learns of it ", i), 1))
+	}
+	audit(t, a, "acme")
+}

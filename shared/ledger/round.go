@@ -63,8 +63,9 @@ func (r *round) load(ctx context.Context) error {
 		}
 		needsRead = needsRead || it.readFirst
 	}
+	holds := r.holdIDs()
 	if needsRead {
-		if err := r.read(ctx, docs); err != nil {
+		if err := r.read(ctx, docs, holds); err != nil {
 			return err
 		}
 	}
@@ -76,22 +77,27 @@ func (r *round) load(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.loadHolds(ctx)
+	return r.loadHolds(ctx, holds)
 }
 
-// read reads the wallet and entries at one moment.
-func (r *round) read(ctx context.Context, docs []string) error {
+// read reads the wallet, entries and holds at one moment.
+func (r *round) read(ctx context.Context, docs, holds []string) error {
 	s := &r.ledger.store
 	names := []string{s.walletName(r.org)}
 	for _, doc := range docs {
 		names = append(names, s.entryName(r.org, doc))
 	}
-	got, err := s.get(ctx, names...)
+	got, err := s.get(ctx, append(names, r.holdNames(holds)...)...)
 	if err != nil {
 		return unavailable(err)
 	}
 	if err := r.adopt(got[names[0]]); err != nil {
 		return err
+	}
+	if r.actor.state != nil {
+		if err := r.takeHolds(r.actor.state, holds, got); err != nil {
+			return err
+		}
 	}
 	r.fresh, r.found, r.looked = true, map[string]*credit.Entry{}, map[string]bool{}
 	for i, doc := range docs {

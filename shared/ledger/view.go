@@ -31,7 +31,7 @@ func (l *Ledger) view(ctx context.Context, org string, at time.Time) (*round, er
 	}
 	// The round's actor is nobody's.
 	r := &round{actor: &actor{ledger: l, org: org}, usage: usage{}, pending: map[string]*credit.Entry{}}
-	if err := r.read(ctx, nil); err != nil {
+	if err := r.read(ctx, nil, nil); err != nil {
 		return nil, err
 	}
 	if r.state = r.actor.state; r.state == nil {
@@ -54,7 +54,7 @@ func (l *Ledger) view(ctx context.Context, org string, at time.Time) (*round, er
 			if err := l.Settle(ctx, org); err != nil {
 				return nil, err
 			}
-			if err := r.read(ctx, nil); err != nil {
+			if err := r.read(ctx, nil, nil); err != nil {
 				return nil, err
 			}
 			r.state = r.actor.state
