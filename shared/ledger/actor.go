@@ -96,19 +96,24 @@ func (a *actor) run() {
 		if a.ledger.queued(a) > 0 {
 			a.awaitTurn(ctx) // without a slot: others can use it
 		}
-		batch := a.ledger.take(a, a.batchItems())
-		if batch == nil {
+		if !a.work(ctx) {
 			return
 		}
-		if err := a.ledger.slots.Acquire(ctx, 1); err != nil {
-			for _, it := range batch {
-				it.refuse(unavailable(err))
-			}
-			continue
-		}
-		a.round(ctx, batch)
-		a.ledger.slots.Release(1)
 	}
+}
+
+// work decides and commits what waits, once there is a slot: until then more gathers. It reports whether anything waited.
+func (a *actor) work(ctx context.Context) bool {
+	if err := a.ledger.slots.Acquire(ctx, 1); err != nil {
+		return false // no context ends here but the process's
+	}
+	defer a.ledger.slots.Release(1)
+	batch := a.ledger.take(a, a.batchItems())
+	if batch == nil {
+		return false
+	}
+	a.round(ctx, batch)
+	return true
 }
 
 // batchItems is how many commands a commit takes: more when the wallet is shared, since turns are few.
