@@ -77,7 +77,8 @@ type actor struct {
 	// fence is the version on which a commit with an unknown outcome may still land; nil for none.
 	fence *unclear
 	contention
-	lastBatch int // size of the last commit
+	lastBatch int           // size of the last commit
+	landedIn  time.Duration // how long the round's commit took; 0 for none, or one that was not plain
 	zone      *time.Location
 	zoneName  string
 }
@@ -88,32 +89,25 @@ type unclear struct {
 	until   time.Time              // nothing can land later
 }
 
-// run works until nothing waits. Only as many wallets are at work at once as there are slots, first come, first served.
+// run works until nothing waits. Only as many wallets are at work at once as the gate lets in.
 func (a *actor) run() {
 	ctx := context.Background() // outlives any one caller; every call beneath it has a deadline of its own
 	for {
 		a.linger()
 		if a.ledger.queued(a) > 0 {
-			a.awaitTurn(ctx) // without a slot: others can use it
+			a.awaitTurn(ctx) // before the gate: others can use the place
 		}
-		if !a.work(ctx) {
+		a.ledger.gate.enter()
+		a.landedIn = 0
+		batch := a.ledger.take(a, a.batchItems()) // what has gathered until now
+		if batch != nil {
+			a.round(ctx, batch)
+		}
+		a.ledger.gate.leave(a.landedIn)
+		if batch == nil {
 			return
 		}
 	}
-}
-
-// work decides and commits what waits, once there is a slot: until then more gathers. It reports whether anything waited.
-func (a *actor) work(ctx context.Context) bool {
-	if err := a.ledger.slots.Acquire(ctx, 1); err != nil {
-		return false // no context ends here but the process's
-	}
-	defer a.ledger.slots.Release(1)
-	batch := a.ledger.take(a, a.batchItems())
-	if batch == nil {
-		return false
-	}
-	a.round(ctx, batch)
-	return true
 }
 
 // batchItems is how many commands a commit takes: more when the wallet is shared, since turns are few.
@@ -232,4 +226,4 @@ func (a *actor) location(name string) *time.Location {
 }
 
 // remember keeps an entry that is known to be stored.
-func (a *actor) remember(e *credit.Entry) { a.ledger.memory.keep(a.org, e) }
+func (a *actor) remember(e *credit.Entry) { a.ledger.memory.keep(a.org, e.Key.Doc(), e) }

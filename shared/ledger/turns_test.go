@@ -257,8 +257,8 @@ func TestMemoryIsBoundedAndKnowsWhatItForgot(t *testing.T) {
 	key := func(i int) credit.Key { return credit.CallerKey(fmt.Sprint("e", i)) }
 	const all = kept*traces + 5
 	for i := range all {
-		m.keep("acme", &credit.Entry{Key: key(i)})
-		m.keep("acme", &credit.Entry{Key: key(i)}) // again: it takes no other's place
+		m.keep("acme", key(i).Doc(), &credit.Entry{Key: key(i)})
+		m.keep("acme", key(i).Doc(), &credit.Entry{Key: key(i)}) // again: it takes no other's place
 	}
 	if len(m.entries) != kept || len(m.traces) != kept*traces {
 		t.Errorf("%d entries and %d traces, want %d and %d", len(m.entries), len(m.traces), kept, kept*traces)

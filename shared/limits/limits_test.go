@@ -75,7 +75,7 @@ func TestTheLedgersOptionsAreTheRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	if o.BatchItems != b.BatchItems || o.SharedBatchItems != b.SharedBatchItems || o.QueueItems != b.QueueItems || o.TotalItems != b.TotalItems ||
-		o.CachedWallets != b.CachedWallets || o.RecentEntries != b.RecentEntries || int(o.Concurrency) != b.WalletsAtWork ||
+		o.CachedWallets != b.CachedWallets || o.RecentEntries != b.RecentEntries || o.Concurrency != b.WalletsAtWork ||
 		int(o.Linger.Microseconds()) != b.LingerMicros {
 		t.Errorf("%+v is not %+v", o, *b)
 	}
