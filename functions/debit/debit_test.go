@@ -271,6 +271,8 @@ func TestBodiesThatAreNotARequestAreRefused(t *testing.T) {
 		good + `,"metadata":{"a":"` + strings.Repeat("x", 2100) + `"}}`:         400,
 		good + `,"metadata":{"a":"` + strings.Repeat("x", bodyMaxBytes) + `"}}`: 413,
 		good + `,"occurred_at":"yesterday"}`:                                    400,
+		good + `,"occurred_at":"0000-01-01T00:00:00Z"}`:                         400,
+		good + `,"occurred_at":"9999-12-31T23:59:59-23:59"}`:                    400,
 	} {
 		if status, got := s.post(t, "", body); status != want {
 			t.Errorf("%.60q: %d %v, want %d", body, status, got, want)

@@ -13,19 +13,12 @@ package debit
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
-	"github.com/sethvargo/go-envconfig"
-
+	"github.com/fluxori/ai-credits/shared/backend"
 	"github.com/fluxori/ai-credits/shared/catalogue"
-	"github.com/fluxori/ai-credits/shared/cloud"
-	"github.com/fluxori/ai-credits/shared/events"
 	"github.com/fluxori/ai-credits/shared/identity"
-	"github.com/fluxori/ai-credits/shared/ledger"
-	"github.com/fluxori/ai-credits/shared/limits"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/spend"
 )
@@ -37,29 +30,16 @@ func init() { serve.Register("debit", build, serve.Deadline(deadline), serve.Bod
 
 // build opens the clients that live as long as the function.
 func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	var c config
-	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: env.Lookup}); err != nil {
-		return nil, fmt.Errorf("configuration of debit: %w", err)
-	}
-	clients, err := cloud.Open(ctx, c.Cloud)
+	c, err := serve.Settings[config](ctx, env)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, clients.Close())
-		}
-	}()
-	bounds, err := limits.Ledger("debit")
+	b, err := backend.Open(ctx, "debit", c.Cloud, env.Now, env.Log)
 	if err != nil {
 		return nil, err
 	}
-	bounds.Now, bounds.Publish, bounds.Logger = env.Now, events.NewPublisher(clients.Messages), env.Log
-	l, err := ledger.New(clients.Commits, clients.Database, bounds)
-	if err != nil {
-		return nil, err
-	}
-	spender, err := spend.New(catalogue.NewStore(clients.Documents, env.Log, catalogue.StoreOptions{}), l)
+	defer b.CloseOnError(&err)
+	spender, err := spend.New(catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{}), b.Ledger)
 	if err != nil {
 		return nil, err
 	}

@@ -19,17 +19,10 @@ package expiry
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
-	"github.com/sethvargo/go-envconfig"
-
-	"github.com/fluxori/ai-credits/shared/cloud"
-	"github.com/fluxori/ai-credits/shared/events"
-	"github.com/fluxori/ai-credits/shared/ledger"
-	"github.com/fluxori/ai-credits/shared/limits"
+	"github.com/fluxori/ai-credits/shared/backend"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/trigger"
 )
@@ -41,9 +34,9 @@ func init() { serve.Register("expiry", build, serve.Deadline(deadline)) }
 
 // build opens the clients that live as long as the function.
 func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	var c config
-	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: env.Lookup}); err != nil {
-		return nil, fmt.Errorf("configuration of expiry: %w", err)
+	c, err := serve.Settings[config](ctx, env)
+	if err != nil {
+		return nil, err
 	}
 	pusher, err := c.Trigger.Pushes()
 	if err != nil {
@@ -53,26 +46,12 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	clients, err := cloud.Open(ctx, c.Cloud)
+	b, err := backend.Open(ctx, "expiry", c.Cloud, env.Now, env.Log)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, clients.Close())
-		}
-	}()
-	publisher := events.NewPublisher(clients.Messages)
-	bounds, err := limits.Ledger("expiry")
-	if err != nil {
-		return nil, err
-	}
-	bounds.Now, bounds.Publish, bounds.Logger = env.Now, publisher, env.Log
-	l, err := ledger.New(clients.Commits, clients.Database, bounds)
-	if err != nil {
-		return nil, err
-	}
-	h := &handler{ledger: l, publish: publisher, now: env.Now, log: env.Log}
+	defer b.CloseOnError(&err)
+	h := &handler{ledger: b.Ledger, publish: b.Publisher, now: env.Now, log: env.Log}
 	r := serve.NewRouter()
 	r.Handle("POST /{$}", trigger.Job(scheduler, h.sweep))
 	r.Handle("POST /warnings", trigger.Job(scheduler, h.warnings))

@@ -12,17 +12,10 @@ package outbox
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
-	"github.com/sethvargo/go-envconfig"
-
-	"github.com/fluxori/ai-credits/shared/cloud"
-	"github.com/fluxori/ai-credits/shared/events"
-	"github.com/fluxori/ai-credits/shared/ledger"
-	"github.com/fluxori/ai-credits/shared/limits"
+	"github.com/fluxori/ai-credits/shared/backend"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/trigger"
 )
@@ -34,33 +27,20 @@ func init() { serve.Register("outbox", build, serve.Deadline(deadline)) }
 
 // build opens the clients that live as long as the function.
 func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	var c config
-	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: env.Lookup}); err != nil {
-		return nil, fmt.Errorf("configuration of outbox: %w", err)
+	c, err := serve.Settings[config](ctx, env)
+	if err != nil {
+		return nil, err
 	}
 	sender, err := c.Trigger.Jobs()
 	if err != nil {
 		return nil, err
 	}
-	clients, err := cloud.Open(ctx, c.Cloud)
+	b, err := backend.Open(ctx, "outbox", c.Cloud, env.Now, env.Log)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, clients.Close())
-		}
-	}()
-	bounds, err := limits.Ledger("outbox")
-	if err != nil {
-		return nil, err
-	}
-	bounds.Now, bounds.Publish, bounds.Logger = env.Now, events.NewPublisher(clients.Messages), env.Log
-	l, err := ledger.New(clients.Commits, clients.Database, bounds)
-	if err != nil {
-		return nil, err
-	}
-	h := &handler{outbox: l, now: env.Now, log: env.Log}
+	defer b.CloseOnError(&err)
+	h := &handler{outbox: b.Ledger, now: env.Now, log: env.Log}
 	r := serve.NewRouter()
 	r.Handle("POST /{$}", trigger.Job(sender, h.sweep))
 	return r, nil

@@ -16,19 +16,13 @@ package usage
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
-	"github.com/sethvargo/go-envconfig"
-
+	"github.com/fluxori/ai-credits/shared/backend"
 	"github.com/fluxori/ai-credits/shared/catalogue"
-	"github.com/fluxori/ai-credits/shared/cloud"
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/events"
-	"github.com/fluxori/ai-credits/shared/ledger"
-	"github.com/fluxori/ai-credits/shared/limits"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/spend"
 	"github.com/fluxori/ai-credits/shared/trigger"
@@ -43,42 +37,28 @@ func init() {
 
 // build opens the clients that live as long as the function.
 func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	var c config
-	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: env.Lookup}); err != nil {
-		return nil, fmt.Errorf("configuration of usage: %w", err)
+	c, err := serve.Settings[config](ctx, env)
+	if err != nil {
+		return nil, err
 	}
 	sender, err := c.Trigger.Pushes()
 	if err != nil {
 		return nil, err
 	}
-	clients, err := cloud.Open(ctx, c.Cloud)
+	b, err := backend.Open(ctx, "usage", c.Cloud, env.Now, env.Log)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, clients.Close())
-		}
-	}()
-	publisher := events.NewPublisher(clients.Messages)
-	bounds, err := limits.Ledger("usage")
+	defer b.CloseOnError(&err)
+	spender, err := spend.New(catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{}), b.Ledger)
 	if err != nil {
 		return nil, err
 	}
-	bounds.Now, bounds.Publish, bounds.Logger = env.Now, publisher, env.Log
-	l, err := ledger.New(clients.Commits, clients.Database, bounds)
+	letters, err := deadletters.NewStore(b.Documents, b.Publisher, env.Now)
 	if err != nil {
 		return nil, err
 	}
-	spender, err := spend.New(catalogue.NewStore(clients.Documents, env.Log, catalogue.StoreOptions{}), l)
-	if err != nil {
-		return nil, err
-	}
-	letters, err := deadletters.NewStore(clients.Documents, publisher, env.Now)
-	if err != nil {
-		return nil, err
-	}
-	h := &handler{spender: spender, letters: letters, publish: publisher, log: env.Log}
+	h := &handler{spender: spender, letters: letters, publish: b.Publisher, log: env.Log}
 	r := serve.NewRouter()
 	r.Handle("POST /{$}", trigger.Push(sender, h.receive))
 	r.Handle("POST /dead", trigger.Push(sender, h.undelivered))

@@ -3,6 +3,7 @@ package repository
 import (
 	"bytes"
 	"go/ast"
+	"go/build/constraint"
 	"go/format"
 	"go/parser"
 	"go/token"
@@ -129,6 +130,8 @@ func forbiddenImport(f file, imported string) string {
 	switch {
 	case within("shared") && ours && !strings.HasPrefix(local, "shared/"):
 		return "shared packages know neither functions nor scripts"
+	case within("shared") && !within("shared/embedded") && !f.test && !strings.HasSuffix(f.dir, "test") && strings.HasPrefix(local, "shared/embedded/"):
+		return "what is deployed holds no stand-ins"
 	case within("functions") && strings.HasPrefix(local, "scripts/"):
 		return "functions do not know scripts"
 	case within("functions") && strings.HasPrefix(local, "functions/") && !within(strings.Join(strings.Split(local, "/")[:2], "/")):
@@ -228,14 +231,12 @@ func TestOnlyNeedsSkips(t *testing.T) {
 		if f.dir == "shared/needs" {
 			continue
 		}
-		ast.Inspect(f.ast, func(n ast.Node) bool {
-			if s, ok := n.(*ast.SelectorExpr); ok && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, s.Sel.Name) {
-				if x, ok := s.X.(*ast.Ident); ok && (x.Name == "t" || x.Name == "b" || x.Name == "f" || x.Name == "tb") {
-					t.Errorf("%s skips by itself; shared/needs says what a test needs", f.fset.Position(n.Pos()))
-				}
-			}
-			return true
-		})
+		if bytes.Contains(f.source, []byte(`"CREDITS_TEST_`+`FULL"`)) {
+			t.Errorf("%s asks by itself whether to take its time; shared/needs knows", f.path)
+		}
+		for _, pos := range skips(f) {
+			t.Errorf("%s: a test is left out here; shared/needs says what a test needs", f.fset.Position(pos))
+		}
 	}
 	ci, err := os.ReadFile(filepath.Join(root(t), ".ci", "run"))
 	if err != nil {
@@ -273,6 +274,55 @@ func TestTheReadmeMapsTheFolders(t *testing.T) {
 			t.Errorf("README.md does not name `%s`", folder)
 		}
 		seen[folder] = true
+	}
+}
+
+// skips returns where a file leaves tests out: by a method of whatever is called like testing's, by -short, or, in a
+// test file, by a build constraint, under which it may never be compiled.
+func skips(f file) []token.Pos {
+	var out []token.Pos
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, s.Sel.Name) {
+			out = append(out, s.Pos())
+		}
+		return true
+	})
+	out = append(out, selectors(f, "testing", "Short")...)
+	for _, group := range f.ast.Comments {
+		for _, c := range group.List {
+			if f.test && constraint.IsGoBuild(c.Text) && c.Pos() < f.ast.Package {
+				out = append(out, c.Pos())
+			}
+		}
+	}
+	return out
+}
+
+func TestSkipsAreFoundUnderAnyName(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		source string
+		want   int
+	}{
+		"none":               {"package p\n\nfunc f(t T) { t.Fatal(1) }\n", 0},
+		"t":                  {"package p\n\nfunc f(t T) { t.Skip(1) }\n", 1},
+		"another name":       {"package p\n\nfunc f(tt T) { tt.Skipf(1) }\n", 1},
+		"a field":            {"package p\n\nfunc f(s S) { s.t.SkipNow() }\n", 1},
+		"a method's value":   {"package p\n\nfunc f(t T) func() { return t.SkipNow }\n", 1},
+		"short":              {"package p\n\nfunc f() bool { return testing.Short() }\n", 1},
+		"a build constraint": {"//go:build integration\n\npackage p\n", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fset := token.NewFileSet()
+			parsed, err := parser.ParseFile(fset, "p_test.go", tc.source, parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := skips(file{path: "p_test.go", test: true, ast: parsed, fset: fset}); len(got) != tc.want {
+				t.Errorf("%d found, want %d", len(got), tc.want)
+			}
+		})
 	}
 }
 

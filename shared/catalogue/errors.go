@@ -3,35 +3,12 @@ package catalogue
 import (
 	"fmt"
 	"strings"
+
+	"github.com/fluxori/ai-credits/shared/coded"
 )
 
 // Error says why the catalogue does not answer as asked. Its code is one of the HTTP contract.
-type Error struct {
-	code    string
-	public  string
-	details map[string]any
-	cause   error
-}
-
-// Error implements error.
-func (e *Error) Error() string {
-	if e.cause == nil {
-		return e.code + ": " + e.public
-	}
-	return e.code + ": " + e.public + " (" + e.cause.Error() + ")"
-}
-
-// Code is the code of the HTTP contract.
-func (e *Error) Code() string { return e.code }
-
-// Public says why, for the caller.
-func (e *Error) Public() string { return e.public }
-
-// Details are what a program needs to do better.
-func (e *Error) Details() map[string]any { return e.details }
-
-// Unwrap returns the cause, if there is one beneath.
-func (e *Error) Unwrap() error { return e.cause }
+type Error struct{ coded.Reason }
 
 // InvalidError tells all that is wrong with a Document.
 type InvalidError struct {
@@ -58,7 +35,7 @@ func (e *InvalidError) Public() string {
 func (e *InvalidError) Details() map[string]any { return map[string]any{"problems": e.Problems} }
 
 func unknownFeature(id string) *Error {
-	return &Error{code: "unknown_feature", public: fmt.Sprintf("There is no feature %q.", clip(id)), details: map[string]any{"feature": clip(id)}}
+	return &Error{coded.Reason{Is: "unknown_feature", Says: fmt.Sprintf("There is no feature %q.", clip(id)), With: map[string]any{"feature": clip(id)}}}
 }
 
 func outOfRange(f Feature) *Error {
@@ -66,43 +43,43 @@ func outOfRange(f Feature) *Error {
 	if !f.Price.Fixed() {
 		public = fmt.Sprintf("The feature %q costs from %d to %d credits; state how many.", f.ID, f.Price.Min, f.Price.Max)
 	}
-	return &Error{code: "credits_out_of_range", public: public, details: map[string]any{"feature": f.ID, "min": f.Price.Min, "max": f.Price.Max}}
+	return &Error{coded.Reason{Is: "credits_out_of_range", Says: public, With: map[string]any{"feature": f.ID, "min": f.Price.Min, "max": f.Price.Max}}}
 }
 
 func customOutOfRange(custom CustomCredits, currency Currency) *Error {
-	return &Error{
-		code:    "credits_out_of_range",
-		public:  fmt.Sprintf("From %d to %d credits are sold at a time in %s.", custom.Min, custom.Max, currency),
-		details: map[string]any{"min": custom.Min, "max": custom.Max, "currency": string(currency)},
-	}
+	return &Error{coded.Reason{
+		Is:   "credits_out_of_range",
+		Says: fmt.Sprintf("From %d to %d credits are sold at a time in %s.", custom.Min, custom.Max, currency),
+		With: map[string]any{"min": custom.Min, "max": custom.Max, "currency": string(currency)},
+	}}
 }
 
 func notSold(currency Currency) *Error {
-	return &Error{
-		code:    "invalid_request",
-		public:  fmt.Sprintf("Amounts of one's choice are not sold in %q.", clip(string(currency))),
-		details: map[string]any{"field": "currency"},
-	}
+	return &Error{coded.Reason{
+		Is:   "invalid_request",
+		Says: fmt.Sprintf("Amounts of one's choice are not sold in %q.", clip(string(currency))),
+		With: map[string]any{"field": "currency"},
+	}}
 }
 
 func invalidQuantity(feature, field, public string) *Error {
-	return &Error{code: "invalid_request", public: public, details: map[string]any{"feature": feature, "field": field}}
+	return &Error{coded.Reason{Is: "invalid_request", Says: public, With: map[string]any{"feature": feature, "field": field}}}
 }
 
 func notFound(kind, id string) *Error {
-	return &Error{code: "not_found", public: fmt.Sprintf("There is no %s %q.", kind, clip(id))}
+	return &Error{coded.Reason{Is: "not_found", Says: fmt.Sprintf("There is no %s %q.", kind, clip(id))}}
 }
 
 func unknownVersion(version int64) *Error {
-	return &Error{
-		code:    "invalid_request",
-		public:  fmt.Sprintf("The price version %d is not known.", version),
-		details: map[string]any{"field": "price_version"},
-	}
+	return &Error{coded.Reason{
+		Is:   "invalid_request",
+		Says: fmt.Sprintf("The price version %d is not known.", version),
+		With: map[string]any{"field": "price_version"},
+	}}
 }
 
 func unavailable(cause error) *Error {
-	return &Error{code: "unavailable", public: "The catalogue cannot be read now.", cause: cause}
+	return &Error{coded.Reason{Is: "unavailable", Says: "The catalogue cannot be read now.", From: cause}}
 }
 
 // clip bounds what a message repeats of its caller.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/fluxori/ai-credits/shared/coded"
+
 	"cloud.google.com/go/firestore"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -87,7 +89,7 @@ func (s *Store) Publish(ctx context.Context, c *Catalogue) error {
 func (s *Store) publish(tx *firestore.Transaction, c *Catalogue, data []byte) (current bool, err error) {
 	snapshot, err := tx.Get(s.pointer())
 	if status.Code(err) == codes.NotFound {
-		return false, &Error{code: "not_found", public: "There is no catalogue yet: seed it first."}
+		return false, &Error{coded.Reason{Is: "not_found", Says: "There is no catalogue yet: seed it first."}}
 	}
 	if err != nil {
 		return false, fmt.Errorf("read the pointer to the current catalogue: %w", err)
@@ -114,11 +116,11 @@ func (s *Store) publish(tx *firestore.Transaction, c *Catalogue, data []byte) (c
 
 // samePublished returns nil if what is published under c's number is c.
 func (s *Store) samePublished(tx *firestore.Transaction, c *Catalogue, data []byte, current int64) error {
-	taken := &Error{
-		code:    "invalid_request",
-		public:  fmt.Sprintf("The current version is %d; a new one must have a higher number than that, not %d.", current, c.Version()),
-		details: map[string]any{"field": "version", "current": current},
-	}
+	taken := &Error{coded.Reason{
+		Is:   "invalid_request",
+		Says: fmt.Sprintf("The current version is %d; a new one must have a higher number than that, not %d.", current, c.Version()),
+		With: map[string]any{"field": "version", "current": current},
+	}}
 	snapshot, err := tx.Get(s.version(c.Version()))
 	if status.Code(err) == codes.NotFound {
 		return taken

@@ -117,12 +117,12 @@ func (s *Store) Current(ctx context.Context) (*Catalogue, error) {
 		}
 		if age < s.opts.Staleness {
 			// Ask ahead of need, so that a busy instance never waits for the store.
-			s.refresh(ctx)
+			s.refresh(ctx, h)
 			return h.catalogue, nil
 		}
 	}
 	select {
-	case <-s.refresh(ctx):
+	case <-s.refresh(ctx, h):
 		return s.settled()
 	case <-ctx.Done():
 		return nil, unavailable(fmt.Errorf("wait for the catalogue: %w", ctx.Err()))
@@ -143,14 +143,18 @@ func (s *Store) settled() (*Catalogue, error) {
 }
 
 // refresh asks the store for the current version, once for all who want it at this time, and keeps what comes of it.
-// After a failure it does not ask again at once. The channel delivers when that is done.
-func (s *Store) refresh(ctx context.Context) <-chan singleflight.Result {
+// After a failure it does not ask again at once, nor if somebody else has asked since the caller saw h. The channel
+// delivers when that is done.
+func (s *Store) refresh(ctx context.Context, h held) <-chan singleflight.Result {
 	if h := s.held(); h.err != nil && s.opts.Now().Sub(h.triedAt) < retryPause {
 		done := make(chan singleflight.Result)
 		close(done)
 		return done
 	}
 	return s.flight.DoChan(pointerID, func() (any, error) {
+		if s.held().triedAt.After(h.triedAt) {
+			return nil, nil
+		}
 		// One caller going away must not fail the others.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.Timeout)
 		defer cancel()

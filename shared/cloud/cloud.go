@@ -70,6 +70,14 @@ func (c *Clients) Close() error {
 	return errors.Join(errs...)
 }
 
+// CloseOnError closes what is open if *err is set, and adds what goes wrong with that: to be deferred by whoever opens clients for something
+// that may yet fail.
+func (c *Clients) CloseOnError(err *error) {
+	if *err != nil {
+		*err = errors.Join(*err, c.Close())
+	}
+}
+
 // options are those of Google's own service when no emulator is named.
 func options(emulator string) []option.ClientOption {
 	if emulator == "" {

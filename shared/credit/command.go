@@ -165,8 +165,19 @@ func checkCredits(n int64) error {
 }
 
 func checkText(reason string) error {
-	if len(reason) > MaxReasonBytes {
+	switch {
+	case len(reason) > MaxReasonBytes:
 		return invalid("reason has %d bytes; at most %d are taken", len(reason), MaxReasonBytes)
+	case !utf8.ValidString(reason):
+		return invalid("reason is not valid UTF-8")
+	}
+	return nil
+}
+
+// checkTime tells whether a moment can be stored: in UTC it lies in the years 1 to 9999.
+func checkTime(field string, t time.Time) error {
+	if y := t.UTC().Year(); y < 1 || y > 9999 {
+		return invalid("%s is in the year %d; it must be from 1 to 9999", field, y)
 	}
 	return nil
 }
@@ -182,11 +193,16 @@ func first(errs ...error) error {
 
 func (c Debit) check() error {
 	err := first(CheckID("event_id", c.EventID), checkCredits(c.Credits), checkOptionalID("user_id", c.Work.User),
-		checkOptionalID("team_id", c.Work.Team), CheckID("feature", c.Work.Feature))
-	if err == nil && len(c.Metadata) > MaxMetadataBytes {
-		err = invalid("metadata has %d bytes; at most %d are taken", len(c.Metadata), MaxMetadataBytes)
+		checkOptionalID("team_id", c.Work.Team), CheckID("feature", c.Work.Feature), checkTime("occurred_at", c.Work.OccurredAt))
+	switch {
+	case err != nil:
+		return err
+	case len(c.Metadata) > MaxMetadataBytes:
+		return invalid("metadata has %d bytes; at most %d are taken", len(c.Metadata), MaxMetadataBytes)
+	case !utf8.ValidString(c.Metadata):
+		return invalid("metadata is not valid UTF-8")
 	}
-	return err
+	return nil
 }
 
 func (c NewGrant) check() error {
@@ -203,7 +219,8 @@ func (c NewGrant) check() error {
 	case t.ExpiresAt.IsZero() != t.UsableUntil.IsZero() || t.UsableUntil.Before(t.ExpiresAt):
 		return fmt.Errorf("grant %s: usable until %v does not follow its end %v", c.Key.ID, t.UsableUntil, t.ExpiresAt)
 	}
-	return first(checkCredits(t.Granted), checkText(c.Reason))
+	return first(checkCredits(t.Granted), checkText(c.Reason), checkTime("effective_at", t.EffectiveAt), checkTime("expires_at", t.ExpiresAt),
+		checkTime("usable_until", t.UsableUntil))
 }
 
 func (c Adjust) check() error {
@@ -211,7 +228,7 @@ func (c Adjust) check() error {
 	if n < 0 {
 		n = -n
 	}
-	return first(CheckID("event_id", c.EventID), checkCredits(n), checkText(c.Reason))
+	return first(CheckID("event_id", c.EventID), checkCredits(n), checkText(c.Reason), checkTime("expires_at", c.ExpiresAt))
 }
 
 func (c Reverse) check() error {
@@ -225,7 +242,7 @@ func (c ClawBack) check() error {
 	if c.Returned < 0 || c.Paid < 0 {
 		return fmt.Errorf("clawback of %s: returned %d of %d paid", c.Grant, c.Returned, c.Paid)
 	}
-	return nil
+	return checkText(c.Reason)
 }
 
 func (c FreezeGrant) check() error  { return checkText(c.Reason) }

@@ -12,12 +12,13 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/needs"
 )
 
 // TestMain sets how many random histories a property is tried on; -rapid.checks still overrides it.
 func TestMain(m *testing.M) {
 	checks := "120"
-	if os.Getenv("CREDITS_TEST_FULL") == "1" {
+	if needs.Thorough() {
 		checks = "5000"
 	}
 	if err := flag.Set("rapid.checks", checks); err != nil {

@@ -42,9 +42,10 @@ func Journal(s *State, t time.Time) (next *State, out *Outcome, more bool, err e
 // oldestDue is the grant about which the clock decided first, of those due by now, and when; nil when none is known. Of what is due at
 // one moment starts come first: credits that follow on others leave no gap.
 func (w *work) oldestDue(now time.Time) (oldest *Grant, oldestAt time.Time) {
-	// Grants that are not loaded may be due from dueNext on, and may start then, so an end in the wallet must wait for them.
+	// Grants that are not loaded may be due from dueNext on. Of what is due just then only what was loaded as due has its turn: an end in the
+	// wallet must wait for their starts, and so must a grant that is known by chance.
 	unknown := func(g *Grant, at time.Time) bool {
-		return !w.dueNext.IsZero() && (at.After(w.dueNext) || at.Equal(w.dueNext) && g.Place == InWallet)
+		return !w.dueNext.IsZero() && (at.After(w.dueNext) || at.Equal(w.dueNext) && !w.dueLast[g.ID])
 	}
 	consider := func(g *Grant) {
 		at, ok := g.DueAt()

@@ -2,7 +2,10 @@ package credit
 
 import (
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Refusal is a command's definite no. It changes nothing and leaves no entry.
@@ -37,8 +40,15 @@ func (r *Refusal) Error() string { return r.code + ": " + r.message }
 // Code is the stable code that decides.
 func (r *Refusal) Code() string { return r.code }
 
-// Public is the text that helps; it may be shown to callers.
-func (r *Refusal) Public() string { return r.message }
+// Public is the text that helps, as a sentence; it may be shown to callers. A field's name that begins it stays as it is.
+func (r *Refusal) Public() string {
+	word, _, _ := strings.Cut(r.message, " ")
+	if strings.Contains(word, "_") {
+		return r.message + "."
+	}
+	first, size := utf8.DecodeRuneInString(r.message)
+	return string(unicode.ToUpper(first)) + r.message[size:] + "."
+}
 
 // Details are the members that go with the code.
 func (r *Refusal) Details() map[string]any { return r.details }

@@ -89,7 +89,8 @@ type State struct {
 	waitingAll bool   // all waiting grants are loaded
 
 	dueLoaded bool
-	dueNext   time.Time // no grant outside that is not loaded is due before it; zero for never
+	dueNext   time.Time       // no grant outside that is not loaded is due before it; zero for never
+	dueLast   map[string]bool // those due just then that came with LoadDue, in their turn
 }
 
 // Debited is a debit's entry and how many of its credits earlier reversals have given back.
@@ -167,7 +168,10 @@ func (s *State) LoadDebit(key string, d Debited) {
 // balance between an end and a start is told.
 func (s *State) LoadDue(next time.Time, gs ...*Grant) {
 	s.LoadGrants(gs...)
-	s.dueLoaded, s.dueNext = true, next
+	s.dueLoaded, s.dueNext, s.dueLast = true, next, map[string]bool{}
+	for _, g := range gs {
+		s.dueLast[g.ID] = true
+	}
 }
 
 // LoadWaiting adds the next stored waiting grants in burn-down order, those whose order key follows [State.WaitingAfter]. all says that

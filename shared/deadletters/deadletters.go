@@ -24,6 +24,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/fluxori/ai-credits/shared/coded"
+
 	"cloud.google.com/go/firestore"
 
 	"github.com/fluxori/ai-credits/shared/events"
@@ -170,7 +172,7 @@ func (s *Store) Replay(ctx context.Context, id, by string) (Letter, error) {
 		return Letter{}, err
 	}
 	if l.Cut {
-		return Letter{}, &Error{code: "invalid_request", public: fmt.Sprintf("The message had %d bytes, of which %d are kept; it cannot be replayed.", l.Size, len(l.Data))}
+		return Letter{}, &Error{coded.Reason{Is: "invalid_request", Says: fmt.Sprintf("The message had %d bytes, of which %d are kept; it cannot be replayed.", l.Size, len(l.Data))}}
 	}
 	labels := maps.Clone(l.Attributes)
 	if labels == nil {

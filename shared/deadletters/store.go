@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fluxori/ai-credits/shared/coded"
+
 	"cloud.google.com/go/firestore"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -27,37 +29,13 @@ const (
 var errNewer = errors.New("the document was written by a newer release")
 
 // Error says why a letter cannot be put aside, found or replayed. Its code is `not_found`, `invalid_request` or `unavailable`.
-type Error struct {
-	code   string
-	public string
-	cause  error
-}
-
-// Error implements error.
-func (e *Error) Error() string {
-	if e.cause == nil {
-		return e.code + ": " + e.public
-	}
-	return e.code + ": " + e.public + " (" + e.cause.Error() + ")"
-}
-
-// Code is the code of the HTTP contract.
-func (e *Error) Code() string { return e.code }
-
-// Public says why, for the caller.
-func (e *Error) Public() string { return e.public }
-
-// Details are none.
-func (e *Error) Details() map[string]any { return nil }
-
-// Unwrap returns the cause, if there is one beneath.
-func (e *Error) Unwrap() error { return e.cause }
+type Error struct{ coded.Reason }
 
 func unavailable(cause error) *Error {
-	return &Error{code: "unavailable", public: "Dead letters cannot be read or written now; repeat the request.", cause: cause}
+	return &Error{coded.Reason{Is: "unavailable", Says: "Dead letters cannot be read or written now; repeat the request.", From: cause}}
 }
 
-var errNotFound = &Error{code: "not_found", public: "There is no such dead letter."}
+var errNotFound = &Error{coded.Reason{Is: "not_found", Says: "There is no such dead letter."}}
 
 // document is a letter as stored. Its fields have no indexes but those that lists need.
 type document struct {
@@ -224,7 +202,7 @@ func (s *Store) List(ctx context.Context, q Query) (Page, error) {
 	if q.Token != "" {
 		at, id, ok := parseToken(q.Token)
 		if !ok {
-			return Page{}, &Error{code: "invalid_request", public: "The page_token is not one that a list gave."}
+			return Page{}, &Error{coded.Reason{Is: "invalid_request", Says: "The page_token is not one that a list gave."}}
 		}
 		query = query.StartAfter(at, s.ref(id))
 	}

@@ -2,6 +2,7 @@ package events
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -60,8 +61,37 @@ type Credit struct {
 	Reason    string     `json:"reason,omitempty"`
 }
 
-// creditVersion is the version of Credit; a consumer that meets a newer one leaves the message to a newer release.
+// creditVersion is the version of Credit.
 const creditVersion = 1
+
+// Errors of DecodeCredit.
+var (
+	// ErrNewer is data of a version that this release does not know: it is to be left to a newer one.
+	ErrNewer = errors.New("written by a newer release")
+	// ErrBadCredit is data that is no event of credits, and never will be.
+	ErrBadCredit = errors.New("not an event of credits")
+)
+
+// DecodeCredit reads the data of a credit-events or credit-alerts message. Members that it does not know are let pass: a version gains some.
+func DecodeCredit(data []byte) (Credit, error) {
+	var c Credit
+	var version struct {
+		V int `json:"v"`
+	}
+	if err := json.Unmarshal(data, &version); err != nil {
+		return Credit{}, fmt.Errorf("%w: %w", ErrBadCredit, err)
+	}
+	if version.V > creditVersion {
+		return Credit{}, fmt.Errorf("event of version %d, this release knows %d: %w", version.V, creditVersion, ErrNewer)
+	}
+	if err := json.Unmarshal(data, &c); err != nil {
+		return Credit{}, fmt.Errorf("%w: %w", ErrBadCredit, err)
+	}
+	if c.Version < 1 || c.ID == "" || c.Type == "" || c.At.IsZero() {
+		return Credit{}, fmt.Errorf("%w: v, id, type and at are required", ErrBadCredit)
+	}
+	return c, nil
+}
 
 // Encode makes an event of the domain a message.
 func Encode(e credit.Event) (Message, error) {

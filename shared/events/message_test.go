@@ -1,7 +1,7 @@
 package events_test
 
 import (
-	"encoding/json"
+	"errors"
 	"maps"
 	"testing"
 	"time"
@@ -43,8 +43,7 @@ func TestAlertsAndEventsGoToTheirTopics(t *testing.T) {
 			if m.Topic != tt.topic || m.ID != tt.event.ID || string(m.Data) != tt.data {
 				t.Errorf("%s %s %s\nwant %s", m.Topic, m.ID, m.Data, tt.data)
 			}
-			var back events.Credit
-			if err := json.Unmarshal(m.Data, &back); err != nil || back.ID != tt.event.ID {
+			if back, err := events.DecodeCredit(m.Data); err != nil || back.ID != tt.event.ID || back.Credits != tt.event.Credits {
 				t.Errorf("read back as %+v, %v", back, err)
 			}
 		})
@@ -56,5 +55,31 @@ func TestLabelsDoNotTakeTheIDsPlace(t *testing.T) {
 	m := events.Message{ID: "one", Labels: map[string]string{"id": "other", "reason": "unknown_feature"}}
 	if got, want := m.Attributes(), map[string]string{"id": "one", "reason": "unknown_feature"}; !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+func TestDecodeCreditTellsNewerFromBad(t *testing.T) {
+	t.Parallel()
+	const rest = `"id":"low:acme:1","type":"low_balance","org_id":"acme","at":"2026-03-01T08:00:00Z"`
+	tests := []struct {
+		name, data string
+		want       error
+	}{
+		{"good, with a member that is not known yet", `{"v":1,` + rest + `,"color":"red"}`, nil},
+		{"newer, of another shape", `{"v":2,"id":{"a":1}}`, events.ErrNewer},
+		{"not JSON", `{`, events.ErrBadCredit},
+		{"not an object", `[1]`, events.ErrBadCredit},
+		{"a member of another type", `{"v":1,` + rest + `,"credits":"5"}`, events.ErrBadCredit},
+		{"no version", `{` + rest + `}`, events.ErrBadCredit},
+		{"no id", `{"v":1,"type":"low_balance","at":"2026-03-01T08:00:00Z"}`, events.ErrBadCredit},
+		{"no moment", `{"v":1,"id":"low:acme:1","type":"low_balance"}`, events.ErrBadCredit},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := events.DecodeCredit([]byte(tt.data)); !errors.Is(err, tt.want) {
+				t.Errorf("%v, want %v", err, tt.want)
+			}
+		})
 	}
 }

@@ -21,6 +21,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/fluxori/ai-credits/shared/coded"
 )
 
 // tokenMax bounds a token in bytes. Google's are about 1 KiB.
@@ -71,40 +73,16 @@ func loopback(host string) bool {
 }
 
 // Error says why a caller was not let in. Its code is `unauthenticated`, `forbidden` or `unavailable`.
-type Error struct {
-	code   string
-	public string
-	cause  error
-}
-
-// Error implements error.
-func (e *Error) Error() string {
-	if e.cause == nil {
-		return e.code + ": " + e.public
-	}
-	return e.code + ": " + e.public + " (" + e.cause.Error() + ")"
-}
-
-// Code is the code of the HTTP contract.
-func (e *Error) Code() string { return e.code }
-
-// Public says why, for the caller.
-func (e *Error) Public() string { return e.public }
-
-// Details are none.
-func (e *Error) Details() map[string]any { return nil }
-
-// Unwrap returns the cause, if there is one beneath.
-func (e *Error) Unwrap() error { return e.cause }
+type Error struct{ coded.Reason }
 
 func unauthenticated(public string, cause error) *Error {
-	return &Error{code: "unauthenticated", public: public, cause: cause}
+	return &Error{coded.Reason{Is: "unauthenticated", Says: public, From: cause}}
 }
 
-func forbidden(public string) *Error { return &Error{code: "forbidden", public: public} }
+func forbidden(public string) *Error { return &Error{coded.Reason{Is: "forbidden", Says: public}} }
 
 func unavailable(cause error) *Error {
-	return &Error{code: "unavailable", public: "The token cannot be checked now, because its issuer does not answer.", cause: cause}
+	return &Error{coded.Reason{Is: "unavailable", Says: "The token cannot be checked now, because its issuer does not answer.", From: cause}}
 }
 
 // bearer returns the one bearer token of r.

@@ -51,7 +51,7 @@ func verdict(t *testing.T, tokens *tokens[string], raw string) string {
 	t.Helper()
 	who, err := tokens.bearer(t.Context(), raw)
 	if refused, ok := errors.AsType[*Error](err); ok {
-		return refused.code
+		return refused.Is
 	}
 	if err != nil {
 		t.Fatalf("error %v is no *Error", err)
@@ -260,7 +260,7 @@ func TestAnEndlessAnswerIsCutOff(t *testing.T) {
 	tokens := subjects(t, Source{Issuer: server.URL, Audience: "a"})
 	signer := identitytest.New(t)
 	_, err := tokens.bearer(t.Context(), signer.Token(t, map[string]any{"iss": server.URL, "sub": "me", "aud": "a"}))
-	if refused, ok := errors.AsType[*Error](err); !ok || refused.code != "unavailable" || !strings.Contains(err.Error(), "too large") {
+	if refused, ok := errors.AsType[*Error](err); !ok || refused.Is != "unavailable" || !strings.Contains(err.Error(), "too large") {
 		t.Errorf("error %v, want unavailable because the answer is too large", err)
 	}
 }

@@ -177,7 +177,7 @@ func (s *Services) Authenticate(r *http.Request) (Service, error) {
 // refuse returns why a token that is no service's is refused: err, unless it is a person's.
 func (s *Services) refuse(r *http.Request, raw string, err error) error {
 	refused, ok := errors.AsType[*Error](err)
-	if s.people == nil || !ok || refused.code != "unauthenticated" {
+	if s.people == nil || !ok || refused.Is != "unauthenticated" {
 		return err
 	}
 	if _, personErr := s.people.tokens.bearer(r.Context(), raw); personErr != nil {

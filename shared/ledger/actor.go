@@ -3,6 +3,8 @@ package ledger
 import (
 	"container/list"
 	"context"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -32,7 +34,10 @@ type answer struct {
 }
 
 func (it *item) answer(r Result, err error) {
-	it.done <- answer{r, err} // never blocks: it holds one, and an item is answered once
+	select {
+	case it.done <- answer{r, err}:
+	default: // answered before, as when a round broke off
+	}
 }
 
 // refuse answers an item, and the same command again, with a definite no or an unknown outcome.
@@ -79,6 +84,7 @@ type actor struct {
 	contention
 	lastBatch int           // size of the last commit
 	landedIn  time.Duration // how long the round's commit took; 0 for none, or one that was not plain
+	alone     int           // how many of the next commands are to be committed one by one
 	zone      *time.Location
 	zoneName  string
 }
@@ -135,8 +141,11 @@ func (a *actor) linger() {
 		time.Sleep(a.ledger.opts.Linger)
 		before := waiting
 		if waiting = a.ledger.queued(a); waiting == before {
-			return
+			break
 		}
+	}
+	if waiting == 0 { // nobody came back: the next is a lone one again
+		a.lastBatch = 0
 	}
 }
 
@@ -147,6 +156,7 @@ func (a *actor) round(ctx context.Context, batch []*item) {
 		a.lastBatch = 0
 		return
 	}
+	defer a.survive(items)
 	ctx, cancel := context.WithDeadline(ctx, a.patience(items))
 	defer cancel()
 	r := &round{actor: a, items: items, usage: usage{}, pending: map[string]*credit.Entry{}}
@@ -165,6 +175,23 @@ func (a *actor) round(ctx context.Context, batch []*item) {
 	r.settle(ctx)
 }
 
+// survive ends a round that panicked: its callers are told that the outcome is not known, and the wallet is read again. Unrecovered, the
+// one command would take the process, and everybody's, with it.
+func (a *actor) survive(items []*item) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	a.ledger.opts.Logger.Error("round panicked", "org", a.org, "panic", v, "stack", string(debug.Stack()))
+	if a.version != nil || a.fence == nil {
+		a.raiseFence()
+	}
+	a.forget()
+	for _, it := range items {
+		it.refuse(unavailable(fmt.Errorf("%s: round panicked: %v", a.org, v)))
+	}
+}
+
 // patience is how long a round may go on: as long as its most patient caller waits.
 func (a *actor) patience(items []*item) time.Time {
 	latest := time.Now().Add(time.Second)
@@ -179,13 +206,31 @@ func (a *actor) patience(items []*item) time.Time {
 	return latest
 }
 
+// present drops those callers of a command who have gone. The first who has not stands for the others; nil when nobody waits for it.
+func (it *item) present() *item {
+	var lead *item
+	for _, m := range append([]*item{it}, it.twins...) {
+		m.twins = nil
+		switch {
+		case m.ctx.Err() != nil:
+			m.refuse(unavailable(m.ctx.Err()))
+		case lead == nil:
+			lead = m
+			lead.readFirst = it.readFirst
+		default:
+			lead.twins = append(lead.twins, m)
+		}
+	}
+	return lead
+}
+
 // collapse drops callers who have gone, answers repeats of recent entries, and joins twins: one commit cannot hold a document twice.
 func (a *actor) collapse(batch []*item) []*item {
 	out := batch[:0:0]
 	first := map[string]*item{}
+	var later []*item // the same id with other content: what becomes of the first decides
 	for _, it := range batch {
-		if it.ctx.Err() != nil {
-			it.refuse(unavailable(it.ctx.Err()))
+		if it = it.present(); it == nil {
 			continue
 		}
 		if it.keyed {
@@ -196,15 +241,22 @@ func (a *actor) collapse(batch []*item) []*item {
 				}
 				continue
 			}
-			if lead := first[it.doc]; lead != nil {
+			switch lead := first[it.doc]; {
+			case lead == nil:
+				first[it.doc] = it
+			case lead.hash != it.hash:
+				later = append(later, it)
+				continue
+			default:
 				lead.twins = append(append(lead.twins, it), it.twins...)
+				lead.readFirst = lead.readFirst || it.readFirst
 				it.twins = nil
 				continue
 			}
-			first[it.doc] = it
 		}
 		out = append(out, it)
 	}
+	a.ledger.giveBack(a, later)
 	return out
 }
 

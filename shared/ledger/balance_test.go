@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/embedded/firedb"
 	"github.com/fluxori/ai-credits/shared/ledger"
 )
 
@@ -124,6 +125,84 @@ func TestABalanceCountsGrantsBeyondTheWalletDocument(t *testing.T) {
 				t.Errorf("%d available after three ends of %d grants", b.Available, c.grants)
 			}
 		})
+	}
+}
+
+// TestABalanceIsNeverMadeOfTwoMoments adds a grant between the reads that a balance is made of: once, and then every time.
+func TestABalanceIsNeverMadeOfTwoMoments(t *testing.T) {
+	t.Parallel()
+	db := openStore(t)
+	writer := db.ledger(t, ledger.Options{})
+	configure(t, writer, "acme")
+	promote(t, writer, db.clock, 300)
+	var n int64
+	between := firedb.Rule{Method: "RunQuery", Fault: firedb.Fault{DelayFunc: func() time.Duration {
+		n++
+		end := db.clock.Now().Add(900 * time.Hour)
+		if _, err := writer.Do(t.Context(), "acme", credit.NewGrant{Key: credit.SystemKey("promotion", "L", fmt.Sprint(n)), Terms: credit.Terms{
+			Source: credit.Promotion, Granted: 100, Priority: 9, EffectiveAt: db.clock.Now(), ExpiresAt: end, UsableUntil: end,
+		}}); err != nil {
+			t.Error(err)
+		}
+		return 0
+	}}}
+	reader := db.ledger(t, ledger.Options{})
+	between.Count = 1
+	db.Hooks.Set(between)
+	if b := balance(t, reader, "acme"); b.Available != 30_100 || n != 1 {
+		t.Errorf("%d available after %d grants more", b.Available, n)
+	}
+	between.Count = 0
+	db.Hooks.Set(between)
+	var out *ledger.Unavailable
+	if b, err := reader.Balance(t.Context(), "acme"); !errors.As(err, &out) {
+		t.Errorf("%+v, %v; want unavailable", b, err)
+	}
+	db.Hooks.Set()
+	if b := balance(t, reader, "acme"); b.Available != 30_000+n*100 {
+		t.Errorf("%d available after %d grants more", b.Available, n)
+	}
+}
+
+// TestABalanceCountsWhatTheClockDecidedBeyondTheWalletDocument lets grants start and end that the wallet document does not hold.
+func TestABalanceCountsWhatTheClockDecidedBeyondTheWalletDocument(t *testing.T) {
+	t.Parallel()
+	db := openStore(t)
+	l := db.ledger(t, ledger.Options{})
+	configure(t, l, "acme")
+	promote(t, l, db.clock, 300)
+	begin := db.clock.Now()
+	last := func(key string, source credit.Source, credits int64, start, end time.Duration) {
+		t.Helper()
+		if _, err := l.Do(t.Context(), "acme", credit.NewGrant{Key: credit.SystemKey("promotion", key), Terms: credit.Terms{
+			Source: source, Granted: credits, Priority: 9, EffectiveAt: begin.Add(start), ExpiresAt: begin.Add(end), UsableUntil: begin.Add(end),
+		}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last("ends", credit.Referral, 7, 0, 30*time.Minute)
+	last("stays", credit.Referral, 11, 0, 900*time.Hour)
+	last("starts", credit.Adjustment, 13, 20*time.Minute, 900*time.Hour)
+	last("starts later", credit.Adjustment, 17, 45*time.Minute, 900*time.Hour)
+	for _, c := range []struct {
+		at                   time.Duration
+		referral, adjustment int64
+	}{{time.Minute, 18, 0}, {25 * time.Minute, 18, 13}, {35 * time.Minute, 11, 13}, {50 * time.Minute, 11, 30}} {
+		db.clock.micros.Store(begin.Add(c.at).UnixMicro())
+		b := balance(t, l, "acme")
+		if b.BySource[credit.Referral] != c.referral || b.BySource[credit.Adjustment] != c.adjustment || b.BySource[credit.Promotion] != 30_000 {
+			t.Errorf("after %v: %v", c.at, b.BySource)
+		}
+		soonest := time.Hour // the first of the 300
+		if c.at < 30*time.Minute {
+			soonest = 30 * time.Minute
+		}
+		if got := b.Expiring[0].At; !got.Equal(begin.Add(soonest)) {
+			t.Errorf("after %v: the soonest end is %v", c.at, got)
+		}
+	}
+	if err := l.Audit(t.Context(), "acme"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -25,7 +25,7 @@ const (
 	open     verdict = iota // not landed, but it may
 	applied                 // landed; the answer was lost
 	lostRace                // another commit came first: this one can never land
-	harmed                  // an entry of it exists already: this one can never land
+	harmed                  // an entry of it exists already on the wallet as it is known: this one can never land
 	hopeless                // refused for what it is
 )
 
@@ -68,6 +68,9 @@ func (r *round) commit(ctx context.Context) {
 			return
 		case v == harmed:
 			r.retry()
+			return
+		case v == hopeless && status.Code(err) == codes.InvalidArgument && len(r.items) > 1:
+			r.isolate(err)
 			return
 		case v == hopeless:
 			r.abandon(fmt.Errorf("committing %d entries of %s: %w", len(r.entries), r.org, err))
@@ -142,11 +145,11 @@ func (r *round) investigate(ctx context.Context, commitErr error) (verdict, *pb.
 	if len(r.entries) == 0 && wallet != nil && readDocument(wallet).str("batch") == r.batch {
 		return applied, wallet, nil
 	}
+	if !proto.Equal(wallet.GetUpdateTime(), r.version) {
+		return lostRace, wallet, nil // also where an entry exists: what the clock decided may have been journaled by who came first
+	}
 	if guilty {
 		return harmed, wallet, nil
-	}
-	if !proto.Equal(wallet.GetUpdateTime(), r.version) {
-		return lostRace, wallet, nil
 	}
 	switch status.Code(commitErr) {
 	case codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated, codes.Unimplemented, codes.OutOfRange:
@@ -180,9 +183,26 @@ func (r *round) landed(ctx context.Context, state *credit.State, version *timest
 // refusal goes out without a commit that moves the wallet past it.
 func (r *round) abandon(err error) {
 	r.ledger.opts.Logger.Error("commit abandoned", "org", r.org, "entries", len(r.entries), "error", err)
-	r.fence = &unclear{version: r.version, until: time.Now().Add(fenceLife)}
+	r.raiseFence()
 	r.unknown(err)
 }
+
+// raiseFence notes that a commit on the wallet's version may still land.
+func (a *actor) raiseFence() {
+	a.fence = &unclear{version: a.version, until: time.Now().Add(fenceLife)}
+}
+
+// isolate commits the items of a batch one by one, because the store will not have them together: one of them may be to blame, or all for
+// their size.
+func (r *round) isolate(err error) {
+	r.ledger.opts.Logger.Error("commit refused, its items are tried alone", "org", r.org, "entries", len(r.entries), "error", err)
+	r.raiseFence()
+	r.alone = len(r.items)
+	r.retry()
+}
+
+// fenced tells whether a commit may still land on the wallet.
+func (a *actor) fenced() bool { return a.fence != nil && time.Now().Before(a.fence.until) }
 
 // clearFence forgets an unclear commit once the wallet has moved past it.
 func (a *actor) clearFence(version *timestamppb.Timestamp) {
@@ -234,7 +254,7 @@ func (r *round) advanceRollup(ctx context.Context) error {
 func (a *actor) newCells(cells map[string]int64) (n int64) {
 	for cell := range cells {
 		if !a.cells[cell] {
-			n++
+			n += cellWeight(cell)
 		}
 	}
 	return n
@@ -248,12 +268,12 @@ func (a *actor) recount(ctx context.Context) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	a.cells = map[string]bool{}
+	a.cells, a.usage.cells = map[string]bool{}, 0
 	if d := got[name]; d != nil {
 		for cell := range readDocument(d).group("cells").m {
 			a.cells[cell] = true
+			a.usage.cells += cellWeight(cell)
 		}
 	}
-	a.usage.cells = int64(len(a.cells))
 	return nil
 }

@@ -123,8 +123,13 @@ func TestDebitsUnderFaultsAreAcknowledgedOnceEach(t *testing.T) {
 		}
 		return true
 	})
-	if err := ledgers[0].Audit(t.Context(), "acme"); err != nil {
-		t.Error(err)
+	audit(t, ledgers[0], "acme")
+	var rolledUp int64
+	for _, v := range db.document(t, "wallets/acme/usage/2026-03-01-0").Fields["cells"].GetMapValue().GetFields() {
+		rolledUp += v.GetIntegerValue()
+	}
+	if rolledUp != charged.Load() {
+		t.Errorf("the roll-up has %d credits, want %d", rolledUp, charged.Load())
 	}
 	t.Logf("%d credits charged, %d debits refused, %d answers unknown and repeated", charged.Load(), refused.Load(), repeats.Load())
 }
@@ -196,6 +201,17 @@ func TestACommitThatLandsLate(t *testing.T) {
 			wantApplied: 0, wantLeft: 0,
 		},
 		{
+			name: "cannot land once a debit has been refused after others' wallets were served",
+			meanwhile: func(t *testing.T, l, _ *ledger.Ledger, _ *clock) {
+				t.Helper()
+				for i := range 5 {
+					configure(t, l, fmt.Sprint("other-", i))
+				}
+				wantRefusal(t, l, debit("too much", 101), credit.CodeInsufficient)
+			},
+			wantApplied: 0, wantLeft: 0,
+		},
+		{
 			name: "cannot land once the repeat was refused because the credits expired meanwhile",
 			meanwhile: func(t *testing.T, l, _ *ledger.Ledger, c *clock) {
 				t.Helper()
@@ -220,7 +236,7 @@ func TestACommitThatLandsLate(t *testing.T) {
 			t.Parallel()
 			db := openStore(t)
 			late := &lateCommits{}
-			l := db.ledgerThrough(t, ledger.Options{Deadline: time.Second}, late.intercept)
+			l := db.ledgerThrough(t, ledger.Options{Deadline: time.Second, CachedWallets: 1}, late.intercept)
 			other := db.ledger(t, ledger.Options{})
 			configure(t, other, "acme")
 			if _, err := other.Do(t.Context(), "acme", credit.NewGrant{Key: credit.SystemKey("grant", "in_1", "1"), Terms: credit.Terms{
@@ -257,6 +273,44 @@ func TestACommitThatLandsLate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestADebitThatAnotherProcessRefusedCannotLand lets a purchase and a debit of what it brings meet in a process whose commit is unclear. The
+// debit's caller turns to another process, for whom there is no purchase.
+func TestADebitThatAnotherProcessRefusedCannotLand(t *testing.T) {
+	t.Parallel()
+	db := openStore(t)
+	late := &lateCommits{}
+	l, other := db.ledgerThrough(t, ledger.Options{Deadline: time.Second}, late.intercept), db.ledger(t, ledger.Options{})
+	configure(t, other, "acme")
+	late.set(true)
+	db.Hooks.Set(firedb.Rule{Method: "BatchGetDocuments", Count: 1, Fault: firedb.Fault{Delay: 200 * time.Millisecond}})
+	var wg sync.WaitGroup
+	for _, c := range []credit.Command{
+		nil, // settles: its read holds up the wallet, so that the others meet
+		credit.NewGrant{Key: credit.SystemKey("grant", "pi_1"), Terms: credit.Terms{Source: credit.Purchase, Granted: 100}},
+		debit("d", 100),
+	} {
+		wg.Go(func() {
+			if c == nil {
+				_ = l.Settle(t.Context(), "acme") // its outcome is of no matter
+				return
+			}
+			var unknown *ledger.Unavailable
+			if _, err := l.Do(t.Context(), "acme", c); !errors.As(err, &unknown) {
+				t.Errorf("%+v: %v", c, err)
+			}
+		})
+		time.Sleep(20 * time.Millisecond)
+	}
+	wg.Wait()
+	wantRefusal(t, other, debit("d", 100), credit.CodeInsufficient)
+	late.set(false)
+	late.land(t, db)
+	if _, err := other.Entry(t.Context(), "acme", credit.CallerKey("d")); err == nil {
+		t.Error("refused, and yet charged")
+	}
+	audit(t, other, "acme")
 }
 
 func wantRefusal(t *testing.T, l *ledger.Ledger, c credit.Command, code string) {

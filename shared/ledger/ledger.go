@@ -204,12 +204,12 @@ func (l *Ledger) enqueue(org string, it *item) error {
 	a := l.actors[org]
 	if a == nil {
 		a = &actor{ledger: l, org: org}
-		l.actors[org] = a
 	}
 	// No wallet may have more waiting than there is room left, so that those that are flooded leave room for the others, however many they are.
 	if len(a.queue) >= min(l.opts.QueueItems, l.opts.TotalItems-l.waiting) {
 		return unavailable(fmt.Errorf("%d commands wait for %s, %d in all", len(a.queue), org, l.waiting))
 	}
+	l.actors[org] = a
 	a.queue = append(a.queue, it)
 	l.waiting++
 	if !a.running {
@@ -229,19 +229,32 @@ func (l *Ledger) take(a *actor, most int) []*item {
 	defer l.mu.Unlock()
 	n := min(len(a.queue), most)
 	if n == 0 {
-		a.running = false
+		a.running, a.alone = false, 0
 		a.queue = nil
 		a.rest = l.idle.PushBack(a)
-		for l.idle.Len() > l.opts.CachedWallets {
-			oldest := l.idle.Remove(l.idle.Front()).(*actor)
-			delete(l.actors, oldest.org)
-		}
+		l.evict()
 		return nil
+	}
+	if a.alone > 0 {
+		a.alone--
+		n = 1
 	}
 	batch := a.queue[:n:n]
 	a.queue = a.queue[n:]
 	l.waiting -= n
 	return batch
+}
+
+// evict drops what is known of the wallets that have rested longest, but for one with a commit that may yet land.
+func (l *Ledger) evict() {
+	for e := l.idle.Front(); e != nil && l.idle.Len() > l.opts.CachedWallets; {
+		next := e.Next()
+		if a := e.Value.(*actor); !a.fenced() {
+			l.idle.Remove(e)
+			delete(l.actors, a.org)
+		}
+		e = next
+	}
 }
 
 // giveBack puts commands that must be decided again at the head of the queue.
@@ -275,7 +288,7 @@ func (u *Unavailable) Code() string { return "unavailable" }
 
 // Public is the text shown to callers.
 func (u *Unavailable) Public() string {
-	return "the outcome is not known yet, or the service is busy; repeat with the same event id"
+	return "The outcome is not known yet, or the service is busy; repeat with the same event id."
 }
 
 // Details are the members that go with the code.

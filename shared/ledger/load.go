@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -12,10 +13,12 @@ import (
 
 // Bounds of what one command may load.
 const (
-	loadWaiting  = credit.MaxLive
-	loadDue      = credit.MaxJournaled
-	loadRelated  = 300  // grants of a subscription item, the latest first: 25 years of months; bonuses of a purchase
-	loadReversed = 1000 // reversals of one debit
+	loadWaiting = credit.MaxLive
+	loadDue     = credit.MaxJournaled
+	relatedPage = 300 // grants of a subscription item, or bonuses of a purchase, in one query
+	// maxRelatedPages bounds those queries: 500 years of months.
+	maxRelatedPages = 20
+	loadReversed    = 1000 // reversals of one debit: one that has so many takes no more
 )
 
 // adopt makes a wallet document, or its absence, the actor's state.
@@ -126,19 +129,29 @@ func (r *round) supplyGrants(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// supplyRelated loads the grants that name another thing: a subscription's item, or the purchase they came with.
+// supplyRelated loads the grants that name another thing, all of them: a subscription's item, or the purchase they came with.
 func (r *round) supplyRelated(ctx context.Context, field, value string, load func(string, ...*credit.Grant)) error {
-	q := from("grants", loadRelated)
-	q.Where = where(field, pb.StructuredQuery_FieldFilter_EQUAL, stringValue(value))
-	if field == "item" {
-		q.OrderBy = []*pb.StructuredQuery_Order{order("usable_until", pb.StructuredQuery_DESCENDING)}
+	var all []*credit.Grant
+	var after string
+	for range maxRelatedPages {
+		q := from("grants", relatedPage)
+		q.Where = where(field, pb.StructuredQuery_FieldFilter_EQUAL, stringValue(value))
+		q.OrderBy = []*pb.StructuredQuery_Order{order("__name__", pb.StructuredQuery_ASCENDING)}
+		if after != "" {
+			q.StartAt = &pb.Cursor{Values: []*pb.Value{{ValueType: &pb.Value_ReferenceValue{ReferenceValue: after}}}}
+		}
+		gs, docs, err := r.queryGrants(ctx, q)
+		if err != nil {
+			return err
+		}
+		all = append(all, gs...)
+		if len(gs) < relatedPage {
+			load(value, all...)
+			return nil
+		}
+		after = docs[len(docs)-1].GetName()
 	}
-	gs, _, err := r.queryGrants(ctx, q)
-	if err != nil {
-		return err
-	}
-	load(value, gs...)
-	return nil
+	return fmt.Errorf("more than %d grants of %s have %s %s", relatedPage*maxRelatedPages, r.org, field, value)
 }
 
 // supplyDebit finds a debit's entry, in this batch or in the store, and sums what earlier reversals gave back.
@@ -167,6 +180,10 @@ func (r *round) supplyDebit(ctx context.Context, id string) error {
 	docs, err := s.query(ctx, s.walletName(r.org), q)
 	if err != nil {
 		return unavailable(err)
+	}
+	if len(docs) == loadReversed { // how much is left cannot be told from these
+		return credit.Refuse(credit.CodeInvalid, fmt.Sprintf("the debit has been reversed in %d parts or more already; no more are taken", loadReversed),
+			map[string]any{"debit_event_id": id})
 	}
 	d := credit.Debited{Entry: e}
 	for _, doc := range docs {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -35,6 +36,11 @@ func (r *round) outboxWrite() (*pb.Write, error) {
 
 // publish tells the batch's events, within its bound. What it does not manage stands in the outbox, for the sweeper.
 func (r *round) publish(ctx context.Context) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.ledger.opts.Logger.Error("publisher panicked", "org", r.org, "batch", r.batch, "panic", v, "stack", string(debug.Stack()))
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, r.ledger.opts.PublishTimeout)
 	defer cancel()
 	messages := make([]events.Message, 0, len(r.events))

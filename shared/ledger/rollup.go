@@ -12,14 +12,18 @@ import (
 	"github.com/fluxori/ai-credits/shared/credit"
 )
 
-// maxCells is about how many cells one roll-up document takes before the next is begun: it keeps the document well under 1 MiB.
+// maxCells is about how many cells one roll-up document takes before the next is begun, those with long names counting more: it keeps
+// the document well under 1 MiB.
 const maxCells = 4000
+
+// cellWeight is what a cell counts: one for each 200 bytes of its name that it begins. Ids have up to 128 bytes each.
+func cellWeight(cell string) int64 { return 1 + int64(len(cell))/200 }
 
 // rollup says which document of wallets/{org}/usage takes the next debits.
 type rollup struct {
 	day   string // 2006-01-02 in the organisation's zone
 	part  int64
-	cells int64 // how many the document holds, at most
+	cells int64 // how many the document holds, weighed, at most
 }
 
 // cellSeparator joins a cell's name; ids have no control characters, so no two cells share a name.
@@ -52,6 +56,19 @@ func (u usage) add(zone *time.Location, e *credit.Entry) {
 		u[day] = map[string]int64{}
 	}
 	u[day][cell] += credits
+}
+
+// maxIncrements is how many cells of a document one commit adds to: Firestore takes 500 transforms.
+const maxIncrements = 500
+
+// full tells whether one more item could ask more of a document than a commit may.
+func (u usage) full() bool {
+	for _, cells := range u {
+		if len(cells) >= maxIncrements {
+			return true
+		}
+	}
+	return false
 }
 
 // rollupDoc is the id of a roll-up document.

@@ -22,7 +22,10 @@ type round struct {
 	docs    []string // of the entries, by their index: a hash each
 	events  []credit.Event
 	usage   usage
-	bytes   int
+	bytes   int // of entries and grants, about
+	told    int // bytes of events, about
+	// gained says that a command of this batch has made more possible than the stored wallet allows.
+	gained bool
 	// pending are this batch's entries, by document.
 	pending map[string]*credit.Entry
 	// fresh says that the state was read in this round.
@@ -106,7 +109,7 @@ func (r *round) decide(ctx context.Context) error {
 	r.batch = rand.Text()
 	r.items = slices.DeleteFunc(r.items, r.replays)
 	for i, it := range r.items {
-		if r.bytes > r.ledger.opts.BatchBytes {
+		if r.bytes > r.ledger.opts.BatchBytes || r.told > outboxBytes || r.usage.full() || r.dependent(it.cmd) {
 			r.again = append(r.again, r.items[i:]...)
 			return nil
 		}
@@ -123,6 +126,24 @@ func (r *round) decide(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// dependent tells whether a command might be refused but for what others in the batch have done. It waits for their commit: if that stayed
+// unclear, another process, to whom its caller may turn, would refuse it on the stored wallet, and then it might land.
+func (r *round) dependent(c credit.Command) bool {
+	before, now := r.actor.state, r.state
+	if before == nil {
+		return now != nil
+	}
+	switch c := c.(type) {
+	case credit.Debit:
+		return !c.Usage && r.gained
+	case credit.Adjust:
+		return c.Credits < 0 && r.gained
+	case credit.Reverse:
+		return r.pending[credit.CallerKey(c.Debit).Doc()] != nil
+	}
+	return false
 }
 
 // replays answers an item whose entry was found. That needs no commit: entries are never changed.
@@ -170,6 +191,7 @@ func (r *round) decideOne(ctx context.Context, it *item) (more bool, err error) 
 		if err != nil {
 			return false, err
 		}
+		r.gained = r.gained || next.Available > r.state.Available || next.Debt < r.state.Debt || r.state.Frozen && !next.Frozen
 		r.keep(next, out)
 		res := Result{After: r.state.Figures}
 		if out.Own >= 0 {
@@ -193,6 +215,9 @@ func (r *round) keep(next *credit.State, out *credit.Outcome) {
 		r.usage.add(r.location(r.state.Zone), e)
 		r.bytes += entryBytes(e)
 	}
+	for _, e := range out.Events {
+		r.told += eventBytes(e)
+	}
 	r.events = append(r.events, out.Events...)
 }
 
@@ -210,7 +235,14 @@ func (r *round) refuse(it *item, err error) {
 // settle commits what was accepted and answers. Refusals wait for the commit too: they were decided on the state that it makes.
 func (r *round) settle(ctx context.Context) {
 	changed := r.state != r.actor.state && (len(r.entries) > 0 || r.walletChanged())
-	mustFence := r.fence != nil && len(r.refused) > 0
+	if !changed && !r.fresh { // no commit will vouch for the cached state on which there was nothing to do
+		for _, a := range r.accepted {
+			a.item.readFirst = true
+		}
+		r.retry()
+		return
+	}
+	mustFence := r.fence != nil && len(r.refused)+len(r.accepted) > 0
 	if !changed && !mustFence {
 		r.answer()
 		r.giveBack(r.again)
@@ -264,7 +296,13 @@ func (r *round) giveBack(items []*item) { r.ledger.giveBack(r.actor, items) }
 // retry puts everything of the round back, in its order, to be decided again.
 func (r *round) retry() { r.giveBack(r.items) }
 
-// entryBytes is about how large an entry's document is.
+// entryBytes is about how large an entry's document is, with the records of the grants that it emptied.
 func entryBytes(e *credit.Entry) int {
-	return 600 + 100*len(e.Changes) + len(e.Metadata) + len(e.Reason) + len(e.Key.ID)
+	return 600 + 800*len(e.Changes) + len(e.Metadata) + len(e.Reason) + len(e.Key.ID)
 }
+
+// outboxBytes bounds what a commit tells, in one document.
+const outboxBytes = 600 << 10
+
+// eventBytes is about how large an event is as JSON, at most: one that bears a reason may have every byte of it escaped.
+func eventBytes(e credit.Event) int { return 700 + 6*len(e.Reason) }

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -120,6 +121,29 @@ func TestThousandsOfGrantsThatEndTogetherAreAllJournaled(t *testing.T) {
 	audit(t, l, "acme")
 }
 
+// TestARollUpOfLongNamesFitsItsDocument gives every cell the longest ids there may be.
+func TestARollUpOfLongNamesFitsItsDocument(t *testing.T) {
+	t.Parallel()
+	db := openStore(t)
+	l := db.ledger(t, ledger.Options{})
+	fund(t, l, "acme", 1_000_000)
+	var wg sync.WaitGroup
+	gate := make(chan struct{}, 256)
+	for i := range 4200 {
+		d := debit(fmt.Sprint(i), 1)
+		d.Work.Feature = strings.Repeat("f", 64)
+		d.Work.Team, d.Work.User = strings.Repeat("t", credit.MaxIDBytes), fmt.Sprintf("%0*d", credit.MaxIDBytes, i)
+		gate <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-gate }()
+			if _, err := l.Do(t.Context(), "acme", d); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 // TestRollUpsEqualTheEntries also lets a day's roll-up outgrow its document.
 func TestRollUpsEqualTheEntries(t *testing.T) {
 	t.Parallel()
@@ -167,4 +191,34 @@ func TestRollUpsEqualTheEntries(t *testing.T) {
 			t.Errorf("%q has %d, want %d", cell, got[cell], n)
 		}
 	}
+}
+
+func TestADebitIsReversedInSoManyPartsAtMost(t *testing.T) {
+	t.Parallel()
+	const parts = 1000
+	db := openStore(t)
+	l := db.ledger(t, ledger.Options{})
+	fund(t, l, "acme", 2000)
+	if _, err := l.Do(t.Context(), "acme", debit("work", parts+10)); err != nil {
+		t.Fatal(err)
+	}
+	part := func(id string, n int64) credit.Reverse {
+		return credit.Reverse{EventID: id, Debit: "work", Credits: n, Content: credit.Content{Kind: credit.KindReversal, Subject: "work"}}
+	}
+	var wg sync.WaitGroup
+	for i := range parts { // few batches: each sums the reversals that are stored
+		wg.Go(func() {
+			if _, err := l.Do(t.Context(), "acme", part(fmt.Sprint("part ", i), 1)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range 5 { // 10 credits are left
+		wantRefusal(t, l, part(fmt.Sprint("more ", i), 10), credit.CodeInvalid)
+	}
+	if w, err := l.View(t.Context(), "acme"); err != nil || w.Available > 2000 {
+		t.Errorf("%d are available (%v) of 2,000", w.Available, err)
+	}
+	audit(t, l, "acme")
 }

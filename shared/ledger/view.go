@@ -119,8 +119,8 @@ func checkEntryDoc(doc string) error {
 	return nil
 }
 
-// Entries lists a wallet's entries, newest first, those before a moment (zero for the newest), at most limit. The lanes of the index
-// are merged by the store.
+// Entries lists a wallet's entries, newest first, those before a moment (the zero time for the newest), at most limit. The lanes of the
+// index are merged by the store.
 func (l *Ledger) Entries(ctx context.Context, org string, before time.Time, limit int) ([]*credit.Entry, error) {
 	if err := credit.CheckOrg(org); err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func (l *Ledger) Entries(ctx context.Context, org string, before time.Time, limi
 
 // At are a wallet's figures as its entries state them at a past moment; ok is false when it had no entry yet.
 func (l *Ledger) At(ctx context.Context, org string, at time.Time) (f credit.Figures, ok bool, err error) {
-	es, err := l.Entries(ctx, org, at.Add(time.Microsecond), 1)
+	es, err := l.Entries(ctx, org, at.Truncate(time.Microsecond).Add(time.Microsecond), 1)
 	if err != nil || len(es) == 0 {
 		return credit.Figures{}, false, err
 	}

@@ -1,9 +1,11 @@
-// Package needs is where a test says what it needs beyond the Go toolchain: an emulator of Google's, or the time
-// for a long run. A test whose need is not met is skipped, with a sentence that says what is missing.
+// Package needs is where a test says what it needs beyond the Go toolchain: an emulator of Google's, a program, or the time
+// for a long run. A test whose emulator is not there is skipped, with a sentence that says what is missing; one that
+// takes long tries less.
 //
 // Invariants:
 //   - This is the only package that skips tests, so a list of what a run left out is a list of its callers.
-//   - With CREDITS_TEST_REQUIRE_ALL=1, which continuous integration sets, nothing is skipped: an unmet need fails the test.
+//   - With CREDITS_TEST_REQUIRE_ALL=1, which continuous integration sets, nothing is skipped or cut short: an unmet need
+//     fails the test.
 //   - What was asked for and cannot be had (an address that does not answer, an emulator that does not start) always
 //     fails the test.
 //
@@ -12,6 +14,7 @@ package needs
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 )
 
@@ -40,18 +43,21 @@ func PubSubEmulator(tb testing.TB) string {
 	return pubsubEmulator.address(tb, os.Getenv)
 }
 
-// Full skips a test that is too long for a plain go test, unless CREDITS_TEST_FULL=1.
-func Full(tb testing.TB) {
+// Program returns the path of a program such as bash. Where it is missing, the test is skipped.
+func Program(tb testing.TB, name string) string {
 	tb.Helper()
-	needFull(tb, os.Getenv)
+	path, err := exec.LookPath(name)
+	if err != nil {
+		absent(tb, os.Getenv, name+" on the PATH")
+	}
+	return path
 }
 
-func needFull(tb testing.TB, env environment) {
-	tb.Helper()
-	if env(full) != "1" {
-		absent(tb, env, "a long run, for which "+full+"=1 is not set")
-	}
-}
+// Thorough reports whether tests are to take the time for all they can try, rather than for a part: with
+// CREDITS_TEST_FULL=1, and whenever nothing may be skipped.
+func Thorough() bool { return thorough(os.Getenv) }
+
+func thorough(env environment) bool { return env(full) == "1" || env(requireAll) == "1" }
 
 // absent ends the test because it needs what is not there.
 func absent(tb testing.TB, env environment, need string) {

@@ -57,10 +57,6 @@ func TestAnUnmetNeedSkipsUnlessAllIsRequired(t *testing.T) {
 		verdict  string
 		mentions string
 	}{
-		{"full, not asked for", nil, needFull, "skipped", "continuous integration runs it"},
-		{"full, some other value", map[string]string{full: "yes"}, needFull, "skipped", full},
-		{"full, required", map[string]string{requireAll: "1"}, needFull, "failed", full},
-		{"full, asked for", map[string]string{full: "1", requireAll: "1"}, needFull, "", ""},
 		{"Firestore, unset", nil, addressOf(firestoreEmulator), "skipped", "CREDITS_TEST_EMULATOR"},
 		{"Firestore, required", map[string]string{requireAll: "1"}, addressOf(firestoreEmulator), "failed", "CREDITS_TEST_EMULATOR"},
 		{"Pub/Sub, unset", nil, addressOf(pubsubEmulator), "skipped", "CREDITS_TEST_PUBSUB_EMULATOR"},
@@ -76,6 +72,18 @@ func TestAnUnmetNeedSkipsUnlessAllIsRequired(t *testing.T) {
 				t.Errorf("%q, %q; want %q and a mention of %q", o.verdict, o.message, tc.verdict, tc.mentions)
 			}
 		})
+	}
+}
+
+func TestWhatMayNotBeSkippedIsThorough(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		full, requireAll string
+		want             bool
+	}{{"", "", false}, {"yes", "", false}, {"1", "", true}, {"", "1", true}, {"0", "1", true}} {
+		if got := thorough(variables(map[string]string{full: tc.full, requireAll: tc.requireAll})); got != tc.want {
+			t.Errorf("with %s=%q and %s=%q: %t", full, tc.full, requireAll, tc.requireAll, got)
+		}
 	}
 }
 

@@ -11,19 +11,26 @@ import (
 	"time"
 )
 
-// parentRole makes a run of this binary the parent that is killed.
-const parentRole = "NEEDS_TEST_PARENT"
+// roleVariable makes a run of this binary the parent that is killed, or its child: no other program need be there.
+const (
+	roleVariable = "NEEDS_TEST_ROLE"
+	parentRole   = "parent"
+	childRole    = "child"
+)
 
 func TestAStartedProcessDiesWithAKilledParent(t *testing.T) {
 	t.Parallel()
-	if os.Getenv(parentRole) == "1" {
+	switch os.Getenv(roleVariable) {
+	case parentRole:
 		actAsParent(t)
+		return
+	case childRole:
+		time.Sleep(25 * time.Second)
 		return
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	parent := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=30s")
-	parent.Env = append(os.Environ(), parentRole+"=1")
+	parent := self(ctx, t, parentRole)
 	out, err := parent.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -51,10 +58,18 @@ func TestAStartedProcessDiesWithAKilledParent(t *testing.T) {
 	}
 }
 
+// self is a run of this test in a role.
+func self(ctx context.Context, t *testing.T, role string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=30s")
+	cmd.Env = append(os.Environ(), roleVariable+"="+role)
+	return cmd
+}
+
 // actAsParent starts a child and waits to be killed.
 func actAsParent(t *testing.T) {
 	t.Helper()
-	child := exec.CommandContext(t.Context(), "sleep", "25")
+	child := self(t.Context(), t, childRole)
 	exited, err := startTied(child)
 	if err != nil {
 		t.Fatal(err)

@@ -33,7 +33,7 @@ const countries = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE B
 
 // ValidCountry reports whether code is an assigned ISO 3166-1 alpha-2 code, in capitals.
 func ValidCountry(code string) bool {
-	return len(code) == 2 && !strings.Contains(code, " ") && strings.Contains(" "+countries+" ", " "+code+" ")
+	return len(code) == 2 && code[0] != ' ' && code[1] != ' ' && strings.Contains(countries, code)
 }
 
 // Check tells everything that is wrong with a profile. The error is an *Error, `invalid_request`.

@@ -33,9 +33,9 @@ type house struct {
 
 func (h *house) now() time.Time { return time.UnixMicro(h.micros.Load()).UTC() }
 
-func open(t *testing.T) *house { return openOn(t, engine.New(t)) }
+func open(t testing.TB) *house { return openOn(t, engine.New(t)) }
 
-func openOn(t *testing.T, e *engine.Engine) *house {
+func openOn(t testing.TB, e *engine.Engine) *house {
 	t.Helper()
 	h := &house{Engine: e}
 	h.micros.Store(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC).UnixMicro())
@@ -59,7 +59,7 @@ func openOn(t *testing.T, e *engine.Engine) *house {
 }
 
 // another is the store of another process.
-func (h *house) another(t *testing.T) *orgs.Store {
+func (h *house) another(t testing.TB) *orgs.Store {
 	t.Helper()
 	s, err := orgs.NewStore(h.Client, slog.New(slog.DiscardHandler), orgs.Options{Now: h.now, MachineNow: h.now})
 	if err != nil {
@@ -68,7 +68,7 @@ func (h *house) another(t *testing.T) *orgs.Store {
 	return s
 }
 
-func (h *house) put(t *testing.T, org string, p orgs.Profile) orgs.Org {
+func (h *house) put(t testing.TB, org string, p orgs.Profile) orgs.Org {
 	t.Helper()
 	o, _, err := h.registrar.Put(t.Context(), org, p)
 	if err != nil {
@@ -261,6 +261,47 @@ func TestAChangeWhoseWalletWasNotToldIsHealedByRepeatingIt(t *testing.T) {
 	}
 	if w, err := h.ledger.View(t.Context(), "acme"); err != nil || w.Low.Threshold != 7 {
 		t.Errorf("the wallet has %+v (%v)", w.Low, err)
+	}
+}
+
+// overtaken is a ledger that gets its first command only after another process has changed the settings again.
+type overtaken struct {
+	*ledger.Ledger
+	meanwhile func()
+}
+
+func (o *overtaken) Do(ctx context.Context, org string, c credit.Command) (ledger.Result, error) {
+	o.meanwhile()
+	return o.Ledger.Do(ctx, org, c)
+}
+
+func TestAChangeThatReachesTheWalletLateDoesNotUndoALaterOne(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.put(t, "acme", acme())
+	prices := catalogue.NewStore(h.Client, slog.New(slog.DiscardHandler), catalogue.StoreOptions{})
+	alerts := func(threshold int64) orgs.Alerts {
+		a := orgs.DefaultAlerts()
+		a.LowBalance.Threshold = threshold
+		return a
+	}
+	slow, err := orgs.NewRegistrar(h.store, &overtaken{h.ledger, func() {
+		if _, err := h.registrar.SetAlerts(t.Context(), "acme", alerts(20)); err != nil {
+			t.Error(err)
+		}
+	}}, prices)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := slow.SetAlerts(t.Context(), "acme", alerts(10)); err != nil {
+		t.Fatal(err)
+	}
+	o, err := h.store.Get(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w, err := h.ledger.View(t.Context(), "acme"); err != nil || w.Low.Threshold != 20 || o.Alerts.LowBalance.Threshold != 20 {
+		t.Errorf("the wallet has %d, the document %d, want 20 (%v)", w.Low.Threshold, o.Alerts.LowBalance.Threshold, err)
 	}
 }
 

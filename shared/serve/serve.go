@@ -50,6 +50,15 @@ type Env struct {
 	Now func() time.Time
 }
 
+// Settings reads a function's configuration, a struct with env tags, from its environment.
+func Settings[C any](ctx context.Context, env Env) (C, error) {
+	var c C
+	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: env.Lookup}); err != nil {
+		return c, fmt.Errorf("configuration: %w", err)
+	}
+	return c, nil
+}
+
 // Build makes a function's handler. Paths reach the handler without the function's own name: "/", "/check".
 //
 // The context lives as long as the function does; what build itself waits for needs a deadline of its own.

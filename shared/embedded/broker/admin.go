@@ -152,9 +152,8 @@ func (b *Broker) deleteSubscription(ctx context.Context, name string) error {
 		}
 		q.deleted, q.push, q.queue = true, nil, nil
 		clear(q.leases)
-		var copies, messages []uint64
+		var messages []uint64
 		for id, c := range q.copies {
-			copies = append(copies, id)
 			if c.remove() {
 				messages = append(messages, id)
 			}
@@ -162,7 +161,7 @@ func (b *Broker) deleteSubscription(ctx context.Context, name string) error {
 		}
 		q.wakePullers()
 		b.noteQuiet()
-		return deleteSubscription(name, copies, messages), nil
+		return deleteSubscription(name, messages), nil
 	})
 }
 

@@ -406,3 +406,27 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 		t.Errorf("error %v, want the deadline and the subscription's name", err)
 	}
 }
+
+func TestWhatIsTriedAgainLaterNeedNotBeWaitedFor(t *testing.T) {
+	t.Parallel()
+	b := open(t, broker.Options{})
+	tried := make(chan struct{}, 10)
+	subscribe(t, b, broker.Subscription{Retry: &broker.Retry{Min: time.Minute, Max: time.Minute}, Handler: newEndpoint(t, func(w http.ResponseWriter, _ *http.Request, _ events.Push) {
+		time.Sleep(5 * time.Millisecond)
+		if tried <- struct{}{}; len(tried) == 1 { // the first waits for its retry, while the others are done with
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})})
+	publisher := connect(t, b)
+	for want := 1; want <= 3; want++ {
+		publish(t, publisher, usage, text("x"))
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		if err := b.WaitTried(ctx); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if len(tried) != want {
+			t.Errorf("%d messages were tried, want %d", len(tried), want)
+		}
+	}
+}

@@ -127,10 +127,17 @@ func (c *copyOf) cancelTimer() {
 	}
 }
 
-// admitAll gives each taker its copy of m, whose room is reserved. The lock is held here and below.
+// admitAll gives each taker its copy of m, whose room is reserved, unless its subscription was deleted while m was being
+// written. The lock is held here and below.
 func (b *Broker) admitAll(takers []*backlog, m *message) {
 	m.refs = len(takers)
 	for _, q := range takers {
+		if q.deleted {
+			m.refs--
+			b.reserve(-1, -int64(m.size))
+			b.persist(deleteCopy(q.name, m.id, m.refs == 0), nil)
+			continue
+		}
 		b.admit(q, m, 0)
 	}
 }

@@ -58,7 +58,7 @@ type Broker struct {
 	heldBytes int64
 	published uint64
 	dropped   uint64        // replies
-	quiet     chan struct{} // closed when a push subscription runs empty, and replaced
+	quiet     chan struct{} // closed when a push subscription runs empty, or has none but retries to wait for, and replaced
 	leases    uint64        // counts leases, so that each has an ackID of its own
 }
 
@@ -244,8 +244,17 @@ func (b *Broker) SetFaults(f Faults) error {
 // Wait returns when no message is queued, out, or waiting for a retry on any push subscription, or with the error of
 // ctx. Messages that wait to be pulled do not count.
 func (b *Broker) Wait(ctx context.Context) error {
+	return b.wait(ctx, func(q *backlog) bool { return len(q.copies) > 0 })
+}
+
+// WaitTried is Wait, but for messages that were tried and wait for a retry: it does not wait for them.
+func (b *Broker) WaitTried(ctx context.Context) error {
+	return b.wait(ctx, func(q *backlog) bool { return q.inFlight > 0 || len(q.queue) > 0 || q.aside != nil })
+}
+
+func (b *Broker) wait(ctx context.Context, isBusy func(q *backlog) bool) error {
 	for {
-		busy, changed := b.busy()
+		busy, changed := b.busy(isBusy)
 		if busy == "" {
 			return nil
 		}
@@ -260,11 +269,11 @@ func (b *Broker) Wait(ctx context.Context) error {
 }
 
 // busy names a push subscription that is not quiet, if there is one, and what is closed when that may have changed.
-func (b *Broker) busy() (name string, changed <-chan struct{}) {
+func (b *Broker) busy(isBusy func(q *backlog) bool) (name string, changed <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for name, q := range b.backlogs {
-		if q.cfg.isPush() && len(q.copies) > 0 {
+		if q.cfg.isPush() && isBusy(q) {
 			return name, b.quiet
 		}
 	}

@@ -83,6 +83,9 @@ func (b *Broker) delivered(c *copyOf, acked bool) {
 		}
 	}
 	b.pump(q)
+	if q.inFlight == 0 && len(q.queue) == 0 {
+		b.noteQuiet()
+	}
 }
 
 // dropsAck reports whether the acknowledgement of c is lost. The lock is held.

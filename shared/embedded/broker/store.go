@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -163,11 +164,19 @@ func putSubscription(s Subscription) func(*bbolt.Tx) error {
 	}
 }
 
-func deleteSubscription(name string, copies, messages []uint64) func(*bbolt.Tx) error {
+// deleteSubscription removes a subscription, the messages that go with it, and all its copies: also those of messages
+// that were written but not admitted yet, for a copy without its subscription is damage.
+func deleteSubscription(name string, messages []uint64) func(*bbolt.Tx) error {
 	return func(tx *bbolt.Tx) error {
 		errs := []error{tx.Bucket(bucketSubscriptions).Delete([]byte(name))}
-		for _, id := range copies {
-			errs = append(errs, tx.Bucket(bucketCopies).Delete(copyKey(name, id)))
+		copies, prefix := tx.Bucket(bucketCopies), append([]byte(name), 0)
+		var keys [][]byte // a cursor skips what follows what is deleted under it
+		c := copies.Cursor()
+		for key, _ := c.Seek(prefix); bytes.HasPrefix(key, prefix); key, _ = c.Next() {
+			keys = append(keys, bytes.Clone(key))
+		}
+		for _, key := range keys {
+			errs = append(errs, copies.Delete(key))
 		}
 		for _, id := range messages {
 			errs = append(errs, tx.Bucket(bucketMessages).Delete(idKey(id)))

@@ -1,8 +1,10 @@
 package broker
 
 import (
+	"errors"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
@@ -102,5 +104,53 @@ func TestSettledMessagesLeaveTheFile(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestASubscriptionDeletedDuringAWriteLeavesNothing deletes one while a message to it and to another is being written.
+func TestASubscriptionDeletedDuringAWriteLeavesNothing(t *testing.T) {
+	t.Parallel()
+	o := Options{Path: filepath.Join(t.TempDir(), "broker.db")}
+	b, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Topic(t.Context(), testTopic); err != nil {
+		t.Fatal(err)
+	}
+	kept := testSubscription + "-kept"
+	for _, name := range []string{testSubscription, kept} {
+		if err := b.Subscribe(t.Context(), Subscription{Name: name, Topic: testTopic}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold, err := b.store.db.Begin(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan error, 1)
+	if _, err := b.publish(&pubsubpb.PublishRequest{Topic: testTopic, Messages: []*pubsubpb.PubsubMessage{{Data: []byte("x")}}}, func(err error) { written <- err }); err != nil {
+		t.Fatal(err)
+	}
+	deleted := make(chan error, 1)
+	go func() { deleted <- b.deleteSubscription(t.Context(), testSubscription) }()
+	for _, there := b.Stats().Subscriptions[testSubscription]; there; _, there = b.Stats().Subscriptions[testSubscription] {
+		runtime.Gosched()
+	}
+	if err := errors.Join(hold.Rollback(), <-written, <-deleted); err != nil {
+		t.Fatal(err)
+	}
+	for _, reopen := range []bool{true, false} {
+		if s := b.Stats(); s.Held != 1 || s.Subscriptions[kept].Pending != 1 {
+			t.Errorf("stats %+v, want the copy of the other subscription alone", s)
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if reopen {
+			if b, err = Open(o); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }

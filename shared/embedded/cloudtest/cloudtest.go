@@ -63,7 +63,7 @@ type Cloud struct {
 }
 
 // New starts a project whose clock shows 1 March 2026, 8:00 UTC.
-func New(t *testing.T) *Cloud {
+func New(t testing.TB) *Cloud {
 	t.Helper()
 	c := &Cloud{Engine: engine.New(t, engine.Embedded()), Issuer: identitytest.New(t), urls: map[string]string{}, tokens: map[[2]string]string{}}
 	c.micros.Store(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC).UnixMicro())
@@ -93,7 +93,7 @@ func New(t *testing.T) *Cloud {
 	return c
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func (c *Cloud) Audience(function string) string {
 }
 
 // Token is a service account's token.
-func (c *Cloud) Token(t *testing.T, account, audience string) string {
+func (c *Cloud) Token(t testing.TB, account, audience string) string {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,7 +126,7 @@ func (c *Cloud) Token(t *testing.T, account, audience string) string {
 }
 
 // Start builds a function with settings beside the project's own, serves it, and has Pub/Sub push to it what it is wired to.
-func (c *Cloud) Start(t *testing.T, function string, settings map[string]string) {
+func (c *Cloud) Start(t testing.TB, function string, settings map[string]string) {
 	t.Helper()
 	all := maps.Clone(c.settings)
 	all["SERVICE_AUDIENCE"] = c.Audience(function)
@@ -151,7 +151,7 @@ func (c *Cloud) Start(t *testing.T, function string, settings map[string]string)
 	}
 }
 
-func (c *Cloud) subscribe(t *testing.T, s wiring.Subscription, url string) {
+func (c *Cloud) subscribe(t testing.TB, s wiring.Subscription, url string) {
 	t.Helper()
 	sub := broker.Subscription{
 		Name: "projects/" + c.Project + "/subscriptions/" + s.Name, Topic: c.topic(s.Topic), URL: url,
@@ -165,7 +165,7 @@ func (c *Cloud) subscribe(t *testing.T, s wiring.Subscription, url string) {
 }
 
 // Publish publishes a message, and returns its id.
-func (c *Cloud) Publish(t *testing.T, topic, data string, attributes map[string]string) string {
+func (c *Cloud) Publish(t testing.TB, topic, data string, attributes map[string]string) string {
 	t.Helper()
 	p := c.Messages.Publisher(topic)
 	defer p.Stop()
@@ -175,7 +175,7 @@ func (c *Cloud) Publish(t *testing.T, topic, data string, attributes map[string]
 }
 
 // Quiet waits until Pub/Sub has delivered everything.
-func (c *Cloud) Quiet(t *testing.T) {
+func (c *Cloud) Quiet(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -183,7 +183,7 @@ func (c *Cloud) Quiet(t *testing.T) {
 }
 
 // Fire runs a scheduled job and returns the answer.
-func (c *Cloud) Fire(t *testing.T, job string) (status int, answer map[string]any) {
+func (c *Cloud) Fire(t testing.TB, job string) (status int, answer map[string]any) {
 	t.Helper()
 	i := slices.IndexFunc(c.wiring.Jobs, func(j wiring.Job) bool { return j.Name == job })
 	if i < 0 {
@@ -194,7 +194,7 @@ func (c *Cloud) Fire(t *testing.T, job string) (status int, answer map[string]an
 }
 
 // Post calls a function that was started, with a bearer token unless it is empty, and returns status and answer.
-func (c *Cloud) Post(t *testing.T, function, path, token string, body io.Reader) (status int, answer map[string]any) {
+func (c *Cloud) Post(t testing.TB, function, path, token string, body io.Reader) (status int, answer map[string]any) {
 	t.Helper()
 	c.mu.Lock()
 	url := c.urls[function] + path
@@ -216,7 +216,7 @@ func (c *Cloud) Post(t *testing.T, function, path, token string, body io.Reader)
 }
 
 // Record subscribes to a topic, and returns what gives the messages that came by then, once everything is delivered.
-func (c *Cloud) Record(t *testing.T, topic string) (messages func() []events.Push) {
+func (c *Cloud) Record(t testing.TB, topic string) (messages func() []events.Push) {
 	t.Helper()
 	var mu sync.Mutex
 	var got []events.Push
@@ -243,7 +243,7 @@ func (c *Cloud) Record(t *testing.T, topic string) (messages func() []events.Pus
 }
 
 // Publisher publishes to the project's topics, as functions do.
-func (c *Cloud) Publisher(t *testing.T) *events.Publisher {
+func (c *Cloud) Publisher(t testing.TB) *events.Publisher {
 	t.Helper()
 	p := events.NewPublisher(c.Messages)
 	t.Cleanup(p.Stop)
@@ -251,7 +251,7 @@ func (c *Cloud) Publisher(t *testing.T) *events.Publisher {
 }
 
 // Ledger is a process of its own on the project's wallets. What follows its commits goes out through publish; nil leaves it to the outbox.
-func (c *Cloud) Ledger(t *testing.T, publish ledger.Publisher) *ledger.Ledger {
+func (c *Cloud) Ledger(t testing.TB, publish ledger.Publisher) *ledger.Ledger {
 	t.Helper()
 	l, err := ledger.New(c.Raw, c.Database(), ledger.Options{Now: c.Now, Publish: publish, PublishTimeout: patience})
 	must(t, err)
@@ -259,7 +259,7 @@ func (c *Cloud) Ledger(t *testing.T, publish ledger.Publisher) *ledger.Ledger {
 }
 
 // Catalogue is the store of the catalogue, with the seed in force.
-func (c *Cloud) Catalogue(t *testing.T) *catalogue.Store {
+func (c *Cloud) Catalogue(t testing.TB) *catalogue.Store {
 	t.Helper()
 	s := catalogue.NewStore(c.Client, slog.New(slog.DiscardHandler), catalogue.StoreOptions{})
 	seed, err := catalogue.Seed()
@@ -269,7 +269,7 @@ func (c *Cloud) Catalogue(t *testing.T) *catalogue.Store {
 }
 
 // Fund opens an organisation's wallet with purchased credits; none, if credits is 0.
-func (c *Cloud) Fund(t *testing.T, l *ledger.Ledger, org string, credits int64) {
+func (c *Cloud) Fund(t testing.TB, l *ledger.Ledger, org string, credits int64) {
 	t.Helper()
 	zone := "Africa/Johannesburg"
 	_, err := l.Do(t.Context(), org, credit.Configure{Zone: &zone})
@@ -280,7 +280,7 @@ func (c *Cloud) Fund(t *testing.T, l *ledger.Ledger, org string, credits int64) 
 }
 
 // Grant gives an organisation credits under a key of the system's own.
-func (c *Cloud) Grant(t *testing.T, l *ledger.Ledger, org, key string, terms credit.Terms) {
+func (c *Cloud) Grant(t testing.TB, l *ledger.Ledger, org, key string, terms credit.Terms) {
 	t.Helper()
 	if _, err := l.Do(t.Context(), org, credit.NewGrant{Key: credit.SystemKey("grant", key), Terms: terms}); err != nil {
 		t.Fatal(fmt.Errorf("grant %s: %w", key, err))

@@ -22,7 +22,7 @@ import (
 const (
 	bankAccounts = 5
 	bankOpening  = 100 // of each account, and of both halves of each pair together
-	bankSeats    = 5   // at most so many reservations for one event
+	bankSeats    = 1   // reservations for one event: with more, the locks on those found would hide phantoms
 	bankTurns    = 20  // operations of a worker on one event and one document to create
 )
 

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/fluxori/ai-credits/shared/embedded/firedb"
+	"github.com/fluxori/ai-credits/shared/needs"
 )
 
 // crashFile names the variable that turns this test binary into a server of the file that it names.
@@ -68,7 +69,7 @@ const (
 func TestKilledServerKeepsEveryAcknowledgedCommitAndNoHalfOfOne(t *testing.T) {
 	t.Parallel()
 	moments := 12
-	if os.Getenv("CREDITS_TEST_FULL") == "1" {
+	if needs.Thorough() {
 		moments = 200
 	}
 	for _, suffix := range []string{".sync", ".nosync"} {

@@ -1,0 +1,237 @@
+package account
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/orgs"
+)
+
+const alertsBody = `{"low_balance":{"enabled":true,"threshold":50,"channels":["email"]},"expiry":{"enabled":false,"channels":[]}}`
+
+// permitted says for each route who passes, apart from the table that the router is built from, and what to send so that it succeeds.
+var permitted = map[string]struct {
+	who  string
+	body string
+}{
+	"GET /catalogue":                                {who: "stranger member admin support platform"},
+	"PUT /orgs/{org}":                               {who: "platform", body: acmeProfile},
+	"GET /orgs/{org}":                               {who: "member admin support platform"},
+	"GET /orgs/{org}/alerts":                        {who: "member admin support platform"},
+	"PUT /orgs/{org}/alerts":                        {who: "admin", body: alertsBody},
+	"GET /orgs/{org}/balance":                       {who: "member admin support platform"},
+	"GET /orgs/{org}/entries":                       {who: "member admin support platform"},
+	"GET /orgs/{org}/entries/{id}":                  {who: "member admin support platform"},
+	"GET /orgs/{org}/notifications":                 {who: "member admin support platform"},
+	"POST /orgs/{org}/notifications/{id}/read":      {who: "member admin"},
+	"POST /orgs/{org}/purchases":                    {who: "admin", body: `{"package":"credits-100"}`},
+	"GET /orgs/{org}/purchases/{reference}":         {who: "admin support platform"},
+	"GET /operations/dead-letters":                  {who: "platform"},
+	"POST /operations/dead-letters/{letter}/replay": {who: "platform"},
+}
+
+// cast are callers, in their relation to acme.
+func cast(t *testing.T, s *system) map[string]string {
+	t.Helper()
+	return map[string]string{
+		"anonymous": "", "stranger": s.token(t, "stranger"), "member": s.token(t, "acme-member"), "admin": s.token(t, "acme-admin"),
+		"support": s.token(t, "agent", "support"), "platform": s.platform(t),
+	}
+}
+
+// populate gives an organisation an entry and a notification of the same id, and a purchase, whose reference it returns.
+func (s *system) populate(t *testing.T, org string) (reference string) {
+	t.Helper()
+	s.register(t, org)
+	s.do(t, org, credit.NewGrant{Key: credit.SystemKey("grant", "pi_"+org), Terms: credit.Terms{Source: credit.Purchase, Granted: 100}})
+	s.debit(t, org, "thing", 10)
+	n := orgs.Notification{ID: "thing", Kind: "low_balance", At: s.now(), Title: "Low balance", Text: "90 credits are left."}
+	if _, err := s.store.AddNotification(t.Context(), org, n); err != nil {
+		t.Fatal(err)
+	}
+	bought := s.must(t, s.token(t, org+"-admin"), http.MethodPost, "/orgs/"+org+"/purchases", `{"package":"credits-500"}`, "Idempotency-Key", "first")
+	reference, _ = bought.body["reference"].(string)
+	return reference
+}
+
+func TestTheTableOfRoutesIsWhatIsPermitted(t *testing.T) {
+	t.Parallel()
+	for _, rt := range routes() {
+		want, ok := permitted[rt.Method+" "+rt.Path]
+		if !ok {
+			t.Errorf("%s %s is not among what is permitted here", rt.Method, rt.Path)
+		}
+		var may []string
+		for _, r := range rt.May {
+			if r == person {
+				may = append(may, "stranger member admin support platform")
+				continue
+			}
+			may = append(may, string(r))
+		}
+		if got := strings.Join(may, " "); got != want.who {
+			t.Errorf("%s %s: %s may, want %s", rt.Method, rt.Path, got, want.who)
+		}
+	}
+	if len(permitted) != len(routes()) {
+		t.Errorf("%d routes, %d are permitted", len(routes()), len(permitted))
+	}
+}
+
+// TestEveryRouteAdmitsExactlyItsRoles tries every route as everybody on one's own organisation, on another, and on one that does not exist.
+func TestEveryRouteAdmitsExactlyItsRoles(t *testing.T) {
+	t.Parallel()
+	for pattern, want := range permitted {
+		t.Run(pattern, func(t *testing.T) {
+			t.Parallel()
+			s := start(t)
+			references := map[string]string{"acme": s.populate(t, "acme"), "globex": s.populate(t, "globex")}
+			letter := s.putAside(t, 1)
+			method, path, _ := strings.Cut(pattern, " ")
+			for who, token := range cast(t, s) {
+				for _, org := range []string{"acme", "globex", "nowhere-" + who} {
+					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter).Replace(path)
+					got := s.call(t, token, method, filled, want.body, "Idempotency-Key", "a key of "+who)
+					status, code := expected(pattern, want.who, who, org)
+					if (status == 0) != (got.status/100 == 2) || status != 0 && (got.status != status || got.code() != code) {
+						t.Errorf("%s on %s: %d %s, want %d %s", who, org, got.status, got.raw, status, code)
+					}
+				}
+			}
+		})
+	}
+}
+
+// expected is the status and code of a refusal, or 0 for success.
+func expected(pattern, may, who, org string) (int, string) {
+	concernsOrg, staff := strings.Contains(pattern, "{org}"), who == "support" || who == "platform"
+	creates := pattern == "PUT /orgs/{org}" && who == "platform"
+	switch sees := staff || org == "acme" && who != "stranger"; {
+	case who == "anonymous":
+		return http.StatusUnauthorized, "unauthenticated"
+	case concernsOrg && !creates && (!sees || strings.HasPrefix(org, "nowhere")):
+		return http.StatusNotFound, "unknown_org"
+	case !slices.Contains(strings.Fields(may), who):
+		return http.StatusForbidden, "forbidden"
+	}
+	return 0, ""
+}
+
+// TestAnOrganisationOneMayNotSeeAnswersAsOneThatDoesNotExist compares the answers byte by byte, headers too; the request's id is sent, so that
+// it is the same in both.
+func TestAnOrganisationOneMayNotSeeAnswersAsOneThatDoesNotExist(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.populate(t, "acme")
+	reference := s.populate(t, "globex")
+	for pattern, c := range permitted {
+		method, path, _ := strings.Cut(pattern, " ")
+		if !strings.Contains(path, "{org}") {
+			continue
+		}
+		for who, token := range map[string]string{"stranger": s.token(t, "stranger"), "administrator of another": s.token(t, "acme-admin")} {
+			for name, body := range map[string]string{"a good body": c.body, "a bad body": "{"} {
+				var answers []answer
+				for _, org := range []string{"globex", "nowhere", "Not-An-Id", strings.Repeat("x", 65)} {
+					got := s.call(t, token, method, strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", reference).Replace(path)+"?nonsense=1", body, "X-Request-Id", "the-same")
+					got.header.Del("Date")
+					answers = append(answers, got)
+				}
+				for i, got := range answers {
+					if got.status != http.StatusNotFound || got.raw != answers[0].raw {
+						t.Errorf("%s with %s as %s: %d %s, and for another %s", pattern, name, who, got.status, got.raw, answers[0].raw)
+					}
+					if diff := gocmp.Diff(answers[0].header, got.header); diff != "" {
+						t.Errorf("%s with %s as %s, answer %d: headers differ: %s", pattern, name, who, i, diff)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestOnlyGoodTokensAreLetIn(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.register(t, "acme")
+	good := map[string]any{"sub": "acme-admin", "aud": audience}
+	with := func(name string, value any) map[string]any {
+		out := map[string]any{"sub": good["sub"], "aud": good["aud"]}
+		out[name] = value
+		return out
+	}
+	forged := s.issuer.Token(t, good)
+	tokens := map[string]string{
+		"another audience": s.issuer.Token(t, with("aud", "https://elsewhere.example")),
+		"expired":          s.issuer.Token(t, with("exp", 1000)),
+		"another issuer":   s.issuer.Token(t, with("iss", "https://elsewhere.example")),
+		"no subject":       s.issuer.Token(t, with("sub", nil)),
+		"a changed claim":  forged[:strings.LastIndex(forged, ".")] + "x" + forged[strings.LastIndex(forged, "."):],
+		"unsigned":         "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhY21lLWFkbWluIn0.",
+		"nonsense":         "nonsense",
+	}
+	for name, token := range tokens {
+		got := s.call(t, token, http.MethodGet, "/orgs/acme/balance", "")
+		if got.status != http.StatusUnauthorized || got.code() != "unauthenticated" || got.header.Get("WWW-Authenticate") != "Bearer" {
+			t.Errorf("%s: %d %s", name, got.status, got.raw)
+		}
+	}
+	s.must(t, forged, http.MethodGet, "/orgs/acme/balance", "")
+}
+
+func TestTheOwnerSignsInAndIsAdministrator(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.must(t, s.platform(t), http.MethodPut, "/orgs/acme", acmeProfile)
+	owner := func(verified bool) string {
+		return s.issuer.Token(t, map[string]any{"sub": "auth0|thandi", "aud": audience, "email": "Thandi@acme.example", "email_verified": verified, "name": "Thandi"})
+	}
+	if got := s.call(t, owner(false), http.MethodGet, "/orgs/acme", ""); got.code() != "unknown_org" {
+		t.Errorf("an address that is not verified: %d %s", got.status, got.raw)
+	}
+	s.must(t, owner(true), http.MethodPut, "/orgs/acme/alerts", alertsBody)
+	if m, err := s.store.Member(t.Context(), "acme", "auth0|thandi"); err != nil || m.Role != orgs.RoleAdmin || m.Name != "Thandi" {
+		t.Errorf("%+v, %v", m, err)
+	}
+	// From then on it is the membership that counts.
+	s.must(t, owner(false), http.MethodGet, "/orgs/acme", "")
+	second := s.issuer.Token(t, map[string]any{"sub": "second", "aud": audience, "email": "thandi@acme.example", "email_verified": true})
+	if got := s.call(t, second, http.MethodGet, "/orgs/acme", ""); got.code() != "unknown_org" {
+		t.Errorf("another account with the owner's address: %d %s", got.status, got.raw)
+	}
+}
+
+func TestReadsGoByMemoryAndCostNoMoreThanWhatIsAskedFor(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.populate(t, "acme")
+	token := s.token(t, "acme-member")
+	for path, reads := range map[string]int64{"/orgs/acme/balance": 1, "/orgs/acme/entries?page_size=1": 2, "/orgs/acme/entries/thing": 1, "/orgs/acme": 1, "/catalogue": 0} {
+		s.must(t, token, http.MethodGet, path, "")
+		s.Hooks.Reset()
+		s.must(t, token, http.MethodGet, path, "")
+		if got := s.Hooks.Counts().Reads; got != reads {
+			t.Errorf("%s: %d reads, want %d", path, got, reads)
+		}
+	}
+}
+
+func TestARemovedRoleCannotChangeAnythingAtOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.register(t, "acme")
+	token := s.token(t, "acme-admin")
+	s.must(t, token, http.MethodPut, "/orgs/acme/alerts", alertsBody)
+	if err := s.store.PutMember(t.Context(), "acme", orgs.Member{Sub: "acme-admin", Role: orgs.RoleMember}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.call(t, token, http.MethodPut, "/orgs/acme/alerts", alertsBody); got.code() != "forbidden" {
+		t.Errorf("%d %s", got.status, got.raw)
+	}
+}

@@ -1,0 +1,30 @@
+package account
+
+import (
+	"log/slog"
+
+	"github.com/fluxori/ai-credits/shared/cloud"
+)
+
+// config is what the environment says.
+type config struct {
+	Cloud cloud.Config
+	// PeopleIssuer is the OpenID Connect issuer that people sign in with; PeopleAudience is what their tokens must be for.
+	PeopleIssuer   string `env:"PEOPLE_ISSUER, required"`
+	PeopleAudience string `env:"PEOPLE_AUDIENCE, required"`
+	// PeopleClaimPrefix precedes the names of the claims support and platform, for issuers that demand it.
+	PeopleClaimPrefix string `env:"PEOPLE_CLAIM_PREFIX"`
+	// StripeKey is the account's secret key; StripeURL is where its API is, Stripe's own when empty; Livemode is true for real money.
+	StripeKey secret `env:"STRIPE_API_KEY, required"`
+	StripeURL string `env:"STRIPE_API_URL"`
+	Livemode  bool   `env:"STRIPE_LIVEMODE, default=false"`
+	// CheckoutReturnURL is the page to which people come back from Stripe; AutomaticTax adds the tax that Stripe works out.
+	CheckoutReturnURL string `env:"CHECKOUT_RETURN_URL, required"`
+	AutomaticTax      bool   `env:"STRIPE_AUTOMATIC_TAX, default=false"`
+}
+
+// secret is a setting that is never logged.
+type secret string
+
+// LogValue implements slog.LogValuer.
+func (secret) LogValue() slog.Value { return slog.StringValue("[redacted]") }

@@ -1,0 +1,88 @@
+// Package account is the function through which people see and steer their organisation's credits.
+//
+//	GET  /account/catalogue?country=                    what is sold, in the country's currency
+//	PUT  /account/orgs/{org}                            register an organisation, or make its profile what is sent (platform)
+//	GET  /account/orgs/{org}                            the profile
+//	GET  /account/orgs/{org}/balance?at=                what is there now, by source and by end; or at a past moment
+//	GET  /account/orgs/{org}/entries                    the ledger, newest first
+//	GET  /account/orgs/{org}/entries/{id}               one entry, by its id or the caller's event id, with what it did to each grant
+//	GET  /account/orgs/{org}/alerts, PUT                when and how to be warned
+//	GET  /account/orgs/{org}/notifications              the dashboard's feed, newest first
+//	POST /account/orgs/{org}/notifications/{id}/read    mark one as read
+//	POST /account/orgs/{org}/purchases                  begin to buy a package or an amount of credits (Idempotency-Key)
+//	GET  /account/orgs/{org}/purchases/{reference}      a purchase with its timeline
+//	GET  /account/operations/dead-letters?state=        messages that could not be handled, newest first (platform)
+//	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (platform)
+//
+// Callers are people with an ID token of the configured OpenID Connect issuer. What they may do is their membership of the organisation, or
+// the claims support and platform; the table in routes.go says it all. An organisation that somebody may not see answers like one that does
+// not exist. Bodies are strict JSON, unknown parameters are refused, lists are {items, next_page_token}, errors application/problem+json with
+// the codes of the design, §6.
+//
+// It decides nothing about credits: package orgs keeps organisations, package ledger wallets, package catalogue prices, package payments
+// purchases, package deadletters what could not be handled.
+package account
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/fluxori/ai-credits/shared/backend"
+	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/deadletters"
+	"github.com/fluxori/ai-credits/shared/identity"
+	"github.com/fluxori/ai-credits/shared/orgs"
+	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/serve"
+)
+
+// deadline bounds one request. It is longer than a command's own, so that a caller learns what became of it.
+const deadline = 20 * time.Second
+
+func init() {
+	serve.Register("account", build, serve.Deadline(deadline), serve.BodyLimit(bodyMaxBytes))
+}
+
+// build opens the clients that live as long as the function.
+func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
+	c, err := serve.Settings[config](ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	people, err := identity.NewPeople(identity.Source{Issuer: c.PeopleIssuer, Audience: c.PeopleAudience}, c.PeopleClaimPrefix)
+	if err != nil {
+		return nil, err
+	}
+	stripe, err := payments.NewGateway(payments.GatewayOptions{Key: string(c.StripeKey), URL: c.StripeURL, Livemode: c.Livemode})
+	if err != nil {
+		return nil, err
+	}
+	b, err := backend.Open(ctx, "account", c.Cloud, env.Now, env.Log)
+	if err != nil {
+		return nil, err
+	}
+	defer b.CloseOnError(&err)
+	store, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
+	if err != nil {
+		return nil, err
+	}
+	sold := catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{})
+	registrar, err := orgs.NewRegistrar(store, b.Ledger, sold)
+	if err != nil {
+		return nil, err
+	}
+	shop, err := payments.NewShop(payments.ShopOptions{
+		Documents: b.Documents, Prices: sold, Stripe: stripe, Now: env.Now,
+		Checkout: payments.CheckoutOptions{ReturnURL: c.CheckoutReturnURL, AutomaticTax: c.AutomaticTax},
+	})
+	if err != nil {
+		return nil, err
+	}
+	letters, err := deadletters.NewStore(b.Documents, b.Publisher, env.Now)
+	if err != nil {
+		return nil, err
+	}
+	h := handler{people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, now: env.Now}
+	return h.router(), nil
+}

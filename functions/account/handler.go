@@ -1,0 +1,33 @@
+package account
+
+import (
+	"context"
+	"time"
+
+	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/deadletters"
+	"github.com/fluxori/ai-credits/shared/identity"
+	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/orgs"
+	"github.com/fluxori/ai-credits/shared/payments"
+)
+
+// bodyMaxBytes is ample for every body: the largest is a profile.
+const bodyMaxBytes = 16 << 10
+
+// prices knows the catalogue in force, as a *catalogue.Store does.
+type prices interface {
+	Current(ctx context.Context) (*catalogue.Catalogue, error)
+}
+
+// handler answers people. It decides nothing but who may ask.
+type handler struct {
+	people    *identity.People
+	store     *orgs.Store
+	registrar *orgs.Registrar
+	ledger    *ledger.Ledger
+	prices    prices
+	shop      *payments.Shop
+	letters   *deadletters.Store
+	now       func() time.Time // the system's clock
+}

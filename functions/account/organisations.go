@@ -1,0 +1,152 @@
+package account
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/fluxori/ai-credits/shared/orgs"
+	"github.com/fluxori/ai-credits/shared/serve"
+	"github.com/fluxori/ai-credits/shared/strictjson"
+)
+
+// profile is the body of PUT /orgs/{org}.
+type profile struct {
+	Name           string `json:"name"`
+	Country        string `json:"country"`
+	TimeZone       string `json:"time_zone,omitempty"`
+	OwnerEmail     string `json:"owner_email"`
+	BillingContact string `json:"billing_contact,omitempty"`
+}
+
+// organisation is an organisation as it is told. Members are not told addresses.
+type organisation struct {
+	OrgID          string    `json:"org_id"`
+	Name           string    `json:"name"`
+	Country        string    `json:"country"`
+	TimeZone       string    `json:"time_zone"`
+	Currency       string    `json:"currency"`
+	OwnerEmail     string    `json:"owner_email,omitempty"`
+	BillingContact string    `json:"billing_contact,omitempty"`
+	CreatedAt      time.Time `json:"created_at"`
+	UpdatedAt      time.Time `json:"updated_at"`
+}
+
+func showOrg(o orgs.Org, have []role) organisation {
+	out := organisation{
+		OrgID: o.ID, Name: o.Name, Country: o.Country, TimeZone: o.Zone, Currency: o.Currency, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
+	}
+	if slices.ContainsFunc(have, func(r role) bool { return r == admin || r == support || r == platform }) {
+		out.OwnerEmail, out.BillingContact = o.OwnerEmail, o.BillingContact
+	}
+	return out
+}
+
+func (h *handler) putOrg(w http.ResponseWriter, r *http.Request, c call) error {
+	p, err := strictjson.Decode[profile](r.Body, bodyMaxBytes)
+	if err != nil {
+		return err
+	}
+	o, created, err := h.registrar.Put(r.Context(), c.org, orgs.Profile{
+		Name: p.Name, Country: p.Country, Zone: p.TimeZone, OwnerEmail: p.OwnerEmail, BillingContact: p.BillingContact,
+	})
+	if err != nil {
+		return err
+	}
+	if created {
+		serve.Created(w, r, showOrg(o, c.have))
+		return nil
+	}
+	serve.OK(w, r, showOrg(o, c.have))
+	return nil
+}
+
+func (h *handler) getOrg(w http.ResponseWriter, r *http.Request, c call) error {
+	o, err := h.store.Get(r.Context(), c.org)
+	if err != nil {
+		return err
+	}
+	serve.OK(w, r, showOrg(o, c.have))
+	return nil
+}
+
+// alerts is the body of PUT /orgs/{org}/alerts, and the answer of both. Everything in it is required, so that nothing is switched off by being
+// forgotten.
+type alerts struct {
+	LowBalance *lowBalance `json:"low_balance"`
+	Expiry     *expiry     `json:"expiry"`
+}
+
+type lowBalance struct {
+	Enabled   *bool           `json:"enabled"`
+	Threshold *int64          `json:"threshold"`
+	Channels  *[]orgs.Channel `json:"channels"`
+}
+
+type expiry struct {
+	Enabled  *bool           `json:"enabled"`
+	Channels *[]orgs.Channel `json:"channels"`
+}
+
+// missing names the first member that is not there.
+func (a alerts) missing() string {
+	switch {
+	case a.LowBalance == nil:
+		return "low_balance"
+	case a.LowBalance.Enabled == nil:
+		return "low_balance.enabled"
+	case a.LowBalance.Threshold == nil:
+		return "low_balance.threshold"
+	case a.LowBalance.Channels == nil:
+		return "low_balance.channels"
+	case a.Expiry == nil:
+		return "expiry"
+	case a.Expiry.Enabled == nil:
+		return "expiry.enabled"
+	case a.Expiry.Channels == nil:
+		return "expiry.channels"
+	}
+	return ""
+}
+
+func showAlerts(a orgs.Alerts) alerts {
+	low, exp := a.LowBalance, a.Expiry
+	if low.Channels == nil {
+		low.Channels = []orgs.Channel{}
+	}
+	if exp.Channels == nil {
+		exp.Channels = []orgs.Channel{}
+	}
+	return alerts{
+		LowBalance: &lowBalance{Enabled: &low.Enabled, Threshold: &low.Threshold, Channels: &low.Channels},
+		Expiry:     &expiry{Enabled: &exp.Enabled, Channels: &exp.Channels},
+	}
+}
+
+func (h *handler) getAlerts(w http.ResponseWriter, r *http.Request, c call) error {
+	o, err := h.store.Get(r.Context(), c.org)
+	if err != nil {
+		return err
+	}
+	serve.OK(w, r, showAlerts(o.Alerts))
+	return nil
+}
+
+func (h *handler) putAlerts(w http.ResponseWriter, r *http.Request, c call) error {
+	a, err := strictjson.Decode[alerts](r.Body, bodyMaxBytes)
+	if err != nil {
+		return err
+	}
+	if field := a.missing(); field != "" {
+		return invalid(field, field+" is required.")
+	}
+	o, err := h.registrar.SetAlerts(r.Context(), c.org, orgs.Alerts{
+		LowBalance: orgs.LowBalance{Enabled: *a.LowBalance.Enabled, Threshold: *a.LowBalance.Threshold, Channels: *a.LowBalance.Channels},
+		Expiry:     orgs.Expiry{Enabled: *a.Expiry.Enabled, Channels: *a.Expiry.Channels},
+	})
+	if err != nil {
+		return err
+	}
+	serve.OK(w, r, showAlerts(o.Alerts))
+	return nil
+}

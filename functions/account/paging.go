@@ -1,0 +1,73 @@
+package account
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/fluxori/ai-credits/shared/strictjson"
+)
+
+// tokenMax bounds a page token, in bytes.
+const tokenMax = 512
+
+// list is the answer that every list has. NextPageToken is empty on the last page.
+type list[T any] struct {
+	Items         []T    `json:"items"`
+	NextPageToken string `json:"next_page_token"`
+}
+
+// position is where in a list a page begins: after this item. It is the content of page tokens, which are opaque to callers; one that a
+// caller makes up leads to no other place than the caller's own list.
+type position struct {
+	List string `json:"l"`
+	At   int64  `json:"at"` // microseconds
+	ID   string `json:"id,omitempty"`
+}
+
+func (p position) at() time.Time { return time.UnixMicro(p.At).UTC() }
+
+// token makes a position a page token.
+func (p position) token() (string, error) {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return "", fmt.Errorf("encode page token: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(data), nil
+}
+
+// position is where the page that was asked for begins; ok is false for the first page.
+func (c call) position(of string) (p position, ok bool, err error) {
+	token := c.query.Get("page_token")
+	if token == "" {
+		return position{}, false, nil
+	}
+	wrong := invalid("page_token", "page_token must be the next_page_token of the page before, of the same list.")
+	if len(token) > tokenMax {
+		return position{}, false, wrong
+	}
+	data, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil {
+		return position{}, false, wrong
+	}
+	p, err = strictjson.Unmarshal[position](data, tokenMax)
+	if err != nil || p.List != of {
+		return position{}, false, wrong
+	}
+	return p, true, nil
+}
+
+// paged makes a list of what was found, where one item more than a page was asked for.
+func paged[F, T any](found []F, size int, show func(F) T, after func(F) position) (list[T], error) {
+	out := list[T]{Items: make([]T, 0, min(len(found), size))}
+	for _, f := range found[:min(len(found), size)] {
+		out.Items = append(out.Items, show(f))
+	}
+	if len(found) <= size {
+		return out, nil
+	}
+	var err error
+	out.NextPageToken, err = after(found[size-1]).token()
+	return out, err
+}

@@ -1,0 +1,102 @@
+package account
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/serve"
+	"github.com/fluxori/ai-credits/shared/strictjson"
+)
+
+// order is the body of POST …/purchases: a package, or an amount of credits.
+type order struct {
+	Package string `json:"package,omitempty"`
+	Credits *int64 `json:"credits,omitempty"`
+}
+
+// started is a purchase that awaits its payment. Amount is without tax, in minor units of the currency.
+type started struct {
+	Reference   string             `json:"reference"`
+	CheckoutURL string             `json:"checkout_url"`
+	Amount      int64              `json:"amount"`
+	Currency    catalogue.Currency `json:"currency"`
+	Credits     int64              `json:"credits"`
+	// Replayed says that the same key began this purchase before.
+	Replayed bool `json:"replayed"`
+}
+
+func (h *handler) buy(w http.ResponseWriter, r *http.Request, c call) error {
+	o, err := strictjson.Decode[order](r.Body, bodyMaxBytes)
+	if err != nil {
+		return err
+	}
+	if (o.Package == "") == (o.Credits == nil) {
+		return invalid("package", "State either a package or credits.")
+	}
+	wanted := payments.Order{Org: c.org, Package: o.Package, Key: c.key}
+	if o.Credits != nil {
+		if *o.Credits < 1 {
+			return invalid("credits", "credits must be 1 or more.")
+		}
+		wanted.Credits = *o.Credits
+	}
+	org, err := h.store.Get(r.Context(), c.org)
+	if err != nil {
+		return err
+	}
+	wanted.Country = org.Country
+	p, err := h.shop.StartPurchase(r.Context(), wanted)
+	if err != nil {
+		return err
+	}
+	serve.Created(w, r, started{
+		Reference: p.Reference, CheckoutURL: p.CheckoutURL, Amount: p.Amount, Currency: p.Currency, Credits: p.Credits, Replayed: p.Replayed,
+	})
+	return nil
+}
+
+// purchase is a purchase with its timeline, the earliest first.
+type purchase struct {
+	Reference    string             `json:"reference"`
+	Status       payments.Status    `json:"status"`
+	Package      string             `json:"package,omitempty"`
+	Credits      int64              `json:"credits"`
+	Amount       int64              `json:"amount"`
+	Currency     catalogue.Currency `json:"currency"`
+	PriceVersion int64              `json:"price_version"`
+	// CheckoutURL is there until the purchase is decided.
+	CheckoutURL string     `json:"checkout_url,omitempty"`
+	GrantID     string     `json:"grant_id,omitempty"`
+	CreatedAt   time.Time  `json:"created_at"`
+	PaidAt      *time.Time `json:"paid_at,omitempty"`
+	Timeline    []moment   `json:"timeline"`
+}
+
+type moment struct {
+	At   time.Time `json:"at"`
+	What string    `json:"what"`
+}
+
+func (h *handler) purchase(w http.ResponseWriter, r *http.Request, c call) error {
+	p, err := h.shop.Purchase(r.Context(), c.org, r.PathValue("reference"))
+	if err != nil {
+		return err
+	}
+	out := purchase{
+		Reference: p.Reference, Status: p.Status, Package: p.Package, Credits: p.Credits, Amount: p.Amount, Currency: p.Currency,
+		PriceVersion: p.PriceVersion, GrantID: p.Grant, CreatedAt: p.CreatedAt, Timeline: make([]moment, 0, len(p.Timeline)),
+	}
+	if p.Status == payments.Created {
+		out.CheckoutURL = p.CheckoutURL
+	}
+	if !p.PaidAt.IsZero() {
+		out.PaidAt = &p.PaidAt
+	}
+	for _, m := range p.Timeline {
+		out.Timeline = append(out.Timeline, moment{At: m.At, What: m.What})
+	}
+	serve.OK(w, r, out)
+	return nil
+}

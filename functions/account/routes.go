@@ -1,0 +1,90 @@
+package account
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/fluxori/ai-credits/shared/serve"
+)
+
+// role is what somebody who calls may be.
+type role string
+
+// The roles. A membership makes a member or an administrator of one organisation; claims make support and platform staff, everywhere;
+// everybody with a good token is a person.
+const (
+	member   role = "member"
+	admin    role = "admin"
+	support  role = "support"
+	platform role = "platform"
+	person   role = "person"
+)
+
+// route is one line of the contract: what may be asked, and by whom.
+type route struct {
+	Method string
+	// Path begins after the function's name. A path with {org} concerns that organisation.
+	Path string
+	// May are the roles that pass. Who may not even see the organisation gets 404, everybody else 403.
+	May []role
+	// Query are the parameters that are known; any other is refused.
+	Query []string
+	// Creates says that the organisation need not exist.
+	Creates bool
+	// Moves says that credits or money move: the header Idempotency-Key is required.
+	Moves bool
+	serve func(h *handler, w http.ResponseWriter, r *http.Request, c call) error
+}
+
+// paging are the parameters of lists.
+func paging() []string { return []string{"page_size", "page_token"} }
+
+// routes is the whole contract, from which the router is built. Nothing else says who may do what.
+func routes() []route {
+	readers := []role{member, admin, support, platform}
+	return []route{
+		{Method: http.MethodGet, Path: "/catalogue", May: []role{person}, Query: []string{"country"}, serve: (*handler).catalogue},
+
+		{Method: http.MethodPut, Path: "/orgs/{org}", May: []role{platform}, Creates: true, serve: (*handler).putOrg},
+		{Method: http.MethodGet, Path: "/orgs/{org}", May: readers, serve: (*handler).getOrg},
+		{Method: http.MethodGet, Path: "/orgs/{org}/alerts", May: readers, serve: (*handler).getAlerts},
+		{Method: http.MethodPut, Path: "/orgs/{org}/alerts", May: []role{admin}, serve: (*handler).putAlerts},
+
+		{Method: http.MethodGet, Path: "/orgs/{org}/balance", May: readers, Query: []string{"at"}, serve: (*handler).balance},
+		{Method: http.MethodGet, Path: "/orgs/{org}/entries", May: readers, Query: paging(), serve: (*handler).entries},
+		{Method: http.MethodGet, Path: "/orgs/{org}/entries/{id}", May: readers, serve: (*handler).entry},
+
+		{Method: http.MethodGet, Path: "/orgs/{org}/notifications", May: readers, Query: paging(), serve: (*handler).notifications},
+		{Method: http.MethodPost, Path: "/orgs/{org}/notifications/{id}/read", May: []role{member, admin}, serve: (*handler).markRead},
+
+		{Method: http.MethodPost, Path: "/orgs/{org}/purchases", May: []role{admin}, Moves: true, serve: (*handler).buy},
+		{Method: http.MethodGet, Path: "/orgs/{org}/purchases/{reference}", May: []role{admin, support, platform}, serve: (*handler).purchase},
+
+		{Method: http.MethodGet, Path: "/operations/dead-letters", May: []role{platform}, Query: append([]string{"state"}, paging()...), serve: (*handler).deadLetters},
+		{Method: http.MethodPost, Path: "/operations/dead-letters/{letter}/replay", May: []role{platform}, serve: (*handler).replay},
+	}
+}
+
+// ofOrg reports whether the route concerns one organisation.
+func (rt route) ofOrg() bool { return strings.Contains(rt.Path, "{org}") }
+
+// passes reports whether one of the roles may.
+func (rt route) passes(have []role) bool {
+	return slices.ContainsFunc(have, func(r role) bool { return slices.Contains(rt.May, r) })
+}
+
+// router serves the contract.
+func (h *handler) router() *serve.Router {
+	out := serve.NewRouter()
+	for _, rt := range routes() {
+		out.Handle(rt.Method+" "+rt.Path, func(w http.ResponseWriter, r *http.Request) error {
+			c, err := h.admit(r, rt)
+			if err != nil {
+				return err
+			}
+			return rt.serve(h, w, r, c)
+		})
+	}
+	return out
+}

@@ -1,0 +1,137 @@
+package notify
+
+import (
+	"embed"
+	"fmt"
+	htmltemplate "html/template"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/fluxori/ai-credits/shared/coded"
+
+	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/orgs"
+)
+
+//go:embed templates
+var files embed.FS
+
+// nbsp keeps a number's groups, and a number and its unit, on one line. It is how South African English separates thousands.
+const nbsp = "\u00a0"
+
+// templates render alerts.
+type templates struct {
+	texts *template.Template     // alerts.tmpl and mail.txt.tmpl
+	html  *htmltemplate.Template // mail.html.tmpl
+}
+
+// facts are what the texts may say.
+type facts struct {
+	Org                      string
+	Credits, Held, Threshold int64
+	ExpiresAt                time.Time // in the organisation's zone
+}
+
+// page is what a mail is made of.
+type page struct{ Org, Title, Text, Link string }
+
+// written is an alert in words.
+type written struct{ title, text string }
+
+func parseTemplates() (*templates, error) {
+	funcs := template.FuncMap{"number": number, "credits": credits, "lapse": lapse, "day": day, "clock": clock}
+	texts, err := template.New("texts").Funcs(funcs).Option("missingkey=error").ParseFS(files, "templates/alerts.tmpl", "templates/mail.txt.tmpl")
+	if err != nil {
+		return nil, fmt.Errorf("parse texts: %w", err)
+	}
+	html, err := htmltemplate.ParseFS(files, "templates/mail.html.tmpl")
+	if err != nil {
+		return nil, fmt.Errorf("parse mail.html: %w", err)
+	}
+	return &templates{texts: texts, html: html}, nil
+}
+
+// write puts an alert in words. A kind without words is an *Error, `invalid_request`.
+func (t *templates) write(e events.Credit, o orgs.Org) (written, error) {
+	title, text := string(e.Type)+".title", string(e.Type)+".text"
+	if t.texts.Lookup(title) == nil || t.texts.Lookup(text) == nil {
+		return written{}, &Error{coded.Reason{Is: "invalid_request", Says: fmt.Sprintf("There are no words for an alert of the kind %q.", e.Type)}}
+	}
+	f := facts{Org: o.Name, Credits: e.Credits, Held: e.Balance.Held}
+	if e.Threshold != nil {
+		f.Threshold = *e.Threshold
+	}
+	if e.ExpiresAt != nil {
+		zone, err := time.LoadLocation(o.Zone)
+		if err != nil {
+			zone = time.UTC // of an organisation whose zone this machine does not know
+		}
+		f.ExpiresAt = e.ExpiresAt.In(zone)
+	}
+	var w written
+	var err error
+	if w.title, err = t.text(title, f); err != nil {
+		return written{}, err
+	}
+	w.text, err = t.text(text, f)
+	return w, err
+}
+
+// mail makes the two bodies of an alert's e-mail.
+func (t *templates) mail(w written, o orgs.Org, link string) (plain, html string, err error) {
+	p := page{Org: o.Name, Title: w.title, Text: w.text, Link: link}
+	if plain, err = t.text("mail.txt.tmpl", p); err != nil {
+		return "", "", err
+	}
+	var b strings.Builder
+	if err := t.html.Execute(&b, p); err != nil {
+		return "", "", fmt.Errorf("render mail.html: %w", err)
+	}
+	return plain, b.String(), nil
+}
+
+func (t *templates) text(name string, data any) (string, error) {
+	var b strings.Builder
+	if err := t.texts.ExecuteTemplate(&b, name, data); err != nil {
+		return "", fmt.Errorf("render %s: %w", name, err)
+	}
+	return b.String(), nil
+}
+
+// number writes a whole number as South African English does: 12 345.
+func number(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	sign := ""
+	if n < 0 {
+		sign, digits = "-", digits[1:]
+	}
+	var b strings.Builder
+	for i, d := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteString(nbsp)
+		}
+		b.WriteRune(d)
+	}
+	return sign + b.String()
+}
+
+// credits writes an amount of credits.
+func credits(n int64) string {
+	if n == 1 {
+		return number(n) + nbsp + "AI credit"
+	}
+	return number(n) + nbsp + "AI credits"
+}
+
+func lapse(n int64) string {
+	if n == 1 {
+		return "lapses"
+	}
+	return "lapse"
+}
+
+func day(t time.Time) string { return t.Format("2" + nbsp + "January" + nbsp + "2006") }
+
+func clock(t time.Time) string { return t.Format("15:04") }

@@ -1,0 +1,108 @@
+package notify
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/orgs"
+)
+
+func TestNumbersReadAsInSouthAfrica(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]string{
+		0: "0", 7: "7", 999: "999", 1000: "1 000", 12345: "12 345", 1234567: "1 234 567", 1_000_000_000_000: "1 000 000 000 000", -1234: "-1 234",
+	} {
+		if got := strings.ReplaceAll(number(n), nbsp, " "); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestAlertsInWords(t *testing.T) {
+	t.Parallel()
+	templates, err := parseTemplates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	threshold := int64(1000)
+	end := time.Date(2026, 3, 31, 22, 0, 0, 0, time.UTC)
+	acme := orgs.Org{ID: "acme", Profile: orgs.Profile{Name: "Smith & <Sons>", Zone: "Africa/Johannesburg"}}
+	tests := []struct {
+		name        string
+		event       events.Credit
+		title, text string
+	}{
+		{
+			"low balance", events.Credit{Type: credit.EventLowBalance, Credits: 850, Threshold: &threshold},
+			"850 AI credits left",
+			"Smith & <Sons> has 850 AI credits left, which is at or below its alert threshold of 1 000. Once they are used up, AI features stop until more are bought.",
+		},
+		{
+			"low balance with holds", events.Credit{Type: credit.EventLowBalance, Credits: 1, Threshold: &threshold, Balance: events.Balance{Held: 1}},
+			"1 AI credit left",
+			"Smith & <Sons> has 1 AI credit left, which is at or below its alert threshold of 1 000. Work in progress has set 1 of them aside. Once they are used up, AI features stop until more are bought.",
+		},
+		{
+			"debt", events.Credit{Type: credit.EventDebt, Credits: 20, Threshold: new(int64)},
+			"AI credits are used up, 20 owed",
+			"AI work that was already done for Smith & <Sons> cost 20 AI credits more than there were. AI features are refused until credits are bought. What is bought first pays what is owed.",
+		},
+		{
+			"debt at its ceiling", events.Credit{Type: credit.EventDebtCeiling, Credits: 1200, Threshold: &threshold},
+			"1 200 AI credits owed, the ceiling is reached",
+			"Smith & <Sons> owes 1 200 AI credits for AI work that was already done, which reaches the ceiling of 1 000. AI features are refused until credits are bought. What is bought first pays what is owed.",
+		},
+		{
+			"credits that lapse, in the organisation's zone", events.Credit{Type: credit.EventExpiring, Credits: 12345, ExpiresAt: &end},
+			"12 345 AI credits lapse on 1 April 2026",
+			"12 345 AI credits of Smith & <Sons> lapse on 1 April 2026 (from 00:00, Africa/Johannesburg time) unless used before. Purchased credits never expire and are not counted here.",
+		},
+		{
+			"one credit that lapses", events.Credit{Type: credit.EventExpiring, Credits: 1, ExpiresAt: &end},
+			"1 AI credit lapses on 1 April 2026",
+			"1 AI credit of Smith & <Sons> lapses on 1 April 2026 (from 00:00, Africa/Johannesburg time) unless used before. Purchased credits never expire and are not counted here.",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w, err := templates.write(tt.event, acme)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.ReplaceAll(w.title, nbsp, " "); got != tt.title {
+				t.Errorf("title %q\nwant  %q", got, tt.title)
+			}
+			if got := strings.ReplaceAll(w.text, nbsp, " "); got != tt.text {
+				t.Errorf("text %q\nwant %q", got, tt.text)
+			}
+			plain, html, err := templates.mail(w, acme, "https://credits.test/?a=1&b=2")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(plain, w.text+"\n") || !strings.Contains(plain, "https://credits.test/?a=1&b=2\n") {
+				t.Errorf("plain:\n%s", plain)
+			}
+			if !strings.Contains(html, "Smith &amp; &lt;Sons&gt;") || strings.Contains(html, "<Sons>") || !strings.Contains(html, `href="https://credits.test/?a=1&amp;b=2"`) {
+				t.Errorf("html:\n%s", html)
+			}
+		})
+	}
+}
+
+// TestEveryAlertHasWords keeps the templates complete.
+func TestEveryAlertHasWords(t *testing.T) {
+	t.Parallel()
+	templates, err := parseTemplates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling, credit.EventExpiring} {
+		if w, err := templates.write(events.Credit{Type: kind}, orgs.Org{}); !kind.Alert() || err != nil || w.title == "" || w.text == "" {
+			t.Errorf("%s: %+v, %v", kind, w, err)
+		}
+	}
+}

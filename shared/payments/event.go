@@ -1,0 +1,126 @@
+package payments
+
+import "time"
+
+// The types of Stripe's events that change something here.
+const (
+	sessionCompleted      = "checkout.session.completed"
+	sessionAsyncSucceeded = "checkout.session.async_payment_succeeded"
+	sessionAsyncFailed    = "checkout.session.async_payment_failed"
+	sessionExpired        = "checkout.session.expired"
+	invoicePaid           = "invoice.paid"
+)
+
+// noted are the types that are kept among the seen events for operators, and change nothing.
+var noted = map[string]bool{
+	"charge.refunded":                 true,
+	"charge.refund.updated":           true,
+	"charge.dispute.created":          true,
+	"charge.dispute.closed":           true,
+	"charge.dispute.funds_withdrawn":  true,
+	"charge.dispute.funds_reinstated": true,
+}
+
+// Event is what one of Stripe's events says, as far as it matters here. One of Session and Invoice is set, by its type.
+type Event struct {
+	ID   string
+	Type string
+	// At is when Stripe made the event.
+	At      time.Time
+	Session *Session
+	Invoice *Invoice
+}
+
+// Session is a Checkout Session as it was when its event was made. Amounts are in minor units.
+type Session struct {
+	ID            string
+	Mode          string
+	PaymentStatus string
+	// Reference and Org are those that our metadata names.
+	Reference, Org string
+	// Payment is the payment intent; empty when nothing was due.
+	Payment  string
+	Currency string
+	// Total is what was charged, with Tax.
+	Total, Tax int64
+}
+
+// payment names the payment for good: by its intent, or by the session when nothing was due.
+func (s *Session) payment() string {
+	if s.Payment != "" {
+		return s.Payment
+	}
+	return s.ID
+}
+
+// Invoice is an invoice as it was when its event was made.
+type Invoice struct {
+	ID string
+	// Subscription is empty for an invoice that is only a receipt.
+	Subscription string
+	Customer     string
+	// Org is what the subscription's metadata named when the invoice was finalised.
+	Org string
+	// Payment is the payment intent; empty when nothing was due.
+	Payment  string
+	Currency string
+	// Paid is what was charged and Tax its tax, in minor units.
+	Paid, Tax int64
+	// Period is the one in which the invoice's items came up: of a renewal the period that has ended.
+	Period Period
+	Lines  []Line
+	// Truncated says that Lines are not all there are.
+	Truncated bool
+}
+
+// payment names the payment for good: by its intent, or by the invoice when nothing was due.
+func (in *Invoice) payment() string {
+	if in.Payment != "" {
+		return in.Payment
+	}
+	return in.ID
+}
+
+// Line is a line of an invoice.
+type Line struct {
+	ID string
+	// Item is the subscription item; empty for what belongs to no subscription.
+	Item     string
+	Price    string
+	Currency string
+	// Amount is in minor units, negative for a credit.
+	Amount    int64
+	Quantity  int64
+	Proration bool
+	// Period is what the line pays for.
+	Period Period
+}
+
+// Period is the time from Start up to, but not including, End.
+type Period struct{ Start, End time.Time }
+
+// within reports whether p is a part of whole that ends with it.
+func (p Period) within(whole Period) bool {
+	return p.End.Equal(whole.End) && !p.Start.Before(whole.Start) && p.Start.Before(p.End)
+}
+
+// seconds is the period's length. Stripe's times are whole seconds.
+func (p Period) seconds() int64 { return p.End.Unix() - p.Start.Unix() }
+
+// Subscription is a subscription as it is now. The zero Subscription is one that Stripe does not have.
+type Subscription struct {
+	// Org is what its metadata names.
+	Org string
+	// Period is its current one.
+	Period Period
+	// Live says that it has not ended.
+	Live bool
+	// CancelAtPeriodEnd says that it ends with its current period; EndsAt is a planned end, zero for none.
+	CancelAtPeriodEnd bool
+	EndsAt            time.Time
+}
+
+// renews reports whether a period that ends at end is followed by another.
+func (s Subscription) renews(end time.Time) bool {
+	return s.Live && !s.CancelAtPeriodEnd && (s.EndsAt.IsZero() || s.EndsAt.After(end))
+}

@@ -1,0 +1,157 @@
+package payments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76/checkout/session"
+	"github.com/stripe/stripe-go/v76/customer"
+	"github.com/stripe/stripe-go/v76/invoice"
+	"github.com/stripe/stripe-go/v76/subscription"
+)
+
+const (
+	// callTimeout bounds one call of Stripe's API with its repeats, attemptTimeout each attempt.
+	callTimeout    = 12 * time.Second
+	attemptTimeout = 6 * time.Second
+	// maxRepeats is how often a call that failed in passing is repeated.
+	maxRepeats = 2
+	// maxLines bounds the lines of an invoice; Stripe takes at most 250 of a subscription's own.
+	maxLines = 500
+	pageSize = 100
+)
+
+// GatewayOptions say which Stripe account is used, and where.
+type GatewayOptions struct {
+	// Key is the account's secret key. Required.
+	Key string
+	// URL is where the API is; Stripe's own when empty.
+	URL string
+	// Livemode must be the key's own mode, where the key tells.
+	Livemode bool
+}
+
+// Gateway calls Stripe's API, of the version that the library is made for.
+type Gateway struct {
+	backend stripe.Backend
+	key     string
+}
+
+// NewGateway makes a Gateway. A key of the other mode is refused: it would sell for play money, or charge for tests.
+func NewGateway(o GatewayOptions) (*Gateway, error) {
+	_, mode, _ := strings.Cut(o.Key, "_")
+	switch {
+	case strings.TrimSpace(o.Key) == "":
+		return nil, errors.New("calling Stripe needs a key")
+	case strings.HasPrefix(mode, "live_") != o.Livemode && (strings.HasPrefix(mode, "live_") || strings.HasPrefix(mode, "test_")):
+		return nil, fmt.Errorf("the key of Stripe is of the other mode: livemode is %t", o.Livemode)
+	}
+	config := &stripe.BackendConfig{
+		HTTPClient:        &http.Client{Timeout: attemptTimeout},
+		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull}, // errors are returned, with their request ids
+		MaxNetworkRetries: stripe.Int64(maxRepeats),
+		EnableTelemetry:   stripe.Bool(false),
+	}
+	if o.URL != "" {
+		config.URL = stripe.String(o.URL)
+	}
+	return &Gateway{backend: stripe.GetBackendWithConfig(stripe.APIBackend, config), key: o.Key}, nil
+}
+
+// subscription is a subscription as it is now; the zero Subscription when Stripe does not have it.
+func (g *Gateway) subscription(ctx context.Context, id string) (Subscription, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	s, err := subscription.Client{B: g.backend, Key: g.key}.Get(id, &stripe.SubscriptionParams{Params: stripe.Params{Context: ctx}})
+	switch {
+	case missing(err):
+		return Subscription{}, nil
+	case err != nil:
+		return Subscription{}, stripeDown(fmt.Errorf("get subscription %s: %w", id, err))
+	}
+	return readSubscription(s), nil
+}
+
+// customerOrg is the organisation that a customer's metadata names; empty when it names none, or Stripe does not have the customer.
+func (g *Gateway) customerOrg(ctx context.Context, id string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	c, err := customer.Client{B: g.backend, Key: g.key}.Get(id, &stripe.CustomerParams{Params: stripe.Params{Context: ctx}})
+	switch {
+	case missing(err):
+		return "", nil
+	case err != nil:
+		return "", stripeDown(fmt.Errorf("get customer %s: %w", id, err))
+	}
+	return c.Metadata[metaOrg], nil
+}
+
+// lines are an invoice's lines; truncated says that there are more than maxLines.
+func (g *Gateway) lines(ctx context.Context, id string) (lines []Line, truncated bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	params := &stripe.InvoiceListLinesParams{Invoice: stripe.String(id), ListParams: stripe.ListParams{Context: ctx, Limit: stripe.Int64(pageSize)}}
+	it := invoice.Client{B: g.backend, Key: g.key}.ListLines(params)
+	for it.Next() {
+		if len(lines) == maxLines {
+			return lines, true, nil
+		}
+		lines = append(lines, readLine(it.InvoiceLineItem()))
+	}
+	if err := it.Err(); err != nil {
+		return nil, false, stripeDown(fmt.Errorf("list the lines of invoice %s: %w", id, err))
+	}
+	return lines, false, nil
+}
+
+// openCheckout opens the checkout of a purchase. Repeated for the same purchase within a day, it returns the same session.
+func (g *Gateway) openCheckout(ctx context.Context, p Purchase, name string, o CheckoutOptions) (id, url string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	metadata := map[string]string{metaOrg: p.Org, metaReference: p.Reference}
+	params := &stripe.CheckoutSessionParams{
+		Params:            stripe.Params{Context: ctx, IdempotencyKey: stripe.String("checkout:" + p.Reference)},
+		Metadata:          metadata,
+		Mode:              stripe.String(string(stripe.CheckoutSessionModePayment)),
+		ClientReferenceID: stripe.String(p.Reference),
+		SuccessURL:        stripe.String(o.successURL(p.Reference)),
+		CancelURL:         stripe.String(o.cancelURL(p.Reference)),
+		PaymentIntentData: &stripe.CheckoutSessionPaymentIntentDataParams{Metadata: metadata},
+		LineItems: []*stripe.CheckoutSessionLineItemParams{{
+			Quantity: stripe.Int64(1),
+			PriceData: &stripe.CheckoutSessionLineItemPriceDataParams{
+				Currency:    stripe.String(strings.ToLower(string(p.Currency))),
+				UnitAmount:  stripe.Int64(p.Amount),
+				TaxBehavior: stripe.String(string(stripe.PriceTaxBehaviorExclusive)),
+				ProductData: &stripe.CheckoutSessionLineItemPriceDataProductDataParams{Name: stripe.String(name)},
+			},
+		}},
+	}
+	if o.AutomaticTax {
+		params.AutomaticTax = &stripe.CheckoutSessionAutomaticTaxParams{Enabled: stripe.Bool(true)}
+	}
+	s, err := session.Client{B: g.backend, Key: g.key}.New(params)
+	if err != nil {
+		err = fmt.Errorf("open the checkout of %s: %w", p.Reference, err)
+		if refused, ok := errors.AsType[*stripe.Error](err); ok && refused.Type == stripe.ErrorTypeInvalidRequest && refused.Param != "" {
+			return "", "", err // a parameter is refused, and would be again: a mistake of ours
+		}
+		return "", "", stripeDown(err)
+	}
+	return s.ID, s.URL, nil
+}
+
+// missing reports whether Stripe does not have what was asked for.
+func missing(err error) bool {
+	e, ok := errors.AsType[*stripe.Error](err)
+	return ok && e.Code == stripe.ErrorCodeResourceMissing
+}
+
+func stripeDown(err error) error {
+	return unavailable("Stripe does not answer as it should now.", err)
+}

@@ -1,0 +1,142 @@
+package payments
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/stripe/stripe-go/v76"
+)
+
+// The names of our metadata on Stripe's objects.
+const (
+	metaOrg       = "org_id"
+	metaReference = "reference"
+)
+
+// Notice is an event that is known to be Stripe's: one that [Verifier.Verify] let through.
+type Notice struct {
+	ID   string
+	Type string
+	// At is when Stripe made the event.
+	At time.Time
+	// Object is the object it is about, as JSON.
+	Object json.RawMessage
+}
+
+// matters reports whether the notice's type changes something.
+func (n Notice) matters() bool {
+	switch n.Type {
+	case sessionCompleted, sessionAsyncSucceeded, sessionAsyncFailed, sessionExpired, invoicePaid:
+		return true
+	default:
+		return false
+	}
+}
+
+// event reads a notice whose type matters.
+func (n Notice) event() (Event, error) {
+	e := Event{ID: n.ID, Type: n.Type, At: n.At}
+	if n.Type == invoicePaid {
+		var in stripe.Invoice
+		if err := json.Unmarshal(n.Object, &in); err != nil {
+			return Event{}, fmt.Errorf("the invoice of %s: %w", n.ID, err)
+		}
+		e.Invoice = readInvoice(&in)
+		if !validObjectID(e.Invoice.ID) || !validObjectID(e.Invoice.payment()) {
+			return Event{}, fmt.Errorf("the invoice of %s has the id %q and the payment %q", n.ID, e.Invoice.ID, e.Invoice.Payment)
+		}
+		return e, nil
+	}
+	var s stripe.CheckoutSession
+	if err := json.Unmarshal(n.Object, &s); err != nil {
+		return Event{}, fmt.Errorf("the session of %s: %w", n.ID, err)
+	}
+	e.Session = readSession(&s)
+	if !validObjectID(e.Session.ID) || !validObjectID(e.Session.payment()) {
+		return Event{}, fmt.Errorf("the session of %s has the id %q and the payment %q", n.ID, e.Session.ID, e.Session.Payment)
+	}
+	return e, nil
+}
+
+func readSession(s *stripe.CheckoutSession) *Session {
+	out := &Session{
+		ID: s.ID, Mode: string(s.Mode), PaymentStatus: string(s.PaymentStatus), Reference: s.Metadata[metaReference],
+		Org: s.Metadata[metaOrg], Currency: string(s.Currency), Total: s.AmountTotal,
+	}
+	if s.PaymentIntent != nil {
+		out.Payment = s.PaymentIntent.ID
+	}
+	if s.TotalDetails != nil {
+		out.Tax = s.TotalDetails.AmountTax
+	}
+	return out
+}
+
+func readInvoice(in *stripe.Invoice) *Invoice {
+	out := &Invoice{
+		ID: in.ID, Currency: string(in.Currency), Paid: in.AmountPaid, Tax: in.Tax, Period: readPeriod(in.PeriodStart, in.PeriodEnd),
+	}
+	if in.Subscription != nil {
+		out.Subscription = in.Subscription.ID
+	}
+	if in.Customer != nil {
+		out.Customer = in.Customer.ID
+	}
+	if in.SubscriptionDetails != nil {
+		out.Org = in.SubscriptionDetails.Metadata[metaOrg]
+	}
+	if in.PaymentIntent != nil {
+		out.Payment = in.PaymentIntent.ID
+	}
+	if in.Lines != nil {
+		out.Truncated = in.Lines.HasMore
+		for _, l := range in.Lines.Data {
+			out.Lines = append(out.Lines, readLine(l))
+		}
+	}
+	return out
+}
+
+func readLine(l *stripe.InvoiceLineItem) Line {
+	out := Line{ID: l.ID, Currency: string(l.Currency), Amount: l.Amount, Quantity: l.Quantity, Proration: l.Proration}
+	if l.SubscriptionItem != nil {
+		out.Item = l.SubscriptionItem.ID
+	}
+	if l.Price != nil {
+		out.Price = l.Price.ID
+	}
+	if l.Period != nil {
+		out.Period = readPeriod(l.Period.Start, l.Period.End)
+	}
+	return out
+}
+
+func readSubscription(s *stripe.Subscription) Subscription {
+	out := Subscription{
+		Org: s.Metadata[metaOrg], Period: readPeriod(s.CurrentPeriodStart, s.CurrentPeriodEnd), CancelAtPeriodEnd: s.CancelAtPeriodEnd,
+		Live: s.Status != stripe.SubscriptionStatusCanceled && s.Status != stripe.SubscriptionStatusIncompleteExpired,
+	}
+	if s.CancelAt != 0 {
+		out.EndsAt = time.Unix(s.CancelAt, 0).UTC()
+	}
+	return out
+}
+
+func readPeriod(start, end int64) Period {
+	return Period{Start: time.Unix(start, 0).UTC(), End: time.Unix(end, 0).UTC()}
+}
+
+// maxObjectID bounds the ids of Stripe's objects, which have at most 255 characters.
+const maxObjectID = 255
+
+// validObjectID reports whether a string can be the id of an object of Stripe's, and so of a document of ours.
+func validObjectID(id string) bool {
+	if id == "" || len(id) > maxObjectID {
+		return false
+	}
+	return strings.IndexFunc(id, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_'
+	}) < 0
+}

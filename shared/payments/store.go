@@ -1,0 +1,228 @@
+package payments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"time"
+
+	"cloud.google.com/go/firestore"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	// schemaVersion is the form of the documents that this release reads and writes.
+	schemaVersion = 1
+	// storeTimeout bounds one use of the store, with its repeats.
+	storeTimeout = 6 * time.Second
+	// maxAttempts is how often a record is written before the store counts as unavailable: whoever loses a race finds most of it done.
+	maxAttempts = 6
+	// retryPause is the mean wait before the first repeat; it doubles with each.
+	retryPause = 10 * time.Millisecond
+)
+
+// store keeps the records of purchases and payments, and what is known of events. Its documents lie outside wallets. Every write states what
+// it was decided on; one that comes too late, or whose answer is lost, is decided again on what is there.
+type store struct{ client *firestore.Client }
+
+func (s store) purchases() *firestore.CollectionRef { return s.client.Collection("purchases") }
+func (s store) payments() *firestore.CollectionRef  { return s.client.Collection("payments") }
+
+// write is a part of a commit.
+type write func(*firestore.Transaction) error
+
+type purchaseDocument struct {
+	V int64 `firestore:"v"`
+	Purchase
+}
+
+type paymentDocument struct {
+	V int64 `firestore:"v"`
+	Payment
+}
+
+// records are a purchase and a payment as stored; nil for none.
+type records struct {
+	purchase   *Purchase
+	purchaseAt time.Time // the document's update time
+	payment    *Payment
+	paymentAt  time.Time
+}
+
+// load reads the records of a purchase and of a payment at one moment. What is not named, or cannot be a name, is not there.
+func (s store) load(ctx context.Context, reference, payment string) (records, error) {
+	var refs []*firestore.DocumentRef
+	if ValidReference(reference) {
+		refs = append(refs, s.purchases().Doc(reference))
+	}
+	if payment != "" {
+		refs = append(refs, s.payments().Doc(payment))
+	}
+	if len(refs) == 0 {
+		return records{}, nil
+	}
+	snapshots, err := s.client.GetAll(ctx, refs)
+	if err != nil {
+		return records{}, storeDown(fmt.Errorf("read purchase %q and payment %q: %w", reference, payment, err))
+	}
+	var r records
+	for _, snapshot := range snapshots {
+		if !snapshot.Exists() {
+			continue
+		}
+		if snapshot.Ref.Parent.ID == "purchases" {
+			var d purchaseDocument
+			err = decode(snapshot, &d)
+			r.purchase, r.purchaseAt = &d.Purchase, snapshot.UpdateTime
+		} else {
+			var d paymentDocument
+			err = decode(snapshot, &d)
+			r.payment, r.paymentAt = &d.Payment, snapshot.UpdateTime
+		}
+		if err != nil {
+			return records{}, err
+		}
+	}
+	return r, nil
+}
+
+// learn adds a fact to the records it is about. The purchase must be there; the payment is recorded when it is not.
+func (s store) learn(ctx context.Context, f Fact) (Purchase, error) {
+	var out Purchase
+	err := s.insist(ctx, func(ctx context.Context) error {
+		old, err := s.load(ctx, f.Reference, f.Payment)
+		if err != nil {
+			return err
+		}
+		var writes []write
+		if old.purchase != nil {
+			out = old.purchase.with(f)
+			if !reflect.DeepEqual(out, *old.purchase) {
+				writes = append(writes, func(tx *firestore.Transaction) error {
+					return tx.Update(s.purchases().Doc(f.Reference), out.updates(), firestore.LastUpdateTime(old.purchaseAt))
+				})
+			}
+		}
+		if w := s.paymentWrite(old, f); w != nil {
+			writes = append(writes, w)
+		}
+		return s.commit(ctx, writes)
+	})
+	return out, err
+}
+
+// paymentWrite is the write that lets a payment's record learn a fact; nil when there is nothing to learn.
+func (s store) paymentWrite(old records, f Fact) write {
+	if f.Payment == "" {
+		return nil
+	}
+	doc := s.payments().Doc(f.Payment)
+	if old.payment == nil {
+		return func(tx *firestore.Transaction) error {
+			return tx.Create(doc, paymentDocument{V: schemaVersion, Payment: Payment{}.with(f)})
+		}
+	}
+	next := old.payment.with(f)
+	if reflect.DeepEqual(next, *old.payment) {
+		return nil
+	}
+	return func(tx *firestore.Transaction) error {
+		return tx.Update(doc, next.updates(), firestore.LastUpdateTime(old.paymentAt))
+	}
+}
+
+// updates are the fields of a purchase that facts change.
+func (p Purchase) updates() []firestore.Update {
+	out := []firestore.Update{{Path: "status", Value: p.Status}, {Path: "timeline", Value: p.Timeline}}
+	for path, value := range map[string]string{"session": p.Session, "checkout_url": p.CheckoutURL, "payment": p.Payment, "grant": p.Grant} {
+		if value != "" {
+			out = append(out, firestore.Update{Path: path, Value: value})
+		}
+	}
+	if !p.PaidAt.IsZero() {
+		out = append(out, firestore.Update{Path: "paid_at", Value: p.PaidAt})
+	}
+	return out
+}
+
+// updates are the fields of a payment that facts change.
+func (p Payment) updates() []firestore.Update {
+	out := []firestore.Update{
+		{Path: "status", Value: p.Status}, {Path: "grants", Value: p.Grants}, {Path: "amount", Value: p.Amount}, {Path: "tax", Value: p.Tax},
+	}
+	if !p.PaidAt.IsZero() {
+		out = append(out, firestore.Update{Path: "paid_at", Value: p.PaidAt})
+	}
+	return out
+}
+
+// commit writes all or nothing.
+func (s store) commit(ctx context.Context, writes []write) error {
+	if len(writes) == 0 {
+		return nil
+	}
+	err := s.client.RunTransaction(ctx, func(_ context.Context, tx *firestore.Transaction) error {
+		for _, w := range writes {
+			if err := w(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, firestore.MaxAttempts(1))
+	if err != nil {
+		return fmt.Errorf("commit %d records: %w", len(writes), err)
+	}
+	return nil
+}
+
+// insist repeats what reads, decides and writes, while its writes come too late or their outcome is not known. Each time it reads what is
+// there, so that what has taken effect is found done.
+func (s store) insist(ctx context.Context, do func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	pause := retryPause
+	var err error
+	for range maxAttempts {
+		err = do(ctx)
+		if code := status.Code(err); err == nil || code == codes.Unknown || code == codes.PermissionDenied {
+			return err // of other codes, even one that refuses what was sent, the answer to a commit that was applied may have been lost
+		}
+		wait := time.NewTimer(pause/2 + rand.N(pause))
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return storeDown(fmt.Errorf("%w, after %w", ctx.Err(), err))
+		}
+		pause *= 2
+	}
+	return storeDown(err)
+}
+
+// errNewer says that a document was written by a newer release, whose meaning this one cannot know.
+var errNewer = errors.New("the document was written by a newer release")
+
+// decode reads a document into target, after making sure that its form is the one that is known.
+func decode(snapshot *firestore.DocumentSnapshot, target any) error {
+	v, err := snapshot.DataAt("v")
+	if err != nil {
+		return fmt.Errorf("document %s has no schema version: %w", snapshot.Ref.Path, err)
+	}
+	switch n, ok := v.(int64); {
+	case !ok || n < schemaVersion:
+		return fmt.Errorf("document %s has the schema version %v", snapshot.Ref.Path, v)
+	case n > schemaVersion:
+		return storeDown(fmt.Errorf("document %s has the schema version %d: %w", snapshot.Ref.Path, n, errNewer))
+	}
+	if err := snapshot.DataTo(target); err != nil {
+		return fmt.Errorf("document %s: %w", snapshot.Ref.Path, err)
+	}
+	return nil
+}
+
+func storeDown(err error) error {
+	return unavailable("The records of purchases cannot be read or written now.", err)
+}
