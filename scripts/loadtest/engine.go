@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -35,7 +36,8 @@ const (
 	backlogMax = 1_000_000
 	// engineGCPercent spends memory rather than the processors that the function's processes share with the engine: in the cloud Firestore
 	// has its own.
-	engineGCPercent = 400
+	engineGCPercent   = 400
+	engineMemoryBytes = 8 << 30
 )
 
 // enginePart is what the engine is told first.
@@ -86,6 +88,7 @@ func playEngine(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 		return err
 	}
 	debug.SetGCPercent(engineGCPercent)
+	debug.SetMemoryLimit(engineMemoryBytes)
 	e := &engine{hooks: &firedb.Hooks{}}
 	defer func() {
 		err = errors.Join(err, stop())
@@ -131,6 +134,7 @@ func (e *engine) obey(ctx context.Context, o order) error {
 		)
 	}
 	if o.Reset {
+		runtime.GC() // what the phase before left is not this one's cost
 		e.hooks.Reset()
 	}
 	if len(o.Subscribe) > 0 {

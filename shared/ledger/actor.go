@@ -86,8 +86,9 @@ type actor struct {
 	// fence is the version on which a commit with an unknown outcome may still land; nil for none.
 	fence *unclear
 	contention
-	lastBatch int // size of the last commit
-	alone     int // how many of the next commands are to be committed one by one
+	lastBatch int           // size of the last commit
+	landedIn  time.Duration // how long the round's commit took; 0 for none, or one that was not plain
+	alone     int           // how many of the next commands are to be committed one by one
 	zone      *time.Location
 	zoneName  string
 }
@@ -98,26 +99,24 @@ type unclear struct {
 	until   time.Time              // nothing can land later
 }
 
-// run works until nothing waits. Only as many wallets are at work at once as there are slots, first come, first served.
+// run works until nothing waits. Only as many wallets are at work at once as the gate lets in.
 func (a *actor) run() {
 	ctx := context.Background() // outlives any one caller; every call beneath it has a deadline of its own
 	for {
 		a.linger()
 		if a.ledger.queued(a) > 0 {
-			a.awaitTurn(ctx) // without a slot: others can use it
+			a.awaitTurn(ctx) // before the gate: others can use the place
 		}
-		batch := a.ledger.take(a, a.batchItems())
+		a.ledger.gate.enter()
+		a.landedIn = 0
+		batch := a.ledger.take(a, a.batchItems()) // what has gathered until now
+		if batch != nil {
+			a.round(ctx, batch)
+		}
+		a.ledger.gate.leave(a.landedIn)
 		if batch == nil {
 			return
 		}
-		if err := a.ledger.slots.Acquire(ctx, 1); err != nil {
-			for _, it := range batch {
-				it.refuse(unavailable(err))
-			}
-			continue
-		}
-		a.round(ctx, batch)
-		a.ledger.slots.Release(1)
 	}
 }
 
@@ -283,4 +282,4 @@ func (a *actor) location(name string) *time.Location {
 }
 
 // remember keeps an entry that is known to be stored.
-func (a *actor) remember(e *credit.Entry) { a.ledger.memory.keep(a.org, e) }
+func (a *actor) remember(e *credit.Entry) { a.ledger.memory.keep(a.org, e.Key.Doc(), e) }

@@ -43,7 +43,8 @@ func (r *round) commit(ctx context.Context) {
 		sent := time.Now()
 		resp, err := r.ledger.store.commit(ctx, writes)
 		if err == nil {
-			r.measure(time.Since(sent))
+			r.landedIn = time.Since(sent)
+			r.measure(r.landedIn)
 			r.tookTurn(next, time.Now())
 			r.landed(ctx, r.state.Forget(), resp.GetWriteResults()[0].GetUpdateTime())
 			return
@@ -102,8 +103,8 @@ func (r *round) writes(next turns) ([]*pb.Write, error) {
 		}
 		out = append(out, setWrite(s.holdName(r.org, doc), encodeHold(r.org, h)))
 	}
-	for _, e := range r.entries {
-		out = append(out, createWrite(s.entryName(r.org, e.Key.Doc()), encodeEntry(r.org, r.batch, e)))
+	for i, e := range r.entries {
+		out = append(out, createWrite(s.entryName(r.org, r.docs[i]), encodeEntry(r.org, r.batch, e)))
 	}
 	out = append(out, s.rollupWrites(r.org, r.usage, r.actor.usage)...)
 	if len(r.events) > 0 {
@@ -119,13 +120,13 @@ func (r *round) writes(next turns) ([]*pb.Write, error) {
 // investigate finds out what became of a commit. Any code can follow a commit that was applied, so what is stored decides.
 func (r *round) investigate(ctx context.Context, commitErr error) (verdict, *pb.Document, error) {
 	s := &r.ledger.store
-	entries := r.entries
-	if status.Code(commitErr) != codes.AlreadyExists && len(entries) > 1 {
-		entries = entries[:1] // a commit is all or nothing: one entry tells
+	docs := r.docs
+	if status.Code(commitErr) != codes.AlreadyExists && len(docs) > 1 {
+		docs = docs[:1] // a commit is all or nothing: one entry tells
 	}
 	names := []string{s.walletName(r.org)}
-	for _, e := range entries {
-		names = append(names, s.entryName(r.org, e.Key.Doc()))
+	for _, doc := range docs {
+		names = append(names, s.entryName(r.org, doc))
 	}
 	got, err := s.get(ctx, names...)
 	if err != nil {
@@ -169,9 +170,9 @@ func (r *round) investigate(ctx context.Context, commitErr error) (verdict, *pb.
 func (r *round) landed(ctx context.Context, state *credit.State, version *timestamppb.Timestamp) {
 	r.actor.state, r.version = state, version
 	r.fence = nil
-	for _, e := range r.entries {
+	for i, e := range r.entries {
 		if !e.Key.System || e.Kind == credit.KindGrant || e.Kind == credit.KindCapture || e.Kind == credit.KindRelease {
-			r.remember(e)
+			r.ledger.memory.keep(r.org, r.docs[i], e)
 		}
 	}
 	r.giveBack(r.again)

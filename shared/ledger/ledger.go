@@ -12,7 +12,6 @@ import (
 
 	firestore "cloud.google.com/go/firestore/apiv1"
 	"github.com/googleapis/gax-go/v2"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/fluxori/ai-credits/shared/credit"
 )
@@ -37,7 +36,7 @@ type Options struct {
 	TotalItems       int           // commands that wait in all: 16,384
 	CachedWallets    int           // states kept: 2,000
 	RecentEntries    int           // entries kept over all wallets, to answer repeats without a read: 16,384
-	Concurrency      int64         // wallets at work at once: 64
+	Concurrency      int           // wallets at work at once, at most: 512
 	Linger           time.Duration // wait for a busy wallet's next batch to gather: 1 ms
 }
 
@@ -64,9 +63,7 @@ func (o Options) withDefaults() Options {
 	bound(&o.TotalItems, 16384)
 	bound(&o.CachedWallets, 2000)
 	bound(&o.RecentEntries, 16384)
-	if o.Concurrency == 0 {
-		o.Concurrency = 64
-	}
+	bound(&o.Concurrency, 512)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -77,7 +74,7 @@ func (o Options) withDefaults() Options {
 type Ledger struct {
 	store store
 	opts  Options
-	slots *semaphore.Weighted // fair: first come, first served
+	gate  *gate
 	// self names this process to others that commit to the same wallets.
 	self   string
 	memory *memory
@@ -99,7 +96,7 @@ func New(client *firestore.Client, database string, opts Options) (*Ledger, erro
 	opts = opts.withDefaults()
 	return &Ledger{
 		store: store{client: client, database: database, readTimeout: opts.ReadTimeout, commitTimeout: opts.CommitTimeout},
-		opts:  opts, slots: semaphore.NewWeighted(opts.Concurrency),
+		opts:  opts, gate: newGate(opts.Concurrency),
 		self: rand.Text()[:10], memory: newMemory(opts.RecentEntries),
 		actors: map[string]*actor{}, idle: list.New(),
 	}, nil
@@ -170,7 +167,7 @@ func (l *Ledger) repeated(ctx context.Context, org string, it *item, expected bo
 		if e, _, err = decodeEntry(got[name]); err != nil {
 			return Result{}, true, err
 		}
-		l.memory.keep(org, e)
+		l.memory.keep(org, it.doc, e)
 	}
 	if e == nil {
 		return Result{}, false, nil

@@ -32,9 +32,9 @@ func newMemory(entries int) *memory {
 	}
 }
 
-// keep remembers an entry that is known to be stored.
-func (m *memory) keep(org string, e *credit.Entry) {
-	name := entryName{org, e.Key.Doc()}
+// keep remembers an entry that is known to be stored as doc.
+func (m *memory) keep(org, doc string, e *credit.Entry) {
+	name := entryName{org, doc}
 	trace := maphash.Comparable(m.seed, name)
 	m.mu.Lock()
 	defer m.mu.Unlock()

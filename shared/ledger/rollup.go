@@ -102,5 +102,8 @@ func (s *store) rollupWrites(org string, u usage, r rollup) []*pb.Write {
 
 // quoteField writes a field's name as a path segment.
 func quoteField(name string) string {
+	if !strings.ContainsAny(name, "\\`") {
+		return "`" + name + "`"
+	}
 	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(name) + "`"
 }

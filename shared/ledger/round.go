@@ -19,6 +19,7 @@ type round struct {
 	batch   string
 	state   *credit.State // after what was accepted so far
 	entries []*credit.Entry
+	docs    []string // of the entries, by their index: a hash each
 	events  []credit.Event
 	usage   usage
 	bytes   int // of entries and grants, about
@@ -232,7 +233,9 @@ func (r *round) keep(next *credit.State, out *credit.Outcome) {
 	r.state = next
 	for _, e := range out.Entries {
 		r.entries = append(r.entries, e)
-		r.pending[e.Key.Doc()] = e
+		doc := e.Key.Doc()
+		r.docs = append(r.docs, doc)
+		r.pending[doc] = e
 		r.usage.add(r.location(r.state.Zone), e)
 		r.bytes += entryBytes(e)
 	}

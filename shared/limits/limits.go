@@ -68,7 +68,7 @@ func (f Function) options() ledger.Options {
 	b := f.Bounds
 	return ledger.Options{
 		BatchItems: b.BatchItems, SharedBatchItems: b.SharedBatchItems, QueueItems: b.QueueItems, TotalItems: b.TotalItems,
-		CachedWallets: b.CachedWallets, RecentEntries: b.RecentEntries, Concurrency: int64(b.WalletsAtWork),
+		CachedWallets: b.CachedWallets, RecentEntries: b.RecentEntries, Concurrency: b.WalletsAtWork,
 		Linger: time.Duration(b.LingerMicros) * time.Microsecond,
 	}
 }
