@@ -115,14 +115,13 @@ func (d *driver) caller(ctx context.Context, c int, end time.Time) error {
 	again := repeats{percent: d.Duplicates, rand: r}
 	var sent []uint32 // the wallet of each request so far, for its repeats
 	for n := 0; time.Now().Before(end) && ctx.Err() == nil; {
-		number, wallet := n, 0
-		if earlier, yes := again.of(n); yes {
-			number, wallet = earlier, int(sent[earlier])
-		} else {
-			wallet = pick()
-			sent = append(sent, uint32(wallet))
+		number, repeated := again.of(n)
+		if !repeated {
+			number = n
+			sent = append(sent, uint32(pick()))
 			n++
 		}
+		wallet := int(sent[number])
 		d.untilKnown(ctx, c, number, wallet, end)
 	}
 	return nil

@@ -232,6 +232,7 @@ func (t *naiveTarget) do(ctx context.Context, org, event string, _ int) outcome 
 		return replayed
 	case codes.Aborted, codes.DeadlineExceeded, codes.Unavailable, codes.Canceled, codes.InvalidArgument, codes.ResourceExhausted:
 		return unknown // among them a transaction that ended while it waited for a lock
+	default:
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return unknown

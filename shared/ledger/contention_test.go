@@ -40,19 +40,19 @@ func TestProcessesThatRaceTakeTurns(t *testing.T) {
 	db := openStore(t)
 	db.Hooks.Set(firedb.Rule{Method: "Commit", Fault: firedb.Fault{Delay: 8 * time.Millisecond}}, firedb.Rule{Fault: firedb.Fault{Delay: 3 * time.Millisecond}})
 	var charged [processes]atomic.Int64
-	var stop [processes]context.CancelFunc
+	var stop [processes]func()
 	var all sync.WaitGroup
 	for p := range processes {
 		l := db.ledger(t, ledger.Options{})
 		if p == 0 {
 			fund(t, l, "acme", 1_000_000)
 		}
-		var ctx context.Context
-		ctx, stop[p] = context.WithCancel(t.Context())
+		stopped := make(chan struct{})
+		stop[p] = sync.OnceFunc(func() { close(stopped) })
 		defer stop[p]()
 		for c := range callers {
 			all.Go(func() {
-				for n := 0; ctx.Err() == nil; n++ {
+				for n := 0; !closed(stopped); n++ {
 					if _, err := l.Do(t.Context(), "acme", debit(fmt.Sprint(p, " ", c, " ", n), 1)); err != nil {
 						t.Error(err)
 						return
@@ -188,5 +188,15 @@ func TestAFloodedWalletLeavesRoomForOthers(t *testing.T) {
 	}
 	if err := errors.Join(l.Audit(t.Context(), "acme"), l.Audit(t.Context(), "other")); err != nil {
 		t.Error(err)
+	}
+}
+
+// closed tells whether a channel is closed.
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
