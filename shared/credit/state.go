@@ -177,7 +177,9 @@ func (s *State) LoadDue(next time.Time, gs ...*Grant) {
 	s.LoadGrants(gs...)
 	s.dueLoaded, s.dueNext, s.dueLast = true, next, map[string]bool{}
 	for _, g := range gs {
-		s.dueLast[g.ID] = true
+		if at, ok := g.DueAt(); ok && at.Equal(next) { // one that starts earlier may end just then: that is not its turn yet
+			s.dueLast[g.ID] = true
+		}
 	}
 }
 
