@@ -53,7 +53,7 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return newHandler(spender, callers), nil
+	return serve.AtOnce(b.Concurrency, newHandler(spender, callers)), nil
 }
 
 func (c config) callers() (*identity.Services, error) {

@@ -63,5 +63,5 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	r := serve.NewRouter()
 	r.Handle("POST /{$}", trigger.Push(sender, h.receive))
 	r.Handle("POST /dead", trigger.Push(sender, h.undelivered))
-	return r, nil
+	return serve.AtOnce(b.Concurrency, r), nil
 }

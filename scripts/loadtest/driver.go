@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/fluxori/ai-credits/shared/limits"
 )
 
 // Bounds of a driver.
@@ -156,7 +158,11 @@ func (d *driver) openLoop(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	places := make(chan struct{}, inFlightMax)
+	most, err := d.inFlight()
+	if err != nil {
+		return err
+	}
+	places := make(chan struct{}, most)
 	var all sync.WaitGroup
 	defer all.Wait()
 	begin := time.Now()
@@ -176,6 +182,19 @@ func (d *driver) openLoop(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// inFlight is how many requests of an open loop may wait for an answer. Over HTTP they are as many as the platform's front end would let
+// through to the function's instances; the rest it turns away itself.
+func (d *driver) inFlight() (int, error) {
+	if d.Via != viaHTTP {
+		return inFlightMax, nil
+	}
+	table, err := limits.Load()
+	if err != nil {
+		return 0, err
+	}
+	return len(d.URLs) * table.Function("debit").Concurrency, nil
 }
 
 // random is a caller's own source, the same in every run.

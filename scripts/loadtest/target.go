@@ -81,7 +81,11 @@ func openClients(ctx context.Context, e engineReady) (*cloud.Clients, error) {
 
 // openLedger is a ledger with the limits of the debit function.
 func openLedger(c *cloud.Clients) (*ledger.Ledger, error) {
-	o, err := limits.Ledger("debit")
+	table, err := limits.Load()
+	if err != nil {
+		return nil, err
+	}
+	o, err := table.Function("debit").Ledger()
 	if err != nil {
 		return nil, err
 	}

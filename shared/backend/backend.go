@@ -22,11 +22,18 @@ type Backend struct {
 	*cloud.Clients
 	Publisher *events.Publisher
 	Ledger    *ledger.Ledger
+	// Concurrency is how many requests the function takes at once.
+	Concurrency int
 }
 
 // Open opens a function's backend. now is the system's clock.
 func Open(ctx context.Context, function string, c cloud.Config, now func() time.Time, log *slog.Logger) (*Backend, error) {
-	bounds, err := limits.Ledger(function)
+	table, err := limits.Load()
+	if err != nil {
+		return nil, err
+	}
+	row := table.Function(function)
+	bounds, err := row.Ledger()
 	if err != nil {
 		return nil, err
 	}
@@ -40,5 +47,5 @@ func Open(ctx context.Context, function string, c cloud.Config, now func() time.
 	if err != nil {
 		return nil, errors.Join(err, clients.Close())
 	}
-	return &Backend{Clients: clients, Publisher: publisher, Ledger: l}, nil
+	return &Backend{Clients: clients, Publisher: publisher, Ledger: l, Concurrency: row.Concurrency}, nil
 }

@@ -63,27 +63,18 @@ type Bounds struct {
 	LingerMicros     int `json:"linger_micros"`
 }
 
-// options are those of the function's ledger.
-func (f Function) options() ledger.Options {
+// Ledger returns the options of the function's ledger; clock, publisher and logger are the caller's to add. A function without one is an
+// error.
+func (f Function) Ledger() (ledger.Options, error) {
 	b := f.Bounds
+	if b == nil {
+		return ledger.Options{}, fmt.Errorf("limits.json has no bounds for a ledger of %q", f.Name)
+	}
 	return ledger.Options{
 		BatchItems: b.BatchItems, SharedBatchItems: b.SharedBatchItems, QueueItems: b.QueueItems, TotalItems: b.TotalItems,
 		CachedWallets: b.CachedWallets, RecentEntries: b.RecentEntries, Concurrency: b.WalletsAtWork,
 		Linger: time.Duration(b.LingerMicros) * time.Microsecond,
-	}
-}
-
-// Ledger returns the options of a function's ledger, from the system's own table. Clock, publisher and logger are the caller's to add.
-func Ledger(function string) (ledger.Options, error) {
-	t, err := Load()
-	if err != nil {
-		return ledger.Options{}, err
-	}
-	f := t.Function(function)
-	if f.Bounds == nil {
-		return ledger.Options{}, fmt.Errorf("limits.json has no bounds for a ledger of %q", function)
-	}
-	return f.options(), nil
+	}, nil
 }
 
 // MemoryLimitBytes is when an instance's collector works harder: at three quarters of its memory. Terraform sets it as GOMEMLIMIT.
@@ -119,14 +110,14 @@ func Parse(data []byte) (*Table, error) {
 	return &t, nil
 }
 
-// Function returns a function's row; the zero row for one that is not in the table.
+// Function returns a function's row; an empty row with its name for one that is not in the table.
 func (t *Table) Function(name string) Function {
 	for _, f := range t.Functions {
 		if f.Name == name {
 			return f
 		}
 	}
-	return Function{}
+	return Function{Name: name}
 }
 
 var namePattern = regexp.MustCompile(`^[a-z]+$`)

@@ -29,7 +29,7 @@ func TestEveryFunctionIsBounded(t *testing.T) {
 	}
 	for _, f := range folders {
 		row := l.Function(f.Name())
-		if row.Name == "" {
+		if row.Concurrency == 0 {
 			t.Errorf("limits.json has no row for %s", f.Name())
 			continue
 		}
@@ -70,8 +70,9 @@ func TestPushesAreThoseOfTheWiring(t *testing.T) {
 
 func TestTheLedgersOptionsAreTheRow(t *testing.T) {
 	t.Parallel()
-	b := load(t).Function("debit").Bounds
-	o, err := limits.Ledger("debit")
+	f := load(t).Function("debit")
+	b := f.Bounds
+	o, err := f.Ledger()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +82,7 @@ func TestTheLedgersOptionsAreTheRow(t *testing.T) {
 		t.Errorf("%+v is not %+v", o, *b)
 	}
 	for _, without := range []string{"alerts", "nothing"} {
-		if o, err := limits.Ledger(without); err == nil {
+		if o, err := load(t).Function(without).Ledger(); err == nil {
 			t.Errorf("%s has a ledger bounded by %+v", without, o)
 		}
 	}
