@@ -16,5 +16,8 @@
 // bytes of a batch, commands that wait, states that are cached, and the time a caller waits. A caller who has gone is dropped before the
 // commit, never after.
 //
+// Processes that race for a wallet take turns by a roster in its document. Joining that roster is the one write without a precondition: it
+// moves the wallet's version and changes nothing else, so that everything above holds.
+//
 // It does not own: what a command does (package credit), prices, people, Pub/Sub's topics and schemas (package events), HTTP.
 package ledger
