@@ -27,9 +27,22 @@ type bench struct {
 	report    *report
 }
 
+// lines lets several goroutines tell how far they are, a line at a time.
+type lines struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+// Write implements io.Writer.
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
 // run carries out a plan: the naive way first, then the closed loop, then what else is asked for.
 func run(ctx context.Context, p plan, progress io.Writer) (_ *report, err error) {
-	b := &bench{plan: p, progress: progress, report: newReport(p)}
+	b := &bench{plan: p, progress: &lines{w: progress}, report: newReport(p)}
 	defer func() { err = errors.Join(err, b.stop()) }()
 	if b.engine, err = startProcess(ctx, "engine", roleEngine, enginePart{Endpoint: p.Endpoint, Profile: p.CPUProfile}, &b.ready); err != nil {
 		return nil, err

@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) {
 	checks := "120"
 	if needs.Thorough() {
-		checks = "5000"
+		checks = "200"
 	}
 	if err := flag.Set("rapid.checks", checks); err != nil {
 		panic(err)
