@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -63,6 +64,9 @@ func playDriver(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	if err := hear(lines, &d.driverPart); err != nil {
 		return fmt.Errorf("the driver's part: %w", err)
 	}
+	if err := d.collect(); err != nil {
+		return err
+	}
 	if d.target, err = newTarget(ctx, d.driverPart); err != nil {
 		return err
 	}
@@ -93,6 +97,21 @@ func playDriver(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	cancel()
 	<-flushed
 	return errors.Join(err, d.pass(nil), d.failure)
+}
+
+// collect sets the garbage collector: that of the debit function where the driver stands for it, that of the engine where it only sends.
+func (d *driver) collect() error {
+	if d.Via != viaLedger && d.Via != viaNaive {
+		debug.SetGCPercent(engineGCPercent)
+		debug.SetMemoryLimit(engineMemoryBytes)
+		return nil
+	}
+	table, err := limits.Load()
+	if err != nil {
+		return err
+	}
+	collect(table.Function("debit"))
+	return nil
 }
 
 // closedLoop runs callers who each wait for an answer before they send the next request.
