@@ -56,7 +56,7 @@ const frameBytes = 16
 
 // commitBytesMost is at least how large a commit's request is.
 func commitBytesMost(r *pb.CommitRequest) int {
-	n := frameBytes*4 + len(r.GetDatabase()) + len(r.GetTransaction())
+	n := frameBytes*4 + len(r.GetDatabase()) + len(r.GetTransaction()) + proto.Size(r.GetRequestOptions())
 	for _, w := range r.GetWrites() {
 		op, ok := w.GetOperation().(*pb.Write_Update)
 		if !ok {
