@@ -31,7 +31,7 @@ const (
 // driverPart is what a driver is told.
 type driverPart struct {
 	Index      int
-	Phase      string
+	Orgs       string // how the organisations' names begin
 	Via        string
 	Profile    string
 	Hot        bool // the first wallet gets hotShare times its share
@@ -167,7 +167,7 @@ func (d *driver) untilKnown(ctx context.Context, c, n, wallet int, end time.Time
 func (d *driver) attempt(ctx context.Context, c, n, wallet, turn int) outcome {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return d.target.do(ctx, orgName(d.Phase, wallet), eventID(d.Index, c, n), turn)
+	return d.target.do(ctx, orgName(d.Orgs, wallet), eventID(d.Index, c, n), turn)
 }
 
 // openLoop sends requests at a rate, each by a caller of its own who does not repeat. Latency counts from when a request was due.
