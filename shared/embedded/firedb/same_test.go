@@ -71,35 +71,41 @@ func TestFieldsAreTheSameIfTheirMessagesAreEqual(t *testing.T) {
 
 func TestNoCommitIsLargerThanItsEstimate(t *testing.T) {
 	t.Parallel()
-	at := &timestamppb.Timestamp{Seconds: math.MinInt64, Nanos: -1} // ten bytes each, the most that numbers take
 	rapid.Check(t, func(t *rapid.T) {
-		r := &pb.CommitRequest{Database: "projects/p/databases/d", Transaction: make([]byte, rapid.IntRange(0, 300).Draw(t, "transaction"))}
-		for range rapid.IntRange(0, 4).Draw(t, "writes") {
-			w := &pb.Write{}
-			switch rapid.IntRange(0, 3).Draw(t, "operation") {
-			case 0:
-				w.Operation = &pb.Write_Delete{Delete: strings.Repeat("n", rapid.IntRange(0, 300).Draw(t, "name"))}
-			case 1:
-				w.Operation = &pb.Write_Transform{Transform: &pb.DocumentTransform{Document: "d", FieldTransforms: drawTransforms(t)}}
-			default:
-				d := &pb.Document{Name: strings.Repeat("n", rapid.IntRange(0, 300).Draw(t, "name")), Fields: drawFields(t, 3)}
-				if rapid.Bool().Draw(t, "timed") {
-					d.CreateTime, d.UpdateTime = at, at
-				}
-				w.Operation, w.UpdateTransforms = &pb.Write_Update{Update: d}, drawTransforms(t)
-			}
-			if rapid.Bool().Draw(t, "masked") {
-				w.UpdateMask = &pb.DocumentMask{FieldPaths: []string{"", "a.b"}}
-			}
-			if rapid.Bool().Draw(t, "conditional") {
-				w.CurrentDocument = &pb.Precondition{ConditionType: &pb.Precondition_UpdateTime{UpdateTime: at}}
-			}
-			r.Writes = append(r.Writes, w)
-		}
+		r := drawCommit(t)
 		if got, size := commitBytesMost(r), proto.Size(r); got < size {
 			t.Errorf("%d bytes estimated, %d true: %v", got, size, r)
 		}
 	})
+}
+
+// drawCommit draws a request with writes of every kind.
+func drawCommit(t *rapid.T) *pb.CommitRequest {
+	at := &timestamppb.Timestamp{Seconds: math.MinInt64, Nanos: -1} // ten bytes each, the most that numbers take
+	r := &pb.CommitRequest{Database: "projects/p/databases/d", Transaction: make([]byte, rapid.IntRange(0, 300).Draw(t, "transaction"))}
+	for range rapid.IntRange(0, 4).Draw(t, "writes") {
+		w := &pb.Write{}
+		switch rapid.IntRange(0, 3).Draw(t, "operation") {
+		case 0:
+			w.Operation = &pb.Write_Delete{Delete: strings.Repeat("n", rapid.IntRange(0, 300).Draw(t, "name"))}
+		case 1:
+			w.Operation = &pb.Write_Transform{Transform: &pb.DocumentTransform{Document: "d", FieldTransforms: drawTransforms(t)}}
+		default:
+			d := &pb.Document{Name: strings.Repeat("n", rapid.IntRange(0, 300).Draw(t, "name")), Fields: drawFields(t, 3)}
+			if rapid.IntRange(0, 3).Draw(t, "timed") == 0 {
+				d.CreateTime, d.UpdateTime = at, at
+			}
+			w.Operation, w.UpdateTransforms = &pb.Write_Update{Update: d}, drawTransforms(t)
+		}
+		if rapid.Bool().Draw(t, "masked") {
+			w.UpdateMask = &pb.DocumentMask{FieldPaths: []string{"", "a.b"}}
+		}
+		if rapid.Bool().Draw(t, "conditional") {
+			w.CurrentDocument = &pb.Precondition{ConditionType: &pb.Precondition_UpdateTime{UpdateTime: at}}
+		}
+		r.Writes = append(r.Writes, w)
+	}
+	return r
 }
 
 func drawTransforms(t *rapid.T) []*pb.DocumentTransform_FieldTransform {

@@ -108,6 +108,7 @@ func newEndpoint(api pb.FirestoreServer, options []grpc.ServerOption) *endpoint 
 		grpc.InitialWindowSize(windowBytes),
 		grpc.InitialConnWindowSize(windowBytes),
 		grpc.WaitForHandlers(true),
+		grpc.ForceServerCodecV2(newCodec()),
 		// Commits are deep messages: a goroutine of its own for each would grow its stack anew each time.
 		grpc.NumStreamWorkers(streamWorkers),
 	}, options...)
