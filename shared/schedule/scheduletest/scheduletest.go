@@ -35,7 +35,7 @@ const pageJobs = 2
 // Server is a Cloud Scheduler. It may be used concurrently.
 type Server struct {
 	schedulerpb.UnimplementedCloudSchedulerServer
-	conn *grpc.ClientConn
+	listener *bufconn.Listener
 
 	mu    sync.Mutex
 	jobs  map[string]*schedulerpb.Job
@@ -48,33 +48,34 @@ var _ schedulerpb.CloudSchedulerServer = (*Server)(nil)
 // New starts a server that lives as long as the test.
 func New(t *testing.T) *Server {
 	t.Helper()
-	s := &Server{jobs: map[string]*schedulerpb.Job{}}
-	l := bufconn.Listen(1 << 16)
+	s := &Server{listener: bufconn.Listen(1 << 16), jobs: map[string]*schedulerpb.Job{}}
 	server := grpc.NewServer()
 	schedulerpb.RegisterCloudSchedulerServer(server, s)
 	go func() {
-		if err := server.Serve(l); err != nil {
+		if err := server.Serve(s.listener); err != nil {
 			t.Error(err)
 		}
 	}()
 	t.Cleanup(server.Stop)
-	var err error
-	s.conn, err = grpc.NewClient("passthrough:scheduler", grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.conn.Close() })
 	return s
 }
 
-// Option reaches the server with the real client.
-func (s *Server) Option() option.ClientOption { return option.WithGRPCConn(s.conn) }
+// Options reach the server with one real client, which closes its connection.
+func (s *Server) Options(t *testing.T) []option.ClientOption {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:scheduler", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.listener.DialContext(ctx) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return []option.ClientOption{option.WithGRPCConn(conn)}
+}
 
 // Client is a real client of the server.
 func (s *Server) Client(t *testing.T) *scheduler.CloudSchedulerClient {
 	t.Helper()
-	c, err := scheduler.NewCloudSchedulerClient(t.Context(), s.Option())
+	c, err := scheduler.NewCloudSchedulerClient(t.Context(), s.Options(t)...)
 	if err != nil {
 		t.Fatal(err)
 	}
