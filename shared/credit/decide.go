@@ -54,7 +54,9 @@ func (w *work) do(c Command) error {
 	case Reverse:
 		return w.reverse(c)
 	case ClawBack:
-		return w.clawBack(c)
+		return w.clawBack(c, w.anywhere)
+	case SetAside:
+		return w.setAside(c)
 	case FreezeGrant:
 		return w.freezeGrant(c)
 	case FreezeWallet:
