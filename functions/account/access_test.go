@@ -32,6 +32,8 @@ var permitted = map[string]struct {
 	"POST /orgs/{org}/notifications/{id}/read":      {who: "member admin"},
 	"POST /orgs/{org}/purchases":                    {who: "admin", body: `{"package":"credits-100"}`},
 	"GET /orgs/{org}/purchases/{reference}":         {who: "admin support platform"},
+	"GET /orgs/{org}/purchases/{reference}/refund":  {who: "admin support platform"},
+	"POST /orgs/{org}/purchases/{reference}/refund": {who: "support", body: `{"amount":449}`},
 	"GET /operations/dead-letters":                  {who: "platform"},
 	"POST /operations/dead-letters/{letter}/replay": {who: "platform"},
 }
@@ -45,7 +47,8 @@ func cast(t *testing.T, s *system) map[string]string {
 	}
 }
 
-// populate gives an organisation an entry and a notification of the same id, and a purchase, whose reference it returns.
+// populate gives an organisation an entry and a notification of the same id, and a purchase that is paid, whose reference it
+// returns.
 func (s *system) populate(t *testing.T, org string) (reference string) {
 	t.Helper()
 	s.register(t, org)
@@ -56,6 +59,7 @@ func (s *system) populate(t *testing.T, org string) (reference string) {
 		t.Fatal(err)
 	}
 	bought := s.must(t, s.token(t, org+"-admin"), http.MethodPost, "/orgs/"+org+"/purchases", `{"package":"credits-500"}`, "Idempotency-Key", "first")
+	s.pay(t, bought)
 	reference, _ = bought.body["reference"].(string)
 	return reference
 }

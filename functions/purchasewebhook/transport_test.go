@@ -1,7 +1,6 @@
 package purchasewebhook
 
 import (
-	"fmt"
 	"maps"
 	"net/http"
 	"strings"

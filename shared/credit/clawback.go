@@ -34,9 +34,8 @@ func (w *work) withBonuses(grant string) ([]string, error) {
 	return ids, nil
 }
 
-// clawBack moves a payment's grant and its bonuses to their targets. elsewhere is where the credits come from that a grant itself does not
-// have.
-func (w *work) clawBack(c ClawBack, elsewhere func(credits int64) (changes []Change, drawn int64, err error)) error {
+// clawBack moves a payment's grant and its bonuses to their targets.
+func (w *work) clawBack(c ClawBack) error {
 	ids, err := w.withBonuses(c.Grant)
 	if err != nil {
 		return err
@@ -48,7 +47,7 @@ func (w *work) clawBack(c ClawBack, elsewhere func(credits int64) (changes []Cha
 		}
 		switch target := Target(g.Granted, c.Returned, c.Paid); {
 		case target > g.ClawedBack:
-			if err := w.take(g, target, c, elsewhere); err != nil {
+			if err := w.take(g, target, c, w.anywhere); err != nil {
 				return err
 			}
 		case target < g.ClawedBack:
@@ -74,7 +73,7 @@ func (g *Grant) parts(target int64) (own, elsewhere int64) {
 	return own, min(delta-own, max(0, g.room()+g.Held-g.TakenElsewhere))
 }
 
-// take claws a grant back up to target: its own free credits, then others', then debt.
+// take claws a grant back up to target: its own free credits, then those that others draws, then debt.
 func (w *work) take(g *Grant, target int64, c ClawBack, others func(int64) ([]Change, int64, error)) error {
 	delta := target - g.ClawedBack
 	own, elsewhere := g.parts(target)

@@ -54,7 +54,7 @@ func (w *work) do(c Command) error {
 	case Reverse:
 		return w.reverse(c)
 	case ClawBack:
-		return w.clawBack(c, w.anywhere)
+		return w.clawBack(c)
 	case SetAside:
 		return w.setAside(c)
 	case FreezeGrant:

@@ -34,23 +34,39 @@ func (w *work) setAside(c SetAside) error {
 	if g.Frozen || !p.cover(c.Returned, c.Paid) {
 		return Refuse(CodeInsufficient, "the purchase's own credits do not cover this refund", map[string]any{"free": p.free()})
 	}
-	err = w.clawBack(c.ClawBack, func(credits int64) ([]Change, int64, error) {
+	for _, g := range p.grants {
+		target := Target(g.Granted, c.Returned, c.Paid)
+		if g, err = w.find(g.ID); err != nil { // as the one before has left it
+			return err
+		}
+		if target <= g.ClawedBack { // others have moved it further
+			continue
+		}
+		if err := w.take(g, target, c.ClawBack, w.fromGrant(c.Grant)); err != nil {
+			return err
+		}
+	}
+	if len(w.out.Entries) == 0 {
+		return nil
+	}
+	w.out.Own = 0
+	w.out.Entries[0].Key = c.Key
+	return nil
+}
+
+// fromGrant draws on one grant alone, which has the credits.
+func (w *work) fromGrant(id string) func(credits int64) ([]Change, int64, error) {
+	return func(credits int64) ([]Change, int64, error) {
 		if credits == 0 {
 			return nil, 0, nil
 		}
-		g, err := w.find(c.Grant)
+		g, err := w.find(id)
 		if err != nil {
 			return nil, 0, err
 		}
 		w.change(g, -credits, 0, nil)
 		return []Change{{Grant: g.ID, Source: g.Source, Free: -credits}}, credits, nil
-	})
-	if err != nil || len(w.out.Entries) == 0 {
-		return err
 	}
-	w.out.Own = 0
-	w.out.Entries[0].Key = c.Key
-	return nil
 }
 
 // Cover is what a payment's own free credits are worth: the most money that they cover, and what a refund of it takes.
@@ -62,22 +78,23 @@ type Cover struct {
 }
 
 // Covered tells how far a payment's own free credits, and those of its bonuses, cover its refund, when returned of paid was given back before,
-// both in minor units. Money is a share of what was paid as its credits are of those granted, rounded down, or up by one unit when that takes
+// both in minor units, and at most so much more is to be. Money is a share of what was paid as its credits are of those granted, rounded down, or up by one unit when that takes
 // one credit more which is there. The error is a *Missing, or a *Refusal when there is no such grant.
-func Covered(s *State, grant string, returned, paid int64) (Cover, error) {
+func Covered(s *State, grant string, returned, paid, most int64) (Cover, error) {
 	w := begin(s, s.LastAt)
 	p, err := w.paidGrants(grant)
 	if err != nil {
 		return Cover{}, err
 	}
 	none := Cover{Returned: returned}
-	if p.grants[0].Frozen || paid <= returned {
+	most = min(most, paid-returned)
+	if p.grants[0].Frozen || most <= 0 {
 		return none, nil
 	}
 	// The shares of what is given back, rounded up, must be there: then no credit is paid for that was used.
-	n := sort.Search(int(paid-returned), func(i int) bool { return !p.coverExactly(returned+int64(i)+1, paid) })
+	n := sort.Search(int(most), func(i int) bool { return !p.coverExactly(returned+int64(i)+1, paid) })
 	money := returned + int64(n)
-	if up := money + 1; up <= paid && p.cover(up, paid) && p.taken(up, paid) > p.taken(money, paid) {
+	if up := money + 1; up <= returned+most && p.cover(up, paid) && p.taken(up, paid) > p.taken(money, paid) {
 		money = up
 	}
 	out := Cover{Returned: money, Credits: p.taken(money, paid)}

@@ -23,6 +23,7 @@ func TestSettingAside(t *testing.T) {
 		{name: "a second time changes nothing", do: []any{buy("p", 1000), setAside("p", 40), setAside("p", 40)}, available: 600, entries: map[credit.Kind]int{credit.KindClawback: 1}},
 		{name: "is given back by a lower target", do: []any{buy("p", 1000), setAside("p", 40), refund("p", 0)}, available: 1000},
 		{name: "is what the refund's clawback would be", do: []any{buy("p", 1000), setAside("p", 40), refund("p", 40)}, available: 600, entries: map[credit.Kind]int{credit.KindClawback: 1}},
+		{name: "gives nothing back", do: []any{buy("p", 1000), refund("p", 50), setAside("p", 40)}, available: 500},
 		{name: "never takes from others", available: 1300, do: []any{buy("p", 1000), debit("e", 700), buy("q", 1000), refused{credit.CodeInsufficient, setAside("p", 40)}}},
 		{name: "takes no held credits", available: 700, held: 300, do: []any{buy("p", 1000), hold("h", 300, 1), refused{credit.CodeInsufficient, setAside("p", 71)}}},
 		{name: "takes none of a frozen purchase", do: []any{buy("p", 1000), freeze("p", true), refused{credit.CodeInsufficient, setAside("p", 10)}}},
@@ -84,7 +85,7 @@ func TestWhatIsCoveredOfARefund(t *testing.T) {
 func covered(b *bank, returned, paid int64) credit.Cover {
 	b.Helper()
 	for range 5 {
-		c, err := credit.Covered(b.state, paidBy("p"), returned, paid)
+		c, err := credit.Covered(b.state, paidBy("p"), returned, paid, paid)
 		var missing *credit.Missing
 		switch {
 		case errors.As(err, &missing):

@@ -61,6 +61,8 @@ type OwnRefund struct {
 	State   RefundState `firestore:"state"`
 	// ID is Stripe's, once it is known.
 	ID string `firestore:"id,omitempty"`
+	// Why is the reason of a refusal.
+	Why string `firestore:"why,omitempty"`
 	// Key is the hash of the caller's idempotency key, Asked the amount as sent, 0 for all there is.
 	Key   string `firestore:"key"`
 	Asked int64  `firestore:"asked,omitempty"`
@@ -194,6 +196,9 @@ func (r Returns) disputed(d Dispute) (out Returns, ask bool) {
 	r.Disputes[i] = d
 	return r, false
 }
+
+// bought is the id of the grant that a purchase's payment bought; other grants came with it.
+func (p Payment) bought() string { return credit.GrantID(credit.SystemKey("grant", p.ID)) }
 
 // targets are the commands that bring a payment's credits to where they should be. All grants of a payment share alike: each loses
 // floor(returned × credits ÷ paid) of its own. What is lost is clawed back before the rest is thawed, so that it cannot be spent in between.
