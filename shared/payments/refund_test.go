@@ -45,7 +45,7 @@ func TestARefundThatDiesAnywhereIsEndedOnce(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		for at := 1; ; at++ {
 			died := ""
-			for _, resumes := range []bool{false, true} {
+			for _, ending := range []string{"repeated", "swept", "told by Stripe, then swept"} {
 				s := m.sell(t)
 				m.spend(t, s.org, 700)
 				first := m.process(t, at, after)
@@ -57,7 +57,10 @@ func TestARefundThatDiesAnywhereIsEndedOnce(t *testing.T) {
 					t.Errorf("%s: the process knows that it is done", died)
 				}
 				m.advance(3 * time.Minute)
-				m.endRefund(t, died, s, resumes)
+				if ending == "told by Stripe, then swept" {
+					m.deliver(t)
+				}
+				m.endRefund(t, died+", "+ending, s, ending != "repeated")
 			}
 			if died == "" {
 				break
