@@ -43,7 +43,9 @@ type system struct {
 	passed  atomic.Int64 // seconds since the test began, by the system's clock
 }
 
-func (s *system) now() time.Time { return time.Date(2026, 3, 1, 8, 0, int(s.passed.Load()), 0, time.UTC) }
+func (s *system) now() time.Time {
+	return time.Date(2026, 3, 1, 8, 0, int(s.passed.Load()), 0, time.UTC)
+}
 
 func start(t *testing.T) *system {
 	t.Helper()
