@@ -121,7 +121,8 @@ func (l *Ledger) Statement(ctx context.Context, org string, year int, month time
 func (l *Ledger) readStatement(ctx context.Context, org string, s *Statement, now time.Time) (settled bool, err error) {
 	wallet := l.store.walletName(org)
 	names, days := []string{wallet}, []string{}
-	for d := s.From; d.Before(s.AsOf); d = d.AddDate(0, 0, 1) {
+	// A day more than has begun: what another process has just written may bear a later moment.
+	for d := s.From; d.Before(s.To) && d.Before(s.AsOf.AddDate(0, 0, 1)); d = d.AddDate(0, 0, 1) {
 		day := d.Format(time.DateOnly)
 		days = append(days, day)
 		names = append(names, l.store.rollupName(org, day, 0))
@@ -138,11 +139,15 @@ func (l *Ledger) readStatement(ctx context.Context, org string, s *Statement, no
 		return false, *w.err
 	}
 	s.Closing = credit.Figures{Available: w.num("available"), Held: w.num("held"), Debt: w.num("debt")}
+	last := w.time("at")
+	if !last.Before(s.To) { // the month is over by the wallet's own time
+		s.AsOf = s.To
+	}
 	if s.AsOf.Equal(s.To) {
 		if s.Closing, _, err = l.At(ctx, org, s.To.Add(-time.Microsecond)); err != nil {
 			return false, err
 		}
-	} else if last := w.time("at"); last.After(s.AsOf) {
+	} else if last.After(s.AsOf) {
 		s.AsOf = last
 	}
 	if s.Opening, _, err = l.At(ctx, org, s.From.Add(-time.Microsecond)); err != nil {
