@@ -48,7 +48,7 @@ func parseFlow(field string) (f flow, ok bool) {
 type flows map[string]map[flow]int64
 
 // flowsPerItem is more than one command and its journal add of flows to a day: each kind moves what is usable, what is owed and five sources.
-const flowsPerItem = 15*7 + 1
+const flowsPerItem = 16*7 + 1
 
 // add counts an entry; before are the figures before it.
 func (fs flows) add(zone *time.Location, before credit.Figures, e *credit.Entry) {

@@ -49,7 +49,7 @@ func (s *Spender) record(ctx context.Context, kind refusals.Kind, r Request, cre
 }
 
 // Check is the price of a request and everything that stands against beginning it now, in the order of refusals: frozen, debt, unavailable,
-// data, credits. It changes nothing, and is not logged.
+// data, limits, credits. It changes nothing, and is not logged.
 func (s *Spender) Check(ctx context.Context, r Ask) (catalogue.Quote, []Reason, error) {
 	q, err := s.Quote(ctx, r)
 	if err != nil {
@@ -75,15 +75,15 @@ func (s *Spender) against(ctx context.Context, r Ask) ([]*readiness.Error, error
 	return out, nil
 }
 
-// reasons puts why a feature cannot be run between what the wallet says of itself, and what it says of the credits.
+// reasons puts why a feature cannot be run between what the wallet says of itself, and what it says of limits and credits.
 func (s *Spender) reasons(ctx context.Context, r Ask, credits int64, against []*readiness.Error) ([]Reason, error) {
-	w, err := s.ledger.View(ctx, r.OrgID)
+	refused, err := s.ledger.Refusals(ctx, r.OrgID, credit.Work{User: r.UserID, Team: r.TeamID, Feature: r.Feature}, credits)
 	if err != nil {
 		return nil, err
 	}
 	var out []Reason
 	place := 0
-	for _, no := range credit.Reasons(&w, credits) {
+	for _, no := range refused {
 		out = append(out, no)
 		if no.Code() == credit.CodeFrozen || no.Code() == credit.CodeInDebt {
 			place = len(out)
