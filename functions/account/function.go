@@ -5,7 +5,11 @@
 //	GET  /account/orgs/{org}                            the profile
 //	GET  /account/orgs/{org}/balance?at=                what is there now, by source and by end; or at a past moment
 //	GET  /account/orgs/{org}/entries                    the ledger, newest first
-//	GET  /account/orgs/{org}/entries/{id}               one entry, by its id or the caller's event id, with what it did to each grant
+//	GET  /account/orgs/{org}/entries/{id}               one entry, by its id or the caller's event id: its quote, its grants, what reversed it
+//	GET  /account/orgs/{org}/statements/{month}?format= a month: opening, what moved by source, feature and day, closing; as JSON or CSV
+//	GET  /account/orgs/{org}/refusals?user=             what was refused and why, newest first; members see their own
+//	POST /account/orgs/{org}/adjustments                add or take credits by hand (support, Idempotency-Key)
+//	POST /account/orgs/{org}/freeze, …/thaw             have the wallet refuse debits and holds, or no longer (support, Idempotency-Key)
 //	GET  /account/orgs/{org}/alerts, PUT                when and how to be warned
 //	GET  /account/orgs/{org}/notifications              the dashboard's feed, newest first
 //	POST /account/orgs/{org}/notifications/{id}/read    mark one as read
@@ -20,7 +24,7 @@
 // the codes of the design, §6.
 //
 // It decides nothing about credits: package orgs keeps organisations, package ledger wallets, package catalogue prices, package payments
-// purchases, package deadletters what could not be handled.
+// purchases, package refusals what was refused, package deadletters what could not be handled.
 package account
 
 import (
@@ -34,6 +38,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/refusals"
 	"github.com/fluxori/ai-credits/shared/serve"
 )
 
@@ -83,6 +88,12 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h := handler{people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, now: env.Now}
+	refused, err := refusals.NewStore(b.Documents, env.Now)
+	if err != nil {
+		return nil, err
+	}
+	h := handler{
+		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused, now: env.Now,
+	}
 	return h.router(), nil
 }
