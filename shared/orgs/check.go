@@ -104,6 +104,21 @@ func (m Member) check() error {
 	return f.err()
 }
 
+// check tells what is wrong with a team.
+func (t Team) check() error {
+	var f faults
+	if credit.CheckOrg(t.ID) != nil { // teams' ids are formed as organisations' are
+		f.add("team_id", "must have 1 to 64 of a-z, 0-9 and -")
+	}
+	switch {
+	case strings.TrimSpace(t.Name) == "":
+		f.add("name", "is required")
+	case !plain(t.Name, maxName):
+		f.add("name", "must be at most %d bytes of text without control characters", maxName)
+	}
+	return f.err()
+}
+
 // check tells what is wrong with a notification.
 func (n Notification) check() error {
 	var f faults

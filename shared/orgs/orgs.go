@@ -1,4 +1,4 @@
-// Package orgs keeps organisations: their profile and settings, their members, and the feed of notifications on their dashboard.
+// Package orgs keeps organisations: their profile and settings, their members and teams, and the feed of notifications on their dashboard.
 //
 // Invariants:
 //   - What is stored is valid as [Profile.Check] and [Alerts.Check] demand.
@@ -7,6 +7,9 @@
 //     process died in between, is healed by the next change, or by the same change repeated. Who reads settings reads the document.
 //   - The owner becomes an administrator once, on the first visit with the owner's e-mail address as verified by the issuer. Who is removed
 //     later, or comes by the address later, does not become one by it.
+//   - An organisation that has an administrator keeps one: the last is neither removed nor made a plain member.
+//   - A member is in one team at most. A team that is archived keeps its history, has no members as far as anybody is told, and gets none.
+//   - A member's team, as told by [Store.TeamOf], is one that was the member's at most five seconds ago.
 //   - A notification is added once per id.
 //   - Every document has a version; one that a newer release wrote is `unavailable`, and nothing is written.
 //
@@ -111,6 +114,8 @@ type Org struct {
 	UpdatedAt time.Time
 	// ownerSub is who became an administrator as the owner; empty while nobody has.
 	ownerSub string
+	// roster counts the changes of who is in which team.
+	roster int64
 }
 
 // Configure is what the wallet must know of an organisation.
@@ -128,10 +133,25 @@ type Member struct {
 	Sub  string
 	Role Role
 	// Email is an address that the issuer has verified, or that whoever made the membership vouches for; it may be empty.
-	Email    string
-	Name     string
+	Email string
+	Name  string
+	// Team is the team that the member is in, or empty. In a team that is archived it is empty too.
+	Team     string
 	JoinedAt time.Time
 }
+
+// Team is a group of members whose spending is counted, and can be limited, together.
+type Team struct {
+	// ID has 1 to 64 of a-z, 0-9 and -, and never changes.
+	ID        string
+	Name      string
+	CreatedAt time.Time
+	// ArchivedAt is zero while the team is in use.
+	ArchivedAt time.Time
+}
+
+// Archived reports whether nothing can be spent for the team any more.
+func (t Team) Archived() bool { return !t.ArchivedAt.IsZero() }
 
 // Notification is one item of the dashboard's feed.
 type Notification struct {
