@@ -11,6 +11,12 @@
 //	POST /account/orgs/{org}/notifications/{id}/read    mark one as read
 //	POST /account/orgs/{org}/purchases                  begin to buy a package or an amount of credits (Idempotency-Key)
 //	GET  /account/orgs/{org}/purchases/{reference}      a purchase with its timeline
+//	GET  /account/orgs/{org}/members?team=              who is in the organisation
+//	GET  /account/orgs/{org}/members/{user}, PUT        one member, to members only themselves; let in, make administrator or plain member
+//	DELETE …/members/{user}                             end a membership; the last administrator stays
+//	GET  /account/orgs/{org}/teams?archived=            the teams in use, or those archived
+//	GET  /account/orgs/{org}/teams/{team}, PUT, DELETE  one team; make, rename, take into use again; archive
+//	PUT  …/teams/{team}/members/{user}, DELETE          put a member in a team, out of any other; take out
 //	GET  /account/operations/dead-letters?state=        messages that could not be handled, newest first (platform)
 //	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (platform)
 //

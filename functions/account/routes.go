@@ -61,6 +61,17 @@ func routes() []route {
 		{Method: http.MethodPost, Path: "/orgs/{org}/purchases", May: []role{admin}, Moves: true, serve: (*handler).buy},
 		{Method: http.MethodGet, Path: "/orgs/{org}/purchases/{reference}", May: []role{admin, support, platform}, serve: (*handler).purchase},
 
+		{Method: http.MethodGet, Path: "/orgs/{org}/members", May: []role{admin, support, platform}, Query: append([]string{"team"}, paging()...), serve: (*handler).members},
+		{Method: http.MethodGet, Path: "/orgs/{org}/members/{user}", May: readers, serve: (*handler).member},
+		{Method: http.MethodPut, Path: "/orgs/{org}/members/{user}", May: []role{admin}, serve: (*handler).putMember},
+		{Method: http.MethodDelete, Path: "/orgs/{org}/members/{user}", May: []role{admin}, serve: (*handler).removeMember},
+		{Method: http.MethodGet, Path: "/orgs/{org}/teams", May: readers, Query: append([]string{"archived"}, paging()...), serve: (*handler).teams},
+		{Method: http.MethodGet, Path: "/orgs/{org}/teams/{team}", May: readers, serve: (*handler).team},
+		{Method: http.MethodPut, Path: "/orgs/{org}/teams/{team}", May: []role{admin}, serve: (*handler).putTeam},
+		{Method: http.MethodDelete, Path: "/orgs/{org}/teams/{team}", May: []role{admin}, serve: (*handler).archiveTeam},
+		{Method: http.MethodPut, Path: "/orgs/{org}/teams/{team}/members/{user}", May: []role{admin}, serve: (*handler).joinTeam},
+		{Method: http.MethodDelete, Path: "/orgs/{org}/teams/{team}/members/{user}", May: []role{admin}, serve: (*handler).leaveTeam},
+
 		{Method: http.MethodGet, Path: "/operations/dead-letters", May: []role{platform}, Query: append([]string{"state"}, paging()...), serve: (*handler).deadLetters},
 		{Method: http.MethodPost, Path: "/operations/dead-letters/{letter}/replay", May: []role{platform}, serve: (*handler).replay},
 	}

@@ -90,7 +90,7 @@ func checkChannels(f *faults, field string, enabled bool, channels []Channel) {
 func (m Member) check() error {
 	var f faults
 	if m.Sub == "" || !plain(m.Sub, maxSub) {
-		f.add("sub", "must have 1 to %d bytes without control characters", maxSub)
+		f.add("user_id", "must have 1 to %d bytes without control characters", maxSub)
 	}
 	if m.Role != RoleMember && m.Role != RoleAdmin {
 		f.add("role", "must be member or admin")
