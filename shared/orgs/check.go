@@ -134,6 +134,9 @@ func (n Notification) check() error {
 	if n.Title == "" || !plain(n.Title, maxTitle) {
 		f.add("title", "must have 1 to %d bytes of text on one line", maxTitle)
 	}
+	if len(n.Audience) > maxSub+len(Only("")) {
+		f.add("audience", "must be everybody, the administrators or one member")
+	}
 	if len(n.Text) > maxText || !utf8.ValidString(n.Text) {
 		f.add("text", "must have at most %d bytes of text", maxText)
 	}

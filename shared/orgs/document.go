@@ -76,6 +76,7 @@ type notificationDoc struct {
 	At        time.Time `firestore:"at"`
 	Title     string    `firestore:"title"`
 	Text      string    `firestore:"text,omitempty"`
+	Audience  Audience  `firestore:"audience"`
 	Credits   int64     `firestore:"credits,omitempty"`
 	Threshold int64     `firestore:"threshold,omitempty"`
 	ReadAt    time.Time `firestore:"read_at,omitempty"`
@@ -122,8 +123,11 @@ func decodeTeam(snapshot *firestore.DocumentSnapshot) (Team, error) {
 }
 
 func encodeNotification(n Notification) notificationDoc {
+	if n.Audience == "" {
+		n.Audience = Everybody
+	}
 	return notificationDoc{
-		V: schemaVersion, ID: n.ID, Kind: n.Kind, At: n.At, Title: n.Title, Text: n.Text, Credits: n.Credits, Threshold: n.Threshold,
+		V: schemaVersion, ID: n.ID, Kind: n.Kind, At: n.At, Title: n.Title, Text: n.Text, Audience: n.Audience, Credits: n.Credits, Threshold: n.Threshold,
 		ReadAt: n.ReadAt, ReadBy: n.ReadBy,
 	}
 }
@@ -131,7 +135,7 @@ func encodeNotification(n Notification) notificationDoc {
 func decodeNotification(snapshot *firestore.DocumentSnapshot) (Notification, error) {
 	d, err := decode[notificationDoc](snapshot)
 	return Notification{
-		ID: d.ID, Kind: d.Kind, At: d.At, Title: d.Title, Text: d.Text, Credits: d.Credits, Threshold: d.Threshold, ReadAt: d.ReadAt, ReadBy: d.ReadBy,
+		ID: d.ID, Kind: d.Kind, At: d.At, Title: d.Title, Text: d.Text, Audience: d.Audience, Credits: d.Credits, Threshold: d.Threshold, ReadAt: d.ReadAt, ReadBy: d.ReadBy,
 	}, err
 }
 

@@ -253,6 +253,47 @@ func TestTheFeedIsPagedNewestFirst(t *testing.T) {
 	})
 }
 
+func TestTheFeedShowsEachReaderWhatIsForThem(t *testing.T) {
+	t.Parallel()
+	engine.Each(t, func(t *testing.T, e *engine.Engine) {
+		h := openOn(t, e)
+		for i, audience := range []orgs.Audience{"", orgs.Administrators, orgs.Only("m"), orgs.Only("n"), orgs.Everybody} {
+			n := notification(fmt.Sprint(i), h.now().Add(time.Duration(i)*time.Hour))
+			n.Audience = audience
+			if _, err := h.store.AddNotification(t.Context(), "acme", n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, c := range map[string]struct {
+			of   []orgs.Audience
+			want []string
+		}{
+			"all there are":    {nil, []string{"4", "3", "2", "1", "0"}},
+			"a member":         {[]orgs.Audience{orgs.Everybody, orgs.Only("m")}, []string{"4", "2", "0"}},
+			"an administrator": {[]orgs.Audience{orgs.Everybody, orgs.Only("n"), orgs.Administrators}, []string{"4", "3", "1", "0"}},
+		} {
+			var got []string
+			p := orgs.Page{For: c.of, Limit: 2}
+			for range 4 {
+				items, err := h.store.Notifications(t.Context(), "acme", p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, n := range items {
+					got = append(got, n.ID)
+					p.AfterAt, p.AfterID = n.At, n.ID
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%s sees %v, want %v", name, got, c.want)
+			}
+		}
+		if _, err := h.store.MarkRead(t.Context(), "acme", "1", "m", orgs.Everybody, orgs.Only("m")); code(err) != "not_found" {
+			t.Errorf("a member reads what is for administrators: %v", err)
+		}
+	})
+}
+
 func TestANotificationIsAddedAndReadOnce(t *testing.T) {
 	t.Parallel()
 	h := open(t)

@@ -153,6 +153,18 @@ type Team struct {
 // Archived reports whether nothing can be spent for the team any more.
 func (t Team) Archived() bool { return !t.ArchivedAt.IsZero() }
 
+// Audience is who sees a notification in the feed.
+type Audience string
+
+// The audiences that are not one person.
+const (
+	Everybody      Audience = "all"
+	Administrators Audience = "admins"
+)
+
+// Only is the audience of one member.
+func Only(sub string) Audience { return Audience("user:" + sub) }
+
 // Notification is one item of the dashboard's feed.
 type Notification struct {
 	// ID is the alert's id, which is the same however often it is told: up to 200 of letters, digits and ._:-
@@ -163,6 +175,8 @@ type Notification struct {
 	At time.Time
 	// Title and Text are plain text for people.
 	Title, Text string
+	// Audience is whom it is for; empty is [Everybody].
+	Audience Audience
 	// Credits and Threshold are the figures that go with the kind, in credits; zero if it has none.
 	Credits, Threshold int64
 	// ReadAt and ReadBy say who marked it as read first; zero and empty while nobody has.
