@@ -115,11 +115,11 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 			outside := b.find(func(g *credit.Grant) bool {
 				return !slices.ContainsFunc(w.Live, func(l *credit.Grant) bool { return l.ID == g.ID })
 			})
-			if err := b.book.Verify(&w, outside, b.allHolds()); err != nil {
+			if err := b.book.Verify(&w, outside, b.allHolds(), b.allCounters()); err != nil {
 				t.Fatalf("before it is falsified: %v", err)
 			}
 			tt.tamper(&w, &outside)
-			if err := b.book.Verify(&w, outside, b.allHolds()); err == nil {
+			if err := b.book.Verify(&w, outside, b.allHolds(), b.allCounters()); err == nil {
 				t.Errorf("a wallet with another %s passes for true", tt.name)
 			}
 		})
@@ -138,7 +138,7 @@ func TestVerifyKnowsTheOrderAndSizeOfTheWallet(t *testing.T) {
 	}
 	swapped := stored(b.wallet)
 	swapped.Live[3], swapped.Live[4] = swapped.Live[4], swapped.Live[3]
-	if err := b.book.Verify(&swapped, outside(), nil); err == nil {
+	if err := b.book.Verify(&swapped, outside(), nil, nil); err == nil {
 		t.Error("a wallet out of order passes for true")
 	}
 	wait := outside()
@@ -146,12 +146,12 @@ func TestVerifyKnowsTheOrderAndSizeOfTheWallet(t *testing.T) {
 	large := stored(b.wallet)
 	large.Live = append(large.Live, moved(wait[0], credit.InWallet))
 	large.Waiting = credit.Sum{Count: 1, Free: 1}
-	if err := b.book.Verify(&large, wait[1:], nil); err == nil {
+	if err := b.book.Verify(&large, wait[1:], nil, nil); err == nil {
 		t.Error("a wallet beyond its bound passes for true")
 	}
 	gap := stored(b.wallet)
 	gap.Live[credit.MaxLive-1] = moved(wait[0], credit.InWallet)
-	if err := b.book.Verify(&gap, append(wait[1:], moved(b.wallet.Live[credit.MaxLive-1], credit.Waiting)), nil); err == nil {
+	if err := b.book.Verify(&gap, append(wait[1:], moved(b.wallet.Live[credit.MaxLive-1], credit.Waiting)), nil, nil); err == nil {
 		t.Error("a wallet that holds a grant before which another waits passes for true")
 	}
 }

@@ -115,24 +115,42 @@ func TestSpending(t *testing.T) {
 
 func TestRefusalsComeInTheirOrder(t *testing.T) {
 	t.Parallel()
+	refusals := func(w credit.Wallet, credits int64) []*credit.Refusal {
+		t.Helper()
+		rs, err := credit.Refusals(credit.NewState(w), credit.Work{Team: "sales", User: "thandi"}, credits, day)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rs
+	}
 	w := credit.NewWallet(org, "UTC")
 	w.Debt, w.Frozen = 5, true
+	w.Limits = &credit.Limits{
+		Organisation: &credit.Limit{Credits: 9}, DefaultUser: &credit.Limit{Credits: 7}, Teams: map[string]credit.Limit{"sales": {Credits: 8}},
+	}
 	var codes []string
-	for _, r := range credit.Reasons(&w, 10) {
+	var scopes []any
+	for _, r := range refusals(w, 10) {
 		codes = append(codes, r.Code())
 		if r.Public() == "" || r.Error() == "" {
 			t.Errorf("refusal %s says nothing", r.Code())
 		}
+		if r.Code() == credit.CodeLimit {
+			scopes = append(scopes, r.Details()["scope"])
+		}
 	}
-	if want := []string{credit.CodeFrozen, credit.CodeInDebt, credit.CodeInsufficient}; !slices.Equal(codes, want) {
+	if want := []string{credit.CodeFrozen, credit.CodeInDebt, credit.CodeLimit, credit.CodeLimit, credit.CodeLimit, credit.CodeInsufficient}; !slices.Equal(codes, want) {
 		t.Errorf("reasons are %v; want %v", codes, want)
+	}
+	if want := []any{credit.ScopeOrganisation, credit.ScopeTeam, credit.ScopeUser}; !slices.Equal(scopes, want) {
+		t.Errorf("limits are of %v; want %v", scopes, want)
 	}
 	w = credit.NewWallet(org, "UTC")
 	w.Available = 10
-	if got := credit.Reasons(&w, 10); len(got) != 0 {
+	if got := refusals(w, 10); len(got) != 0 {
 		t.Errorf("spending all there is meets %v", got)
 	}
-	if got := credit.Reasons(&w, 11)[0].Details()["available"]; got != int64(10) {
+	if got := refusals(w, 11)[0].Details()["available"]; got != int64(10) {
 		t.Errorf("the refusal says that %v is available; want 10", got)
 	}
 }

@@ -84,7 +84,7 @@ func (r *round) commit(ctx context.Context) {
 	}
 }
 
-// writes is the batch as one commit: wallet, grants, entries, roll-ups, outbox.
+// writes is the batch as one commit: wallet, grants, holds, entries, counters, roll-ups, outbox.
 func (r *round) writes(next turns) ([]*pb.Write, error) {
 	s := &r.ledger.store
 	wallet := setWrite(s.walletName(r.org), encodeWallet(&stored{wallet: r.state.Wallet, batch: r.batch, usage: r.actor.usage, turns: next}))
@@ -105,6 +105,9 @@ func (r *round) writes(next turns) ([]*pb.Write, error) {
 	}
 	for i, e := range r.entries {
 		out = append(out, createWrite(s.entryName(r.org, r.docs[i]), encodeEntry(r.org, r.batch, e)))
+	}
+	for _, c := range r.state.DirtyCounters() {
+		out = append(out, s.counterWrite(r.org, c))
 	}
 	out = append(out, s.rollupWrites(r.org, r.usage, r.actor.usage)...)
 	if len(r.events) > 0 {

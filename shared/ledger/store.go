@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/fluxori/ai-credits/shared/credit"
 )
 
 // store speaks Firestore's RPCs in the few shapes that the commit path needs.
@@ -33,6 +36,10 @@ func (s *store) grantName(org, id string) string { return s.walletName(org) + "/
 func (s *store) holdName(org, doc string) string { return s.walletName(org) + "/holds/" + doc }
 
 func (s *store) entryName(org, doc string) string { return s.walletName(org) + "/entries/" + doc }
+
+func (s *store) counterName(org string, p credit.CounterPage) string {
+	return s.walletName(org) + "/counters/" + p.Window + "-" + strconv.FormatInt(p.Index, 10)
+}
 
 func (s *store) outboxName(id string) string { return s.documents() + "/outbox/" + id }
 

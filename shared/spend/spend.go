@@ -102,11 +102,8 @@ func (s *Spender) Check(ctx context.Context, r Ask) (catalogue.Quote, []*credit.
 	if err != nil {
 		return catalogue.Quote{}, nil, err
 	}
-	w, err := s.ledger.View(ctx, r.OrgID)
-	if err != nil {
-		return catalogue.Quote{}, nil, err
-	}
-	return q, credit.Reasons(&w, q.Credits), nil
+	reasons, err := s.ledger.Refusals(ctx, r.OrgID, credit.Work{User: r.UserID, Team: r.TeamID, Feature: r.Feature}, q.Credits)
+	return q, reasons, err
 }
 
 // Reversal asks to give a debit's credits back.
