@@ -72,6 +72,20 @@ func routes() []route {
 		{Method: http.MethodPut, Path: "/orgs/{org}/teams/{team}/members/{user}", May: []role{admin}, serve: (*handler).joinTeam},
 		{Method: http.MethodDelete, Path: "/orgs/{org}/teams/{team}/members/{user}", May: []role{admin}, serve: (*handler).leaveTeam},
 
+		{Method: http.MethodGet, Path: "/orgs/{org}/limits", May: readers, serve: (*handler).limits},
+		{Method: http.MethodPut, Path: "/orgs/{org}/limits", May: []role{admin}, serve: (*handler).putLimits},
+		{Method: http.MethodGet, Path: "/orgs/{org}/limits/teams/{team}", May: readers, serve: (*handler).teamLimit},
+		{Method: http.MethodPut, Path: "/orgs/{org}/limits/teams/{team}", May: []role{admin}, serve: (*handler).putTeamLimit},
+		{Method: http.MethodDelete, Path: "/orgs/{org}/limits/teams/{team}", May: []role{admin}, serve: (*handler).removeTeamLimit},
+		{Method: http.MethodGet, Path: "/orgs/{org}/limits/users/{user}", May: readers, serve: (*handler).userLimit},
+		{Method: http.MethodPut, Path: "/orgs/{org}/limits/users/{user}", May: []role{admin}, serve: (*handler).putUserLimit},
+		{Method: http.MethodDelete, Path: "/orgs/{org}/limits/users/{user}", May: []role{admin}, serve: (*handler).removeUserLimit},
+		{Method: http.MethodPost, Path: "/orgs/{org}/limit-requests", May: []role{member, admin}, serve: (*handler).askForMore},
+		{Method: http.MethodGet, Path: "/orgs/{org}/limit-requests", May: readers, Query: append([]string{"state"}, paging()...), serve: (*handler).limitRequests},
+		{Method: http.MethodGet, Path: "/orgs/{org}/limit-requests/{request}", May: readers, serve: (*handler).limitRequest},
+		{Method: http.MethodPost, Path: "/orgs/{org}/limit-requests/{request}/grant", May: []role{admin}, serve: (*handler).grantRequest},
+		{Method: http.MethodPost, Path: "/orgs/{org}/limit-requests/{request}/decline", May: []role{admin}, serve: (*handler).declineRequest},
+
 		{Method: http.MethodGet, Path: "/operations/dead-letters", May: []role{platform}, Query: append([]string{"state"}, paging()...), serve: (*handler).deadLetters},
 		{Method: http.MethodPost, Path: "/operations/dead-letters/{letter}/replay", May: []role{platform}, serve: (*handler).replay},
 	}
