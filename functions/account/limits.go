@@ -2,7 +2,6 @@ package account
 
 import (
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/credit"
@@ -114,7 +113,7 @@ func (h *handler) limitsOf(r *http.Request, c call) (limitsAnswer, error) {
 		return limitsAnswer{}, err
 	}
 	out := limitsAnswer{
-		Window: v.Window.Key, StartsAt: v.Window.Start, ResetsAt: v.Window.End, Thresholds: slices.Concat([]int64{}, v.Limits.Thresholds),
+		Window: v.Window.Key, StartsAt: v.Window.Start, ResetsAt: v.Window.End, Thresholds: append([]int64{}, v.Limits.Thresholds...),
 		Organisation: showUse(v.Organisation, v.Window), DefaultUser: showLimit(v.Limits.DefaultUser), Teams: []limitUse{}, Users: []limitUse{},
 	}
 	for _, u := range v.Teams {
