@@ -45,6 +45,7 @@ type bank struct {
 	failer
 	store
 	state    *credit.State
+	began    *credit.State // of the batch
 	batch    []*credit.Entry
 	ops      []op // of the batch
 	told     map[credit.EventKind]int
@@ -69,7 +70,10 @@ func opened(t *testing.T) *bank {
 }
 
 // forget drops the cached state and reads the wallet from the store.
-func (b *bank) forget() { b.state = credit.NewState(stored(b.wallet)) }
+func (b *bank) forget() {
+	b.state = credit.NewState(stored(b.wallet))
+	b.began = b.state
+}
 
 // stored copies a wallet so that nothing is shared with it.
 func stored(w credit.Wallet) credit.Wallet {
@@ -327,6 +331,7 @@ func (b *bank) commit(cold bool) {
 	b.batch, b.ops = nil, nil
 	b.verify()
 	b.state = b.state.Forget()
+	b.began = b.state
 	if cold {
 		b.forget()
 	}
