@@ -407,3 +407,34 @@ func TestAnOutageAndANewerReleaseAreUnavailable(t *testing.T) {
 	o.Hooks.Set(firedb.Rule{Fault: firedb.Fault{Code: codes.PermissionDenied}})
 	check("an outage")
 }
+
+// TestEachStepCostsWhatIsSaid keeps the README's table true. The ledger is warm.
+func TestEachStepCostsWhatIsSaid(t *testing.T) {
+	t.Parallel()
+	o := open(t, engine.New(t, engine.Embedded()))
+	var id, team string
+	for _, step := range []struct {
+		name          string
+		reads, writes int64
+		do            func() error
+	}{
+		{"ask", 3, 3, func() error { r, _, err := o.desk.Ask(t.Context(), "acme", own); id = r.ID; return err }},
+		{"ask for a team", 6, 3, func() error {
+			r, _, err := o.desk.Ask(t.Context(), "acme", Ask{By: "m", Scope: credit.ScopeTeam, Reason: "x"})
+			team = r.ID
+			return err
+		}},
+		{"ask again", 4, 0, func() error { _, _, err := o.desk.Ask(t.Context(), "acme", own); return err }},
+		{"grant", 6, 6, func() error { _, err := o.desk.Grant(t.Context(), "acme", id, nil, "boss"); return err }},
+		{"decline", 2, 3, func() error { _, err := o.desk.Decline(t.Context(), "acme", team, "", "boss"); return err }},
+		{"grant again", 4, 0, func() error { _, err := o.desk.Grant(t.Context(), "acme", id, nil, "boss"); return err }},
+	} {
+		o.Hooks.Reset()
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		if got := o.Hooks.Counts(); got.Reads != step.reads || got.Writes != step.writes {
+			t.Errorf("%s: %d reads and %d writes, want %d and %d", step.name, got.Reads, got.Writes, step.reads, step.writes)
+		}
+	}
+}
