@@ -20,18 +20,27 @@ var permitted = map[string]struct {
 	who  string
 	body string
 }{
-	"GET /catalogue":                                    {who: "stranger member admin support platform"},
-	"PUT /orgs/{org}":                                   {who: "platform", body: acmeProfile},
-	"GET /orgs/{org}":                                   {who: "member admin support platform"},
-	"GET /orgs/{org}/alerts":                            {who: "member admin support platform"},
-	"PUT /orgs/{org}/alerts":                            {who: "admin", body: alertsBody},
-	"GET /orgs/{org}/balance":                           {who: "member admin support platform"},
-	"GET /orgs/{org}/entries":                           {who: "member admin support platform"},
-	"GET /orgs/{org}/entries/{id}":                      {who: "member admin support platform"},
-	"GET /orgs/{org}/notifications":                     {who: "member admin support platform"},
-	"POST /orgs/{org}/notifications/{id}/read":          {who: "member admin"},
-	"POST /orgs/{org}/purchases":                        {who: "admin", body: `{"package":"credits-100"}`},
-	"GET /orgs/{org}/purchases/{reference}":             {who: "admin support platform"},
+	"GET /catalogue":                                {who: "stranger member admin support platform"},
+	"PUT /orgs/{org}":                               {who: "platform", body: acmeProfile},
+	"GET /orgs/{org}":                               {who: "member admin support platform"},
+	"GET /orgs/{org}/alerts":                        {who: "member admin support platform"},
+	"PUT /orgs/{org}/alerts":                        {who: "admin", body: alertsBody},
+	"GET /orgs/{org}/balance":                       {who: "member admin support platform"},
+	"GET /orgs/{org}/entries":                       {who: "member admin support platform"},
+	"GET /orgs/{org}/entries/{id}":                  {who: "member admin support platform"},
+	"GET /orgs/{org}/statements/{month}":            {who: "member admin support platform"},
+	"GET /orgs/{org}/refusals":                      {who: "member admin support platform"},
+	"POST /orgs/{org}/adjustments":                  {who: "support", body: `{"credits":5,"reason":"goodwill"}`},
+	"POST /orgs/{org}/freeze":                       {who: "support", body: `{"reason":"suspected fraud"}`},
+	"POST /orgs/{org}/thaw":                         {who: "support", body: `{"reason":"cleared"}`},
+	"GET /orgs/{org}/notifications":                 {who: "member admin support platform"},
+	"POST /orgs/{org}/notifications/{id}/read":      {who: "member admin"},
+	"POST /orgs/{org}/purchases":                    {who: "admin", body: `{"package":"credits-100"}`},
+	"GET /orgs/{org}/purchases/{reference}":         {who: "admin support platform"},
+	"GET /operations/dead-letters":                  {who: "platform"},
+	"POST /operations/dead-letters/{letter}/replay": {who: "platform"},
+
+	// Members, teams, limits.
 	"GET /orgs/{org}/members":                           {who: "admin support platform"},
 	"GET /orgs/{org}/members/{user}":                    {who: "member admin support platform"},
 	"PUT /orgs/{org}/members/{user}":                    {who: "admin", body: `{"role":"member"}`},
@@ -55,8 +64,6 @@ var permitted = map[string]struct {
 	"GET /orgs/{org}/limit-requests/{request}":          {who: "member admin support platform"},
 	"POST /orgs/{org}/limit-requests/{request}/grant":   {who: "admin", body: `{"limit":900}`},
 	"POST /orgs/{org}/limit-requests/{request}/decline": {who: "admin", body: `{}`},
-	"GET /operations/dead-letters":                      {who: "platform"},
-	"POST /operations/dead-letters/{letter}/replay":     {who: "platform"},
 }
 
 // cast are callers, in their relation to acme.
@@ -127,7 +134,7 @@ func TestEveryRouteAdmitsExactlyItsRoles(t *testing.T) {
 			method, path, _ := strings.Cut(pattern, " ")
 			for who, token := range cast(t, s) {
 				for _, org := range []string{"acme", "globex", "nowhere-" + who} {
-					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter, "{team}", "design", "{user}", user(method, org), "{request}", cmp.Or(requests[org], requests["acme"])).Replace(path)
+					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter, "{team}", "design", "{user}", user(method, org), "{request}", cmp.Or(requests[org], requests["acme"]), "{month}", "2026-03").Replace(path)
 					got := s.call(t, token, method, filled, want.body, "Idempotency-Key", "a key of "+who)
 					status, code := expected(pattern, want.who, who, org)
 					if (status == 0) != (got.status/100 == 2) || status != 0 && (got.status != status || got.code() != code) {
@@ -251,7 +258,8 @@ func TestReadsGoByMemoryAndCostNoMoreThanWhatIsAskedFor(t *testing.T) {
 	s := start(t)
 	s.populate(t, "acme")
 	token := s.token(t, "acme-member")
-	for path, reads := range map[string]int64{"/orgs/acme/balance": 1, "/orgs/acme/entries?page_size=1": 2, "/orgs/acme/entries/thing": 1, "/orgs/acme": 1, "/catalogue": 0} {
+	// An entry: itself, its grant, and a look for reversals. A statement: the wallet, the wallet again with the day and the next, and a look before the month.
+	for path, reads := range map[string]int64{"/orgs/acme/balance": 1, "/orgs/acme/entries?page_size=1": 2, "/orgs/acme/entries/thing": 3, "/orgs/acme/statements/2026-03": 5, "/orgs/acme": 1, "/catalogue": 0} {
 		s.must(t, token, http.MethodGet, path, "")
 		s.Hooks.Reset()
 		s.must(t, token, http.MethodGet, path, "")

@@ -5,7 +5,11 @@
 //	GET  /account/orgs/{org}                            the profile
 //	GET  /account/orgs/{org}/balance?at=                what is there now, by source and by end; or at a past moment
 //	GET  /account/orgs/{org}/entries                    the ledger, newest first
-//	GET  /account/orgs/{org}/entries/{id}               one entry, by its id or the caller's event id, with what it did to each grant
+//	GET  /account/orgs/{org}/entries/{id}               one entry, by its id or the caller's event id: its quote, its grants, what reversed it
+//	GET  /account/orgs/{org}/statements/{month}?format= a month: opening, what moved by source, feature and day, closing; as JSON or CSV
+//	GET  /account/orgs/{org}/refusals?user=             what was refused and why, newest first; members see their own
+//	POST /account/orgs/{org}/adjustments                add or take credits by hand (support, Idempotency-Key)
+//	POST /account/orgs/{org}/freeze, …/thaw             have the wallet refuse debits and holds, or no longer (support, Idempotency-Key)
 //	GET  /account/orgs/{org}/alerts, PUT                when and how to be warned
 //	GET  /account/orgs/{org}/notifications              the dashboard's feed, newest first
 //	POST /account/orgs/{org}/notifications/{id}/read    mark one as read
@@ -31,8 +35,8 @@
 // not exist. Bodies are strict JSON, unknown parameters are refused, lists are {items, next_page_token}, errors application/problem+json with
 // the codes of the design, §6.
 //
-// It decides nothing about credits: package orgs keeps organisations, package ledger wallets and limits, package limitrequests what members ask for, package catalogue prices, package payments
-// purchases, package deadletters what could not be handled.
+// It decides nothing about credits: package orgs keeps organisations, package ledger wallets and limits, package limitrequests what members ask
+// for, package catalogue prices, package payments purchases, package refusals what was refused, package deadletters what could not be handled.
 package account
 
 import (
@@ -47,6 +51,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/limitrequests"
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/refusals"
 	"github.com/fluxori/ai-credits/shared/serve"
 )
 
@@ -102,6 +107,13 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h := handler{people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, requests: requests, now: env.Now}
+	refused, err := refusals.NewStore(b.Documents, env.Now)
+	if err != nil {
+		return nil, err
+	}
+	h := handler{
+		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused,
+		requests: requests, now: env.Now,
+	}
 	return h.router(), nil
 }

@@ -54,6 +54,12 @@ func routes() []route {
 		{Method: http.MethodGet, Path: "/orgs/{org}/balance", May: readers, Query: []string{"at"}, serve: (*handler).balance},
 		{Method: http.MethodGet, Path: "/orgs/{org}/entries", May: readers, Query: paging(), serve: (*handler).entries},
 		{Method: http.MethodGet, Path: "/orgs/{org}/entries/{id}", May: readers, serve: (*handler).entry},
+		{Method: http.MethodGet, Path: "/orgs/{org}/statements/{month}", May: readers, Query: []string{"format"}, serve: (*handler).statement},
+		{Method: http.MethodGet, Path: "/orgs/{org}/refusals", May: readers, Query: append([]string{"user"}, paging()...), serve: (*handler).refused},
+
+		{Method: http.MethodPost, Path: "/orgs/{org}/adjustments", May: []role{support}, Moves: true, serve: (*handler).adjust},
+		{Method: http.MethodPost, Path: "/orgs/{org}/freeze", May: []role{support}, Moves: true, serve: (*handler).freeze},
+		{Method: http.MethodPost, Path: "/orgs/{org}/thaw", May: []role{support}, Moves: true, serve: (*handler).thaw},
 
 		{Method: http.MethodGet, Path: "/orgs/{org}/notifications", May: readers, Query: paging(), serve: (*handler).notifications},
 		{Method: http.MethodPost, Path: "/orgs/{org}/notifications/{id}/read", May: []role{member, admin}, serve: (*handler).markRead},

@@ -333,7 +333,11 @@ func (h *history) step() {
 	case 16:
 		h.both(credit.FreezeGrant{Grant: pick(h, append(h.grants, "unknown"), "grant"), Frozen: h.chance(60), Reason: "dispute"})
 	case 17:
-		h.both(credit.FreezeWallet{Frozen: h.chance(30), Reason: "fraud"})
+		c := credit.FreezeWallet{Frozen: h.chance(30), Reason: pick(h, []string{"fraud", "theft"}, "reason")}
+		if h.chance(50) { // by a person
+			c.EventID = h.id("f")
+		}
+		h.both(c)
 	case 18:
 		h.configure()
 	case 28, 29, 30:

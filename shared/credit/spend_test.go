@@ -105,6 +105,10 @@ func TestSpending(t *testing.T) {
 			buy("p", 10), credit.FreezeWallet{Frozen: true}, usage("e", 4), buy("q", 10), adjust("a", -1), reverse("r", "e", 1), refund("q", 50),
 		}, available: 11},
 		{name: "a thawed wallet spends again", do: []any{buy("p", 10), credit.FreezeWallet{Frozen: true}, credit.FreezeWallet{}, debit("e", 10)}},
+		{name: "people's freezes leave an entry each", do: []any{
+			buy("p", 10), credit.FreezeWallet{EventID: "f", Frozen: true}, credit.FreezeWallet{EventID: "g", Frozen: true}, credit.FreezeWallet{Frozen: true},
+			refused{credit.CodeFrozen, debit("e", 1)}, credit.FreezeWallet{EventID: "h"}, credit.FreezeWallet{EventID: "i"}, debit("e", 10),
+		}, entries: map[credit.Kind]int{credit.KindFreeze: 2, credit.KindThaw: 2}},
 		{name: "freezing twice is once", do: []any{credit.FreezeWallet{Frozen: true}, credit.FreezeWallet{Frozen: true}}, entries: map[credit.Kind]int{credit.KindFreeze: 1}},
 		{name: "a frozen grant is not drawn on", do: []any{buy("p", 10), freeze("p", true), refused{credit.CodeInsufficient, debit("e", 1)}}},
 		{name: "an adjustment takes all or nothing", do: []any{buy("p", 10), refused{credit.CodeInsufficient, adjust("a", -11)}, adjust("b", -10)}},

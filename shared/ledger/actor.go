@@ -165,7 +165,7 @@ func (a *actor) round(ctx context.Context, batch []*item) {
 	defer a.survive(items)
 	ctx, cancel := context.WithDeadline(ctx, a.patience(items))
 	defer cancel()
-	r := &round{actor: a, items: items, usage: usage{}, pending: map[string]*credit.Entry{}}
+	r := &round{actor: a, items: items, usage: usage{}, flows: flows{}, pending: map[string]*credit.Entry{}}
 	err := r.load(ctx)
 	if err == nil {
 		err = r.decide(ctx)

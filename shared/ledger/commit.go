@@ -109,7 +109,7 @@ func (r *round) writes(next turns) ([]*pb.Write, error) {
 	for _, c := range r.state.DirtyCounters() {
 		out = append(out, s.counterWrite(r.org, c))
 	}
-	out = append(out, s.rollupWrites(r.org, r.usage, r.actor.usage)...)
+	out = append(out, s.rollupWrites(r.org, r.usage, r.flows, r.actor.usage)...)
 	if len(r.events) > 0 {
 		w, err := r.outboxWrite()
 		if err != nil {
@@ -273,7 +273,7 @@ func (a *actor) newCells(cells map[string]int64) (n int64) {
 // recount reads which cells the roll-up document in use really has.
 func (a *actor) recount(ctx context.Context) error {
 	s := &a.ledger.store
-	name := s.walletName(a.org) + "/usage/" + rollupDoc(a.usage.day, a.usage.part)
+	name := s.rollupName(a.org, a.usage.day, a.usage.part)
 	got, err := s.get(ctx, name)
 	if err != nil {
 		return unavailable(err)

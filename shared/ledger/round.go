@@ -22,6 +22,7 @@ type round struct {
 	docs    []string // of the entries, by their index: a hash each
 	events  []credit.Event
 	usage   usage
+	flows   flows
 	bytes   int // of entries and grants, about
 	told    int // bytes of events, about
 	// gained says that a command of this batch has made more possible than the stored wallet allows.
@@ -122,7 +123,7 @@ func (r *round) decide(ctx context.Context) error {
 	r.batch = rand.Text()
 	r.items = slices.DeleteFunc(r.items, r.replays)
 	for i, it := range r.items {
-		if r.bytes > r.ledger.opts.BatchBytes || r.told > outboxBytes || r.usage.full() {
+		if r.bytes > r.ledger.opts.BatchBytes || r.told > outboxBytes || r.usage.full(r.flows) {
 			r.again = append(r.again, r.items[i:]...)
 			return nil
 		}
@@ -244,8 +245,11 @@ func (r *round) decideOne(ctx context.Context, it *item) (more bool, err error) 
 
 // keep makes a decision part of the batch.
 func (r *round) keep(next *credit.State, out *credit.Outcome) {
+	before := r.state.Figures
 	r.state = next
 	for _, e := range out.Entries {
+		r.flows.add(r.location(r.state.Zone), before, e)
+		before = e.After
 		r.entries = append(r.entries, e)
 		doc := e.Key.Doc()
 		r.docs = append(r.docs, doc)

@@ -48,10 +48,15 @@ func lastSegment(name string) string { return name[strings.LastIndexByte(name, '
 
 // get reads documents at one moment; those that do not exist are not in the answer.
 func (s *store) get(ctx context.Context, names ...string) (map[string]*pb.Document, error) {
+	return s.getFields(ctx, nil, names...)
+}
+
+// getFields is get for some of the documents' fields; nil for all.
+func (s *store) getFields(ctx context.Context, mask *pb.DocumentMask, names ...string) (map[string]*pb.Document, error) {
 	var out map[string]*pb.Document
 	err := s.reading(ctx, func(ctx context.Context) error {
 		out = make(map[string]*pb.Document, len(names))
-		stream, err := s.client.BatchGetDocuments(ctx, &pb.BatchGetDocumentsRequest{Database: s.database, Documents: names})
+		stream, err := s.client.BatchGetDocuments(ctx, &pb.BatchGetDocumentsRequest{Database: s.database, Documents: names, Mask: mask})
 		if err != nil {
 			return err
 		}

@@ -6,7 +6,10 @@
 //
 // What a hold was placed for is priced then; its capture says what the work cost in the end, and is not priced again.
 //
-// It does not own prices (package catalogue), what a debit or a hold does (package credit), exactly-once (package ledger), or who may ask.
+// Before work begins, a check and a hold ask too whether its feature can be run. A check answers with everything that stands against the work,
+// a hold with the first; a check is a question and leaves no trace, a debit or hold that is refused is logged.
+//
+// It does not own prices (package catalogue), whether a feature can be run (package readiness), what is logged (package refusals), what a debit or a hold does (package credit), exactly-once (package ledger), or who may ask.
 package spend
 
 import (
@@ -19,6 +22,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/refusals"
 )
 
 // Ask is work and its quantity: the body of POST /debit/check.
@@ -50,16 +54,25 @@ type Prices interface {
 
 // Spender carries out requests.
 type Spender struct {
-	prices Prices
-	ledger *ledger.Ledger
+	prices   Prices
+	ledger   *ledger.Ledger
+	features Features
+	refused  RefusalLog
 }
 
+// Option adds to what a Spender does.
+type Option func(*Spender)
+
 // New makes a Spender.
-func New(prices Prices, l *ledger.Ledger) (*Spender, error) {
+func New(prices Prices, l *ledger.Ledger, opts ...Option) (*Spender, error) {
 	if prices == nil || l == nil {
 		return nil, errors.New("spending needs prices and a ledger")
 	}
-	return &Spender{prices: prices, ledger: l}, nil
+	s := &Spender{prices: prices, ledger: l}
+	for _, o := range opts {
+		o(s)
+	}
+	return s, nil
 }
 
 // Debit charges for work: all or nothing.
@@ -68,7 +81,11 @@ func (s *Spender) Debit(ctx context.Context, r Request, actor string) (ledger.Re
 	if err != nil {
 		return s.earlier(ctx, r, d, err)
 	}
-	return s.ledger.Do(ctx, r.OrgID, d)
+	result, err := s.ledger.Do(ctx, r.OrgID, d)
+	if err != nil {
+		s.record(ctx, refusals.Debit, r, d.Credits, actor, err)
+	}
+	return result, err
 }
 
 // Usage charges for work already done: what is not there becomes debt. again says that the event has probably been seen before.
@@ -94,16 +111,6 @@ func (s *Spender) Quote(ctx context.Context, r Ask) (catalogue.Quote, error) {
 		return catalogue.Quote{}, err
 	}
 	return prices.Price(r.Feature, catalogue.Quantity{Credits: r.Credits, Units: r.Units})
-}
-
-// Check is the price of a request and everything that stands against charging it now. It changes nothing.
-func (s *Spender) Check(ctx context.Context, r Ask) (catalogue.Quote, []*credit.Refusal, error) {
-	q, err := s.Quote(ctx, r)
-	if err != nil {
-		return catalogue.Quote{}, nil, err
-	}
-	reasons, err := s.ledger.Refusals(ctx, r.OrgID, credit.Work{User: r.UserID, Team: r.TeamID, Feature: r.Feature}, q.Credits)
-	return q, reasons, err
 }
 
 // Reversal asks to give a debit's credits back.
