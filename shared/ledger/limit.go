@@ -48,7 +48,7 @@ func (l *Ledger) Limits(ctx context.Context, org string) (LimitsView, error) {
 	if err != nil {
 		return LimitsView{}, err
 	}
-	var out LimitsView
+	out := LimitsView{Limits: credit.Limits{Thresholds: credit.DefaultThresholds()}}
 	if r.state.Limits != nil {
 		out.Limits = *r.state.Limits
 	}
