@@ -8,6 +8,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/limitrequests"
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/refusals"
@@ -31,6 +32,7 @@ type handler struct {
 	prices    prices
 	shop      *payments.Shop
 	letters   *deadletters.Store
+	requests  *limitrequests.Desk
 	refusals  *refusals.Store
 	now       func() time.Time // the system's clock
 }

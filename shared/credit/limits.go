@@ -38,8 +38,8 @@ const (
 	percentReached = 100
 )
 
-// defaultThresholds are those of an organisation that has chosen none, in percent.
-func defaultThresholds() []int64 { return []int64{50, 75, 90} }
+// DefaultThresholds are those of an organisation that has chosen none, in percent.
+func DefaultThresholds() []int64 { return []int64{50, 75, 90} }
 
 // Limits are an organisation's limits in force. Values are immutable once they are part of a Wallet.
 type Limits struct {
@@ -150,7 +150,7 @@ func (c LimitChange) check() error {
 
 // apply is the limits after a change.
 func (l *Limits) apply(c SetLimits) *Limits {
-	n := &Limits{Thresholds: defaultThresholds()}
+	n := &Limits{Thresholds: DefaultThresholds()}
 	if l != nil {
 		*n = *l
 	}

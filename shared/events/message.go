@@ -57,8 +57,10 @@ type Credit struct {
 	Threshold *int64 `json:"threshold,omitempty"`
 	// ExpiresAt is when the credits that an expiry warning is about lapse, the first of them.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
-	Balance   Balance    `json:"balance"`
-	Reason    string     `json:"reason,omitempty"`
+	// LimitRequest is what an alert about a request for a higher limit is about.
+	LimitRequest *LimitRequest `json:"limit_request,omitempty"`
+	Balance      Balance       `json:"balance"`
+	Reason       string        `json:"reason,omitempty"`
 }
 
 // creditVersion is the version of Credit.

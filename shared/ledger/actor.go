@@ -3,6 +3,7 @@ package ledger
 import (
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -77,6 +78,7 @@ type actor struct {
 	queue   []*item
 	running bool
 	rest    *list.Element
+	kept    int // counters, while it rests
 
 	// state is the wallet as of version, nil when it must be read.
 	state   *credit.State
@@ -167,6 +169,10 @@ func (a *actor) round(ctx context.Context, batch []*item) {
 	err := r.load(ctx)
 	if err == nil {
 		err = r.decide(ctx)
+	}
+	if errors.Is(err, errMoved) {
+		r.retry()
+		return
 	}
 	if err != nil {
 		a.forget()

@@ -7,8 +7,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/fluxori/ai-credits/shared/credit"
 )
@@ -46,7 +48,7 @@ func (l *Ledger) Limits(ctx context.Context, org string) (LimitsView, error) {
 	if err != nil {
 		return LimitsView{}, err
 	}
-	var out LimitsView
+	out := LimitsView{Limits: credit.Limits{Thresholds: credit.DefaultThresholds()}}
 	if r.state.Limits != nil {
 		out.Limits = *r.state.Limits
 	}
@@ -146,28 +148,54 @@ func (r *round) asking(ctx context.Context, call func() error) error {
 	return unavailable(fmt.Errorf("%s: not answered after %d loads", r.org, maxLoads))
 }
 
-// supplyCounters loads pages of counters.
+// errMoved says that the wallet was written to since it was read.
+var errMoved = errors.New("the wallet has moved on")
+
+// supplyCounters loads pages of counters, and for a round looks whether they are of the wallet that it has: nothing else would keep a
+// refusal from being decided on a limit before, and a counter after, both were raised.
 func (r *round) supplyCounters(ctx context.Context, pages []credit.CounterPage) error {
 	s := &r.ledger.store
-	names := make([]string, len(pages))
+	names := make([]string, len(pages), len(pages)+1)
 	for i, p := range pages {
 		names[i] = s.counterName(r.org, p)
 	}
-	got, err := s.get(ctx, names...)
+	asked := names
+	if len(r.items) > 0 {
+		asked = append(names, s.walletName(r.org))
+	}
+	got, err := s.get(ctx, asked...)
 	if err != nil {
 		return unavailable(err)
 	}
-	for i, p := range pages {
-		d := got[names[i]]
+	wallet := got[s.walletName(r.org)]
+	if len(r.items) == 0 || proto.Equal(wallet.GetUpdateTime(), r.version) {
+		return r.takeCounters(r.state, pages, got)
+	}
+	r.lose(time.Now())
+	if err := r.adopt(wallet); err != nil {
+		return err
+	}
+	if r.actor.state != nil {
+		if err := r.takeCounters(r.actor.state, pages, got); err != nil {
+			return err
+		}
+	}
+	return errMoved
+}
+
+// takeCounters loads pages of counters into a state from what was read, or that they are not there.
+func (r *round) takeCounters(state *credit.State, pages []credit.CounterPage, got map[string]*pb.Document) error {
+	for _, p := range pages {
+		d := got[r.ledger.store.counterName(r.org, p)]
 		if d == nil {
-			r.state.LoadCounters(p, nil)
+			state.LoadCounters(p, nil)
 			continue
 		}
 		c, err := decodeCounters(d)
 		if err != nil {
 			return err
 		}
-		r.state.LoadCounters(p, c.By)
+		state.LoadCounters(p, c.By)
 	}
 	return nil
 }
