@@ -15,6 +15,7 @@ package spend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -58,7 +59,17 @@ type Spender struct {
 	ledger   *ledger.Ledger
 	features Features
 	refused  RefusalLog
+	teams    Teams
 }
+
+// Teams finds the team that a user is in, empty for none, as an *orgs.Store does.
+type Teams interface {
+	TeamOf(ctx context.Context, org, user string) (string, error)
+}
+
+// WithTeams has the work of a user count for the team that the user is in, unless the request names another. Without it only what is sent
+// counts.
+func WithTeams(t Teams) Option { return func(s *Spender) { s.teams = t } }
 
 // Option adds to what a Spender does.
 type Option func(*Spender)
@@ -83,7 +94,7 @@ func (s *Spender) Debit(ctx context.Context, r Request, actor string) (ledger.Re
 	}
 	result, err := s.ledger.Do(ctx, r.OrgID, d)
 	if err != nil {
-		s.record(ctx, refusals.Debit, r, d.Credits, actor, err)
+		s.record(ctx, refusals.Debit, d, r.OrgID, err)
 	}
 	return result, err
 }
@@ -165,12 +176,9 @@ func (s *Spender) command(ctx context.Context, r Request, actor string) (credit.
 		Content: credit.Content{
 			Kind: credit.KindDebit, Org: r.OrgID, User: r.UserID, Team: r.TeamID, Feature: r.Feature, Credits: r.Credits, Units: r.Units,
 		},
-		Work:     credit.Work{User: r.UserID, Team: r.TeamID, Feature: r.Feature, Units: r.Units},
+		Work:     r.work(),
 		Actor:    actor,
 		Metadata: string(r.Metadata),
-	}
-	if r.OccurredAt != nil {
-		d.Work.OccurredAt = r.OccurredAt.UTC().Truncate(time.Microsecond)
 	}
 	if err := credit.CheckID("event_id", r.EventID); err != nil {
 		return d, err
@@ -179,8 +187,35 @@ func (s *Spender) command(ctx context.Context, r Request, actor string) (credit.
 	if err != nil {
 		return d, err
 	}
+	if d.Work, err = s.work(ctx, r.Ask); err != nil {
+		return d, err
+	}
 	d.Credits, d.Work.PriceVersion = q.Credits, q.PriceVersion
 	return d, nil
+}
+
+// work is what is asked for, as it was sent.
+func (r Ask) work() credit.Work {
+	w := credit.Work{User: r.UserID, Team: r.TeamID, Feature: r.Feature, Units: r.Units}
+	if r.OccurredAt != nil {
+		w.OccurredAt = r.OccurredAt.UTC().Truncate(time.Microsecond)
+	}
+	return w
+}
+
+// work is what is asked for, with the user's team unless one was sent. What is charged for was sent: the team found is no part of an event's
+// content, so that an event that is repeated after its user moved is still the same.
+func (s *Spender) work(ctx context.Context, r Ask) (credit.Work, error) {
+	w := r.work()
+	if s.teams == nil || w.Team != "" || w.User == "" {
+		return w, nil
+	}
+	team, err := s.teams.TeamOf(ctx, r.OrgID, w.User)
+	if err != nil {
+		return w, fmt.Errorf("the team of a user of %s: %w", r.OrgID, err)
+	}
+	w.Team = team
+	return w, nil
 }
 
 // earlier answers a request that cannot be priced now with the result that its command had when it could be, or with why it cannot.
