@@ -153,6 +153,9 @@ func (p Payment) updates() []firestore.Update {
 	out := []firestore.Update{
 		{Path: "status", Value: p.Status}, {Path: "grants", Value: p.Grants}, {Path: "amount", Value: p.Amount}, {Path: "tax", Value: p.Tax},
 	}
+	if len(p.Bonuses) > 0 {
+		out = append(out, firestore.Update{Path: "bonuses", Value: p.Bonuses})
+	}
 	if !p.PaidAt.IsZero() {
 		out = append(out, firestore.Update{Path: "paid_at", Value: p.PaidAt})
 	}
