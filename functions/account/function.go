@@ -74,7 +74,7 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	}
 	shop, err := payments.NewShop(payments.ShopOptions{
 		Documents: b.Documents, Prices: sold, Stripe: stripe, Now: env.Now,
-		Checkout: payments.CheckoutOptions{ReturnURL: c.CheckoutReturnURL, AutomaticTax: c.AutomaticTax},
+		Checkout: payments.CheckoutOptions{ReturnURL: c.CheckoutReturnURL},
 	})
 	if err != nil {
 		return nil, err

@@ -60,6 +60,7 @@ func routes() []route {
 
 		{Method: http.MethodPost, Path: "/orgs/{org}/purchases", May: []role{admin}, Moves: true, serve: (*handler).buy},
 		{Method: http.MethodGet, Path: "/orgs/{org}/purchases/{reference}", May: []role{admin, support, platform}, serve: (*handler).purchase},
+		{Method: http.MethodPost, Path: "/orgs/{org}/billing-portal", May: []role{admin}, serve: (*handler).billingPortal},
 
 		{Method: http.MethodGet, Path: "/operations/dead-letters", May: []role{platform}, Query: append([]string{"state"}, paging()...), serve: (*handler).deadLetters},
 		{Method: http.MethodPost, Path: "/operations/dead-letters/{letter}/replay", May: []role{platform}, serve: (*handler).replay},

@@ -52,6 +52,8 @@ type Offer struct {
 	Amount       int64              `firestore:"amount"`
 	Currency     catalogue.Currency `firestore:"currency"`
 	PriceVersion int64              `firestore:"price_version"`
+	// AutomaticTax says that the checkout adds the tax that Stripe works out.
+	AutomaticTax bool `firestore:"automatic_tax,omitempty"`
 	// Discounts says that the checkout takes Stripe's promotion codes, so that less than Amount may be paid, or nothing.
 	Discounts bool `firestore:"discounts,omitempty"`
 }

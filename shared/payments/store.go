@@ -190,6 +190,9 @@ func (s store) insist(ctx context.Context, do func(ctx context.Context) error) e
 	var err error
 	for range maxAttempts {
 		err = do(ctx)
+		if err != nil && ctx.Err() != nil {
+			return storeDown(err) // whatever its code: time has run out
+		}
 		if code := status.Code(err); err == nil || code == codes.Unknown || code == codes.PermissionDenied {
 			return err // of other codes, even one that refuses what was sent, the answer to a commit that was applied may have been lost
 		}
