@@ -2,6 +2,7 @@ package account
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -32,6 +33,12 @@ var permitted = map[string]struct {
 	"POST /orgs/{org}/notifications/{id}/read":      {who: "member admin"},
 	"POST /orgs/{org}/purchases":                    {who: "admin", body: `{"package":"credits-100"}`},
 	"GET /orgs/{org}/purchases/{reference}":         {who: "admin support platform"},
+	"POST /orgs/{org}/billing-portal":               {who: "admin"},
+	"POST /orgs/{org}/promotions/redeem":            {who: "admin", body: `{"code":"WELCOME"}`},
+	"GET /orgs/{org}/referral":                      {who: "member admin support"},
+	"POST /orgs/{org}/referral/claim":               {who: "admin", body: `{"code":"{referral}"}`},
+	"GET /operations/promotions/{code}":             {who: "platform"},
+	"PUT /operations/promotions/{code}":             {who: "platform", body: welcomeTerms},
 	"GET /operations/dead-letters":                  {who: "platform"},
 	"POST /operations/dead-letters/{letter}/replay": {who: "platform"},
 }
@@ -93,11 +100,14 @@ func TestEveryRouteAdmitsExactlyItsRoles(t *testing.T) {
 			s := start(t)
 			references := map[string]string{"acme": s.populate(t, "acme"), "globex": s.populate(t, "globex")}
 			letter := s.putAside(t, 1)
+			s.must(t, s.platform(t), http.MethodPut, "/operations/promotions/WELCOME", welcomeTerms)
+			code := fmt.Sprint(s.must(t, s.token(t, "globex-admin"), http.MethodGet, "/orgs/globex/referral", "").body["code"])
+			body := strings.Replace(want.body, "{referral}", code, 1)
 			method, path, _ := strings.Cut(pattern, " ")
 			for who, token := range cast(t, s) {
 				for _, org := range []string{"acme", "globex", "nowhere-" + who} {
-					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter).Replace(path)
-					got := s.call(t, token, method, filled, want.body, "Idempotency-Key", "a key of "+who)
+					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter, "{code}", "WELCOME").Replace(path)
+					got := s.call(t, token, method, filled, body, "Idempotency-Key", "a key of "+who)
 					status, code := expected(pattern, want.who, who, org)
 					if (status == 0) != (got.status/100 == 2) || status != 0 && (got.status != status || got.code() != code) {
 						t.Errorf("%s on %s: %d %s, want %d %s", who, org, got.status, got.raw, status, code)

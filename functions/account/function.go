@@ -11,6 +11,11 @@
 //	POST /account/orgs/{org}/notifications/{id}/read    mark one as read
 //	POST /account/orgs/{org}/purchases                  begin to buy a package or an amount of credits (Idempotency-Key)
 //	GET  /account/orgs/{org}/purchases/{reference}      a purchase with its timeline
+//	POST /account/orgs/{org}/billing-portal             the way to Stripe's page of plans, cards and invoices
+//	POST /account/orgs/{org}/promotions/redeem          redeem a promotion's code (Idempotency-Key)
+//	GET  /account/orgs/{org}/referral                   the code to pass on, and what it brings
+//	POST /account/orgs/{org}/referral/claim             say by whose code the organisation came (Idempotency-Key)
+//	GET  /account/operations/promotions/{code}, PUT     a promotion's terms and how often it was redeemed (platform)
 //	GET  /account/operations/dead-letters?state=        messages that could not be handled, newest first (platform)
 //	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (platform)
 //
@@ -20,7 +25,7 @@
 // the codes of the design, §6.
 //
 // It decides nothing about credits: package orgs keeps organisations, package ledger wallets, package catalogue prices, package payments
-// purchases, package deadletters what could not be handled.
+// purchases, package campaigns promotions and referrals, package deadletters what could not be handled.
 package account
 
 import (
@@ -29,6 +34,7 @@ import (
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/backend"
+	"github.com/fluxori/ai-credits/shared/campaigns"
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/identity"
@@ -79,10 +85,18 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
+	giver, err := campaigns.NewGiver(campaigns.Options{
+		Documents: b.Documents, Ledger: b.Ledger, Orgs: store, Prices: sold, Now: env.Now, Log: env.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
 	letters, err := deadletters.NewStore(b.Documents, b.Publisher, env.Now)
 	if err != nil {
 		return nil, err
 	}
-	h := handler{people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, now: env.Now}
+	h := handler{
+		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, campaigns: giver, letters: letters, now: env.Now,
+	}
 	return h.router(), nil
 }
