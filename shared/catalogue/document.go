@@ -31,7 +31,7 @@ type Document struct {
 	// Plans are the subscriptions.
 	Plans []Plan `json:"plans"`
 	// Checkout says how purchases are paid.
-	Checkout Checkout `json:"checkout,omitzero"`
+	Checkout Checkout `json:"checkout"`
 	// Referral says what referrals give. Nil if nothing.
 	Referral *Referral `json:"referral,omitempty"`
 }
