@@ -33,6 +33,8 @@ var permitted = map[string]struct {
 	"POST /orgs/{org}/notifications/{id}/read":      {who: "member admin"},
 	"POST /orgs/{org}/purchases":                    {who: "admin", body: `{"package":"credits-100"}`},
 	"GET /orgs/{org}/purchases/{reference}":         {who: "admin support platform"},
+	"GET /orgs/{org}/purchases/{reference}/refund":  {who: "admin support platform"},
+	"POST /orgs/{org}/purchases/{reference}/refund": {who: "support", body: `{"amount":449}`},
 	"POST /orgs/{org}/billing-portal":               {who: "admin"},
 	"POST /orgs/{org}/promotions/redeem":            {who: "admin", body: `{"code":"WELCOME"}`},
 	"GET /orgs/{org}/referral":                      {who: "member admin support"},
@@ -52,7 +54,8 @@ func cast(t *testing.T, s *system) map[string]string {
 	}
 }
 
-// populate gives an organisation an entry and a notification of the same id, and a purchase, whose reference it returns.
+// populate gives an organisation an entry and a notification of the same id, and a purchase that is paid, whose reference it
+// returns.
 func (s *system) populate(t *testing.T, org string) (reference string) {
 	t.Helper()
 	s.register(t, org)
@@ -63,6 +66,7 @@ func (s *system) populate(t *testing.T, org string) (reference string) {
 		t.Fatal(err)
 	}
 	bought := s.must(t, s.token(t, org+"-admin"), http.MethodPost, "/orgs/"+org+"/purchases", `{"package":"credits-500"}`, "Idempotency-Key", "first")
+	s.pay(t, bought)
 	reference, _ = bought.body["reference"].(string)
 	return reference
 }

@@ -11,6 +11,8 @@
 //	POST /account/orgs/{org}/notifications/{id}/read    mark one as read
 //	POST /account/orgs/{org}/purchases                  begin to buy a package or an amount of credits (Idempotency-Key)
 //	GET  /account/orgs/{org}/purchases/{reference}      a purchase with its timeline
+//	GET  /account/orgs/{org}/purchases/{reference}/refund   what a refund would give now
+//	POST /account/orgs/{org}/purchases/{reference}/refund   refund what is left, or a part (support, Idempotency-Key)
 //	POST /account/orgs/{org}/billing-portal             the way to Stripe's page of plans, cards and invoices
 //	POST /account/orgs/{org}/promotions/redeem          redeem a promotion's code (Idempotency-Key)
 //	GET  /account/orgs/{org}/referral                   the code to pass on, and what it brings
@@ -91,12 +93,19 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
+	refunder, err := payments.NewRefunder(payments.RefunderOptions{
+		Documents: b.Documents, Ledger: b.Ledger, Stripe: stripe, Now: env.Now, Log: env.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
 	letters, err := deadletters.NewStore(b.Documents, b.Publisher, env.Now)
 	if err != nil {
 		return nil, err
 	}
 	h := handler{
-		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, campaigns: giver, letters: letters, now: env.Now,
+		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, refunder: refunder, campaigns: giver,
+		letters: letters, now: env.Now,
 	}
 	return h.router(), nil
 }

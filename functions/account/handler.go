@@ -29,6 +29,7 @@ type handler struct {
 	ledger    *ledger.Ledger
 	prices    prices
 	shop      *payments.Shop
+	refunder  *payments.Refunder
 	campaigns *campaigns.Giver
 	letters   *deadletters.Store
 	now       func() time.Time // the system's clock

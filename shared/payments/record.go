@@ -41,6 +41,8 @@ type Moment struct {
 	What string `firestore:"what"`
 	// Event is the id of Stripe's event; empty for what we did.
 	Event string `firestore:"event,omitempty"`
+	// Amount is the money that it is about, in minor units; 0 when that is the price, or it is about none.
+	Amount int64 `firestore:"amount,omitempty"`
 }
 
 // Offer is what a purchase sells. It is priced once, when the purchase begins.
@@ -95,6 +97,7 @@ type Payment struct {
 	// Bonuses are what campaigns gave for it, in this organisation's wallet and in others'.
 	Bonuses []Bonus   `firestore:"bonuses,omitempty"`
 	PaidAt  time.Time `firestore:"paid_at,omitempty"`
+	Returns
 }
 
 // Granted is a grant that a payment paid for.
