@@ -20,6 +20,9 @@ const demonstrated = 32 * 24 * time.Hour
 // demoOrg is the demonstration organisation.
 const demoOrg = "kalahari-crafts"
 
+// demoCode is a promotion that any organisation can redeem once.
+const demoCode = "WELCOME50"
+
 // demonstrate gives the demonstration organisation its month: a subscription that renewed, a purchase, work by two people and one service,
 // all through the functions as anybody else would. The clock ends at the present.
 func (s *system) demonstrate(ctx context.Context) error {
@@ -121,6 +124,11 @@ func (d *demo) open(ctx context.Context) error {
 	if err := d.post(ctx, http.MethodPut, "/account/orgs/"+demoOrg, platform, profile); err != nil {
 		return err
 	}
+	gift := fmt.Sprintf(`{"name":"Welcome","on":"redemption","credits":50,"life_days":90,"starts_at":%q,"ends_at":%q,"total_max":1000,"per_org_max":1}`,
+		d.clock.Now().UTC().Format(time.RFC3339), d.clock.Now().UTC().AddDate(2, 0, 0).Format(time.RFC3339))
+	if err := d.post(ctx, http.MethodPut, "/account/operations/promotions/"+demoCode, platform, gift); err != nil {
+		return err
+	}
 	if d.admin, err = d.mint(ctx, tokenRequest{OrgID: demoOrg, UserID: "thandi", Role: "admin"}); err != nil {
 		return err
 	}
@@ -128,6 +136,9 @@ func (d *demo) open(ctx context.Context) error {
 		return err
 	}
 	if d.service, err = d.mint(ctx, tokenRequest{Role: "service"}); err != nil {
+		return err
+	}
+	if err := d.organise(ctx); err != nil {
 		return err
 	}
 	customer, err := d.stripe.CreateCustomer(stripestand.NewCustomer{
@@ -142,6 +153,23 @@ func (d *demo) open(ctx context.Context) error {
 		return err
 	}
 	return d.settle(ctx)
+}
+
+// organise puts the people into two teams and sets limits that leave them room for the month's work.
+func (d *demo) organise(ctx context.Context) error {
+	for _, change := range []struct{ path, body string }{
+		{"/teams/marketing", `{"name":"Marketing"}`},
+		{"/teams/marketing/members/thandi", ""},
+		{"/teams/workshop", `{"name":"Workshop"}`},
+		{"/teams/workshop/members/pieter", ""},
+		{"/limits", `{"organisation":{"credits":6000},"default_user":{"credits":4000,"soft":true},"thresholds":[50,75,90]}`},
+		{"/limits/teams/workshop", `{"credits":3000}`},
+	} {
+		if err := d.post(ctx, http.MethodPut, "/account/orgs/"+demoOrg+change.path, d.admin, change.body); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // day is what happens on one day: some work, and once a purchase.
