@@ -29,12 +29,12 @@ type rawList struct {
 func (g *Gateway) object(ctx context.Context, path, id string, expand ...string) (object json.RawMessage, found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	params := &stripe.Params{Context: ctx}
+	body := &form.Values{}
 	for _, e := range expand {
-		params.AddExpand(e)
+		body.Add("expand[]", e)
 	}
 	var out raw
-	err = g.backend.Call(http.MethodGet, stripe.FormatURLPath(path+"/%s", id), g.key, params, &out)
+	err = g.backend.CallRaw(http.MethodGet, stripe.FormatURLPath(path+"/%s", id), g.key, body, &stripe.Params{Context: ctx}, &out)
 	switch {
 	case missing(err):
 		return nil, false, nil
