@@ -21,7 +21,8 @@ type cursor struct {
 	Sweep *sweep `firestore:"sweep"`
 	// Uncredited are purchases that were paid some time ago and are not credited.
 	Uncredited []Uncredited `firestore:"uncredited"`
-	RanAt      time.Time    `firestore:"ran_at"`
+	// RanAt is when a run last came to its end or its bound.
+	RanAt time.Time `firestore:"ran_at"`
 
 	at time.Time // the document's update time; zero for none
 }
@@ -122,7 +123,7 @@ func (s store) seenBefore(ctx context.Context, notices []Notice) (map[string]boo
 	return seen, nil
 }
 
-// purchasesOf reads the purchases of some references; what is not there is left out.
+// purchasesOf reads the purchases of some references. What is not there, or is of a form that is not known, is left out.
 func (s store) purchasesOf(ctx context.Context, references []string) (map[string]Purchase, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -145,10 +146,9 @@ func (s store) purchasesOf(ctx context.Context, references []string) (map[string
 			continue
 		}
 		var d purchaseDocument
-		if err := decode(snapshot, &d); err != nil {
-			return nil, err
+		if decode(snapshot, &d) == nil {
+			out[d.Reference] = d.Purchase
 		}
-		out[d.Reference] = d.Purchase
 	}
 	return out, nil
 }

@@ -30,10 +30,12 @@ type source struct {
 
 const day = 24 * time.Hour
 
+// sessionSource are the checkouts. A session is paid within a day; a payment that is settled later takes up to 14.
+var sessionSource = source{name: "session", path: "/v1/checkout/sessions", lookback: 16 * day, expand: sessionDetail, notice: foundSession}
+
 // The sources that are swept, in this order: a payment before what was taken back of it.
 var swept = []source{
-	// A session is paid within a day; a payment that is settled later takes up to 14.
-	{name: "session", path: "/v1/checkout/sessions", lookback: 16 * day, expand: sessionDetail, notice: foundSession},
+	sessionSource,
 	// A renewal's payment is attempted for up to four weeks, or two months as the account is set.
 	{name: "invoice", path: "/v1/invoices", lookback: 62 * day, where: [][2]string{{"status", "paid"}}, notice: foundInvoice},
 	// A refund may fail up to 30 days after it was made.

@@ -80,7 +80,9 @@ func (r *Reconciler) Run(ctx context.Context) (Run, error) {
 			break
 		}
 	}
-	w.cursor.RanAt = now
+	if err == nil {
+		w.cursor.RanAt = now
+	}
 	w.Owed, w.Uncredited, w.Until = len(w.cursor.Owed), len(w.cursor.Uncredited), w.cursor.Until
 	saved, failed := w.store.saveCursor(context.WithoutCancel(ctx), w.cursor) // what was done is kept, also when the time was up
 	if failed == nil && !saved {
@@ -187,7 +189,9 @@ func (w *run) walk(ctx context.Context) error {
 		if w.cursor.Until = w.now; to.Before(w.now) {
 			w.cursor.Until = to
 		}
-		from, span = to, span*2
+		if from = to; 2*len(events) <= windowNotices { // sparse: the next may be wider
+			span *= 2
+		}
 	}
 	return nil
 }
@@ -242,21 +246,22 @@ func (w *run) sweepSource(ctx context.Context, src source, s *sweep) (done bool,
 func (w *run) see(ctx context.Context, src source, objects []listed) error {
 	w.Looked += len(objects)
 	for chunk := range slices.Chunk(objects, pageSize) {
-		if err := w.seeChunk(ctx, src, chunk); err != nil {
+		if err := w.hand(ctx, src, chunk, w.owe); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *run) seeChunk(ctx context.Context, src source, objects []listed) error {
+// hand hands over at most a page of objects; failed decides what becomes of one that cannot be settled.
+func (w *run) hand(ctx context.Context, src source, objects []listed, failed func(ctx context.Context, src source, id string, cause error) error) error {
 	var notices []Notice
 	ids := map[string]string{} // the object of a notice
 	for _, o := range objects {
 		n, tells, err := src.notice(ctx, w.opts.Stripe, o.Object)
 		switch {
 		case err != nil:
-			if err := w.owe(ctx, src, o.ID, err); err != nil {
+			if err := failed(ctx, src, o.ID, err); err != nil {
 				return err
 			}
 		case tells:
@@ -273,7 +278,7 @@ func (w *run) seeChunk(ctx context.Context, src source, objects []listed) error 
 		}
 		seen[n.ID] = true // two refunds of one charge tell the same
 		if _, err := w.Receive(ctx, n); err != nil {
-			if err := w.owe(ctx, src, ids[n.ID], err); err != nil {
+			if err := failed(ctx, src, ids[n.ID], err); err != nil {
 				return err
 			}
 			continue

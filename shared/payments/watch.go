@@ -72,8 +72,11 @@ func (w *run) uncredited(ctx context.Context, sessions []listed) ([]Uncredited, 
 	for _, o := range open {
 		notices = append(notices, o.session)
 	}
-	source, _ := sourceNamed("session")
-	if err := w.see(ctx, source, notices); err != nil || len(open) == 0 {
+	err = w.hand(ctx, sessionSource, notices, func(ctx context.Context, _ source, id string, cause error) error {
+		w.opts.Log.WarnContext(ctx, "a paid session cannot be settled yet", slog.String("session", id), slog.Any("error", cause))
+		return nil // the next run looks at it again
+	})
+	if err != nil || len(open) == 0 {
 		return nil, err
 	}
 	references := make([]string, len(open))
