@@ -20,20 +20,24 @@ var permitted = map[string]struct {
 	who  string
 	body string
 }{
-	"GET /catalogue":                                {who: "stranger member admin support platform"},
-	"PUT /orgs/{org}":                               {who: "platform", body: acmeProfile},
-	"GET /orgs/{org}":                               {who: "member admin support platform"},
-	"GET /orgs/{org}/alerts":                        {who: "member admin support platform"},
-	"PUT /orgs/{org}/alerts":                        {who: "admin", body: alertsBody},
-	"GET /orgs/{org}/balance":                       {who: "member admin support platform"},
-	"GET /orgs/{org}/entries":                       {who: "member admin support platform"},
-	"GET /orgs/{org}/entries/{id}":                  {who: "member admin support platform"},
-	"GET /orgs/{org}/notifications":                 {who: "member admin support platform"},
-	"POST /orgs/{org}/notifications/{id}/read":      {who: "member admin"},
-	"POST /orgs/{org}/purchases":                    {who: "admin", body: `{"package":"credits-100"}`},
-	"GET /orgs/{org}/purchases/{reference}":         {who: "admin support platform"},
-	"GET /operations/dead-letters":                  {who: "platform"},
-	"POST /operations/dead-letters/{letter}/replay": {who: "platform"},
+	"GET /catalogue":                                 {who: "stranger member admin support platform"},
+	"PUT /orgs/{org}":                                {who: "platform", body: acmeProfile},
+	"GET /orgs/{org}":                                {who: "member admin support platform"},
+	"GET /orgs/{org}/alerts":                         {who: "member admin support platform"},
+	"PUT /orgs/{org}/alerts":                         {who: "admin", body: alertsBody},
+	"GET /orgs/{org}/balance":                        {who: "member admin support platform"},
+	"GET /orgs/{org}/entries":                        {who: "member admin support platform"},
+	"GET /orgs/{org}/entries/{id}":                   {who: "member admin support platform"},
+	"GET /orgs/{org}/notifications":                  {who: "member admin support platform"},
+	"POST /orgs/{org}/notifications/{id}/read":       {who: "member admin"},
+	"POST /orgs/{org}/purchases":                     {who: "admin", body: `{"package":"credits-100"}`},
+	"GET /orgs/{org}/purchases/{reference}":          {who: "admin support platform"},
+	"GET /orgs/{org}/purchases":                      {who: "admin support platform"},
+	"POST /orgs/{org}/purchases/{reference}/recover": {who: "member admin support"},
+	"GET /purchases/{reference}":                     {who: "support platform"},
+	"GET /operations/reconciliation":                 {who: "platform"},
+	"GET /operations/dead-letters":                   {who: "platform"},
+	"POST /operations/dead-letters/{letter}/replay":  {who: "platform"},
 }
 
 // cast are callers, in their relation to acme.

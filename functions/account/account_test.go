@@ -40,8 +40,9 @@ type system struct {
 	store  *orgs.Store
 	broker *broker.Broker
 	pubsub string // where the broker is
-	// stripe is where the stand-in for Stripe is.
+	// stripe is where the stand-in for Stripe is; nobody gets its webhooks.
 	stripe string
+	stand  *stripestand.Stand
 	micros atomic.Int64
 }
 
@@ -87,12 +88,11 @@ func start(t testing.TB) *system {
 // openStripe starts a stand-in for Stripe.
 func (s *system) openStripe(t testing.TB) {
 	t.Helper()
-	var stand *stripestand.Stand
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { stand.Handler().ServeHTTP(w, r) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.stand.Handler().ServeHTTP(w, r) }))
 	t.Cleanup(server.Close)
 	s.stripe = server.URL
 	var err error
-	if stand, err = stripestand.New(stripestand.Options{Now: s.now, BaseURL: server.URL}); err != nil {
+	if s.stand, err = stripestand.New(stripestand.Options{Now: s.now, BaseURL: server.URL}); err != nil {
 		t.Fatal(err)
 	}
 }

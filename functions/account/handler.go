@@ -28,6 +28,7 @@ type handler struct {
 	ledger    *ledger.Ledger
 	prices    prices
 	shop      *payments.Shop
+	receiver  *payments.Receiver
 	letters   *deadletters.Store
 	now       func() time.Time // the system's clock
 }
