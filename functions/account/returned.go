@@ -55,7 +55,8 @@ func (h *handler) returnView(r *http.Request) returnView {
 	var no *payments.Error
 	switch {
 	case errors.As(err, &no) && no.Code() == problem.NotFound:
-		return returnView{"There is no such purchase", "Please check the address.", "", http.StatusNotFound}
+		status, _ := problem.Status(problem.NotFound)
+		return returnView{"There is no such purchase", "Please check the address.", "", status}
 	case err != nil:
 		request.Logger(r.Context()).WarnContext(r.Context(), "a purchase was not looked up on return", "error", err)
 		return returnView{"Thank you", "Your payment could not be looked up just now. Your credits come by themselves, within 15 minutes of your payment.", "", http.StatusOK}

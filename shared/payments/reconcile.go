@@ -33,6 +33,15 @@ var walked = []string{
 	"charge.dispute.created", "charge.dispute.closed", "charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated",
 }
 
+// walkedTypes are the types as a condition of a listing.
+func walkedTypes() [][2]string {
+	out := make([][2]string, len(walked))
+	for i, t := range walked {
+		out[i] = [2]string{"types[]", t}
+	}
+	return out
+}
+
 // Reconciler finds what webhooks did not tell. It walks Stripe's own record of events, and hands each that was not seen to the same [Receiver]
 // that webhooks go to. It is safe for concurrent use: two runs at once do the same thing, which has its effect once.
 type Reconciler struct{ receiver *Receiver }
@@ -163,10 +172,7 @@ func (w *run) walk(ctx context.Context) error {
 	from := w.cursor.Until.Add(-overlap).Truncate(time.Second)
 	until := w.now.Truncate(time.Second).Add(time.Second)
 	span := until.Sub(from)
-	where := make([][2]string, len(walked))
-	for i, t := range walked {
-		where[i] = [2]string{"types[]", t}
-	}
+	where := walkedTypes()
 	for from.Before(until) && !w.spent() {
 		to := from.Add(span)
 		if to.After(until) {
