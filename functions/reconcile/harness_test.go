@@ -43,7 +43,7 @@ type world struct {
 }
 
 // newWorld makes one in which acme and globex exist.
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{Cloud: cloudtest.New(t)}
 	w.stripe = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -66,7 +66,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // restart gives the shop and the receiver a process of their own, which knows nothing of the one before.
-func (w *world) restart(t *testing.T) {
+func (w *world) restart(t testing.TB) {
 	t.Helper()
 	gateway, err := payments.NewGateway(payments.GatewayOptions{Key: "sk_test_local", URL: w.stripe.URL})
 	check(t, err)
@@ -83,7 +83,7 @@ func (w *world) restart(t *testing.T) {
 }
 
 // openStand starts the stand-in, whose webhooks go to the receiver as they go to purchasewebhook.
-func (w *world) openStand(t *testing.T) {
+func (w *world) openStand(t testing.TB) {
 	t.Helper()
 	verifier, err := payments.NewVerifier([]string{stripestand.WebhookSecret}, false, time.Now)
 	check(t, err)
@@ -116,7 +116,7 @@ func (w *world) openStand(t *testing.T) {
 	}
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func check(t *testing.T, err error) {
 }
 
 // pass lets time pass: what comes due at Stripe happens, and webhooks go out, if they do.
-func (w *world) pass(t *testing.T, d time.Duration) {
+func (w *world) pass(t testing.TB, d time.Duration) {
 	t.Helper()
 	w.Advance(d)
 	check(t, w.stand.Run(t.Context(), w.Now()))
@@ -132,7 +132,7 @@ func (w *world) pass(t *testing.T, d time.Duration) {
 }
 
 // order begins a purchase of 1,000 credits for R799, and returns its number.
-func (w *world) order(t *testing.T, org string) int {
+func (w *world) order(t testing.TB, org string) int {
 	t.Helper()
 	s, err := w.shop.StartPurchase(t.Context(), payments.Order{Org: org, Country: "ZA", Package: "credits-1000", Key: fmt.Sprint("key-", len(w.bought))})
 	check(t, err)
@@ -141,7 +141,7 @@ func (w *world) order(t *testing.T, org string) int {
 }
 
 // buy is order, paid at once; it returns the payment intent beside.
-func (w *world) buy(t *testing.T, org string) (n int, intent string) {
+func (w *world) buy(t testing.TB, org string) (n int, intent string) {
 	t.Helper()
 	n = w.order(t, org)
 	check(t, w.stand.PayCheckout(w.sessions[n]))
@@ -150,7 +150,7 @@ func (w *world) buy(t *testing.T, org string) (n int, intent string) {
 }
 
 // intent is a session's payment, as Stripe has it.
-func (w *world) intent(t *testing.T, n int) string {
+func (w *world) intent(t testing.TB, n int) string {
 	t.Helper()
 	status, answer := w.ask(t, "/v1/checkout/sessions/"+w.sessions[n])
 	id, _ := answer["payment_intent"].(string)
@@ -160,7 +160,7 @@ func (w *world) intent(t *testing.T, n int) string {
 	return id
 }
 
-func (w *world) subscribe(t *testing.T, org string) {
+func (w *world) subscribe(t testing.TB, org string) {
 	t.Helper()
 	customer, err := w.stand.CreateCustomer(stripestand.NewCustomer{Name: org, Email: "owner@" + org + ".example"})
 	check(t, err)
@@ -169,7 +169,7 @@ func (w *world) subscribe(t *testing.T, org string) {
 	check(t, w.stand.Deliver(t.Context()))
 }
 
-func (w *world) spend(t *testing.T, org, id string, credits int64) {
+func (w *world) spend(t testing.TB, org, id string, credits int64) {
 	t.Helper()
 	_, err := w.ledger.Do(t.Context(), org, credit.Debit{
 		EventID: id, Credits: credits, Content: credit.Content{Kind: credit.KindDebit, Org: org}, Work: credit.Work{Feature: "custom-query"},
@@ -178,7 +178,7 @@ func (w *world) spend(t *testing.T, org, id string, credits int64) {
 }
 
 // run fires the job, and returns how many documents it wrote.
-func (w *world) run(t *testing.T) (writes int64, answer map[string]any) {
+func (w *world) run(t testing.TB) (writes int64, answer map[string]any) {
 	t.Helper()
 	before := w.Hooks.Counts()
 	status, answer := w.Fire(t, "reconcile")
@@ -190,7 +190,7 @@ func (w *world) run(t *testing.T) (writes int64, answer map[string]any) {
 }
 
 // wantCredits compares an organisation's credits, and has its wallet audited.
-func (w *world) wantCredits(t *testing.T, org string, want int64) {
+func (w *world) wantCredits(t testing.TB, org string, want int64) {
 	t.Helper()
 	got, err := w.ledger.View(t.Context(), org)
 	check(t, err)
@@ -201,7 +201,7 @@ func (w *world) wantCredits(t *testing.T, org string, want int64) {
 }
 
 // documents are a collection's documents, by id.
-func (w *world) documents(t *testing.T, collection string) map[string]map[string]any {
+func (w *world) documents(t testing.TB, collection string) map[string]map[string]any {
 	t.Helper()
 	docs, err := w.Client.Collection(collection).Documents(t.Context()).GetAll()
 	check(t, err)

@@ -16,7 +16,7 @@ import (
 )
 
 // ask asks Stripe's stand-in for an object.
-func (w *world) ask(t *testing.T, path string) (status int, answer map[string]any) {
+func (w *world) ask(t testing.TB, path string) (status int, answer map[string]any) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.stripe.URL+path, http.NoBody)
 	check(t, err)

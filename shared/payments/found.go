@@ -97,8 +97,11 @@ func foundSession(_ context.Context, _ *Gateway, object json.RawMessage) (Notice
 		return Notice{}, false, unreadable("session", s.ID, err)
 	}
 	status, known := sessionStatus(Event{Type: sessionFound, Session: readSession(&s)})
-	if !known || status == Created || s.Mode != stripe.CheckoutSessionModePayment {
+	switch {
+	case status == Created || s.Mode != stripe.CheckoutSessionModePayment:
 		return Notice{}, false, nil
+	case !known:
+		status = "unknown" // and is put aside for a person
 	}
 	at := s.Created
 	switch {
@@ -155,8 +158,7 @@ func foundDispute(_ context.Context, _ *Gateway, object json.RawMessage) (Notice
 		return Notice{}, false, unreadable("dispute", d.ID, err)
 	}
 	kind := "charge.dispute.created"
-	switch d.Status {
-	case stripe.DisputeStatusWon, stripe.DisputeStatusLost, stripe.DisputeStatusWarningClosed:
+	if d.Status == stripe.DisputeStatusWon || d.Status == stripe.DisputeStatusLost || d.Status == stripe.DisputeStatusWarningClosed {
 		kind = "charge.dispute.closed"
 	}
 	return Notice{ID: foundID(d.ID, string(d.Status)), Type: kind, At: time.Unix(d.Created, 0).UTC(), Object: object}, true, nil
