@@ -38,6 +38,8 @@ var permitted = map[string]struct {
 	"GET /operations/reconciliation":                 {who: "platform"},
 	"GET /operations/dead-letters":                   {who: "platform"},
 	"POST /operations/dead-letters/{letter}/replay":  {who: "platform"},
+	"GET /orgs/{org}/purchases/{reference}/refund":   {who: "admin support platform"},
+	"POST /orgs/{org}/purchases/{reference}/refund":  {who: "support", body: `{"amount":449}`},
 }
 
 // cast are callers, in their relation to acme.
@@ -49,7 +51,8 @@ func cast(t *testing.T, s *system) map[string]string {
 	}
 }
 
-// populate gives an organisation an entry and a notification of the same id, and a purchase, whose reference it returns.
+// populate gives an organisation an entry and a notification of the same id, and a purchase that is paid, whose reference it
+// returns.
 func (s *system) populate(t *testing.T, org string) (reference string) {
 	t.Helper()
 	s.register(t, org)
@@ -60,6 +63,7 @@ func (s *system) populate(t *testing.T, org string) (reference string) {
 		t.Fatal(err)
 	}
 	bought := s.must(t, s.token(t, org+"-admin"), http.MethodPost, "/orgs/"+org+"/purchases", `{"package":"credits-500"}`, "Idempotency-Key", "first")
+	s.pay(t, bought)
 	reference, _ = bought.body["reference"].(string)
 	return reference
 }

@@ -14,6 +14,8 @@
 //	GET  /account/orgs/{org}/purchases/{reference}      a purchase with its timeline
 //	POST /account/orgs/{org}/purchases/{reference}/recover   ask Stripe now, and credit it if it is paid
 //	GET  /account/purchases/{reference}                 the same by its reference alone (support, platform)
+//	GET  /account/orgs/{org}/purchases/{reference}/refund   what a refund would give now
+//	POST /account/orgs/{org}/purchases/{reference}/refund   refund what is left, or a part (support, Idempotency-Key)
 //	GET  /account/operations/dead-letters?state=        messages that could not be handled, newest first (platform)
 //	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (platform)
 //	GET  /account/operations/reconciliation             how far Stripe's record was walked, and what is paid and not credited (platform)
@@ -90,10 +92,16 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
+	refunder, err := payments.NewRefunder(payments.RefunderOptions{
+		Documents: b.Documents, Ledger: b.Ledger, Stripe: stripe, Now: env.Now, Log: env.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
 	letters, err := deadletters.NewStore(b.Documents, b.Publisher, env.Now)
 	if err != nil {
 		return nil, err
 	}
-	h := handler{people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, receiver: receiver, letters: letters, now: env.Now}
+	h := handler{people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, receiver: receiver, refunder: refunder, letters: letters, now: env.Now}
 	return h.router(), nil
 }

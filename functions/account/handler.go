@@ -29,6 +29,7 @@ type handler struct {
 	prices    prices
 	shop      *payments.Shop
 	receiver  *payments.Receiver
+	refunder  *payments.Refunder
 	letters   *deadletters.Store
 	now       func() time.Time // the system's clock
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/grpc/codes"
@@ -219,4 +220,67 @@ func (w *world) openSessions(t *testing.T) int {
 	_, answer := w.ask(t, "/v1/checkout/sessions")
 	all, _ := answer["data"].([]any)
 	return len(all)
+}
+
+// TestARefundThatIsCutOffAnywhereIsEndedByTheJobOrWasNeverBegun kills a refund of ours at every call that it makes. Nobody repeats it: the job
+// ends what was begun, and Stripe has refunded exactly what the credits were taken for.
+func TestARefundThatIsCutOffAnywhereIsEndedByTheJobOrWasNeverBegun(t *testing.T) {
+	t.Parallel()
+	var points []string
+	ended := 0
+	for _, after := range []bool{false, true} {
+		for n := 1; ; n++ {
+			if n > maxPoints {
+				t.Fatal("the flow does not end")
+			}
+			d := &death{n: n, after: after}
+			ended += cutOffRefund(t, d)
+			if d.at == "" {
+				break
+			}
+			if !after {
+				points = append(points, d.at)
+			}
+		}
+	}
+	t.Logf("%d points, each before and after, of which the job ended %d: %s", len(points), ended, strings.Join(points, " · "))
+	if len(points) < 5 || ended < 5 {
+		t.Error("the refund was not cut off")
+	}
+}
+
+func cutOffRefund(t *testing.T, d *death) (ended int) {
+	t.Helper()
+	w := newWorld(t)
+	_, intent := w.buy(t, "acme")
+	check(t, w.stand.WebhookMode(stripestand.ModeDrop))
+	w.restart(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	d.kill = cancel
+	w.strike(d)
+	_, _ = w.refunder.Refund(ctx, payments.RefundOrder{Org: "acme", Reference: w.bought[0], Key: "k", By: "agent", Reason: "a test"})
+	w.heal()
+	w.restart(t)
+	w.pass(t, 10*time.Minute)
+	_, answer := w.run(t)
+	_, refunds := w.ask(t, "/v1/refunds?payment_intent="+intent)
+	made, _ := refunds["data"].([]any)
+	if w.wantCredits(t, "acme", int64(1000-1000*len(made))); len(made) > 1 {
+		t.Errorf("cut off at %d, %s: %d refunds were made", d.n, d.at, len(made))
+	}
+	own, _ := w.documents(t, "payments")[intent]["own_refunds"].([]any)
+	for _, o := range own {
+		if state := o.(map[string]any)["state"]; state != "made" {
+			t.Errorf("cut off at %d, %s: the refund is %v", d.n, d.at, state)
+		}
+	}
+	if len(own) != len(made) {
+		t.Errorf("cut off at %d, %s: %d refunds are recorded, %d were made", d.n, d.at, len(own), len(made))
+	}
+	if wrote, again := w.run(t); wrote != 1 || again["refunds_ended"] != 0.0 {
+		t.Errorf("cut off at %d, %s: a further run wrote %d: %v", d.n, d.at, wrote, again)
+	}
+	number, _ := answer["refunds_ended"].(float64)
+	return int(number)
 }

@@ -1,13 +1,13 @@
 // Package reconcile is the function that finds what Stripe's webhooks did not tell.
 //
-//	POST /reconcile   each 5 minutes: see to what Stripe's own record has and we have not → 200 {looked, received, owed, uncredited, until, more}
+//	POST /reconcile   each 5 minutes: see to what Stripe's own record has and we have not → 200 {looked, received, owed, uncredited, until, more, refunds_ended}
 //
 // A run walks Stripe's events in the order of time, from a stored cursor and a quarter of an hour before it, and hands those that were never
 // seen to what webhooks are handed to. After a gap of more than 29 days, from which Stripe lists no events, it walks the sessions, invoices,
 // refunds and disputes instead. It looks at 5,000 of them, or for 100 seconds, and the next run goes on. A run that finds nothing new writes
 // its cursor alone; two runs at once have the effect of one.
 //
-// Then it compares the paid checkouts of the last day with our purchases. One that is still not credited a quarter of an hour after it was
+// Before that it ends the refunds of ours that a process began and left. Afterwards it compares the paid checkouts of the last day with our purchases. One that is still not credited a quarter of an hour after it was
 // paid is logged as an error with alert=purchase_uncredited, on which the alert is based, in each run until it is credited or a day old, and
 // shown to operators by account.
 //
@@ -57,7 +57,12 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
+	refunder, err := payments.NewRefunder(payments.RefunderOptions{Documents: b.Documents, Ledger: b.Ledger, Stripe: stripe, Now: env.Now, Log: env.Log})
+	if err != nil {
+		return nil, err
+	}
+	h := &handler{reconciler: payments.NewReconciler(receiver), refunder: refunder}
 	r := serve.NewRouter()
-	r.Handle("POST /{$}", trigger.Job(scheduler, payments.NewReconciler(receiver).Run))
+	r.Handle("POST /{$}", trigger.Job(scheduler, h.run))
 	return r, nil
 }

@@ -33,6 +33,7 @@ type world struct {
 	ledger   *ledger.Ledger
 	shop     *payments.Shop
 	receiver *payments.Receiver
+	refunder *payments.Refunder
 	// requests counts what Stripe was asked; broken, if set, answers in its place.
 	requests atomic.Int64
 	broken   atomic.Pointer[http.HandlerFunc]
@@ -78,6 +79,10 @@ func (w *world) restart(t testing.TB) {
 	check(t, err)
 	w.receiver, err = payments.NewReceiver(payments.ReceiverOptions{
 		Documents: w.Client, Ledger: w.ledger, Prices: prices, Stripe: gateway, Now: w.Now, Log: slog.New(slog.NewJSONHandler(&w.log, nil)),
+	})
+	check(t, err)
+	w.refunder, err = payments.NewRefunder(payments.RefunderOptions{
+		Documents: w.Client, Ledger: w.ledger, Stripe: gateway, Now: w.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	check(t, err)
 }

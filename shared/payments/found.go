@@ -136,7 +136,7 @@ func foundRefund(ctx context.Context, g *Gateway, object json.RawMessage) (Notic
 	}
 	at := time.Unix(r.Created, 0).UTC()
 	if r.Status == stripe.RefundStatusFailed || r.Status == stripe.RefundStatusCanceled {
-		return Notice{ID: foundID(r.ID, string(r.Status)), Type: "charge.refund.updated", At: at, Object: object}, true, nil
+		return Notice{ID: foundID(r.ID, string(r.Status)), Type: chargeRefundUpdated, At: at, Object: object}, true, nil
 	}
 	if r.Charge == nil || !validObjectID(r.Charge.ID) {
 		return Notice{}, false, nil
@@ -149,7 +149,7 @@ func foundRefund(ctx context.Context, g *Gateway, object json.RawMessage) (Notic
 	if err := json.Unmarshal(charge, &c); err != nil {
 		return Notice{}, false, unreadable("charge", r.Charge.ID, err)
 	}
-	return Notice{ID: foundID(r.Charge.ID, strconv.FormatInt(c.AmountRefunded, 10)), Type: "charge.refunded", At: at, Object: charge}, true, nil
+	return Notice{ID: foundID(r.Charge.ID, strconv.FormatInt(c.AmountRefunded, 10)), Type: chargeRefunded, At: at, Object: charge}, true, nil
 }
 
 func foundDispute(_ context.Context, _ *Gateway, object json.RawMessage) (Notice, bool, error) {
@@ -157,9 +157,9 @@ func foundDispute(_ context.Context, _ *Gateway, object json.RawMessage) (Notice
 	if err := json.Unmarshal(object, &d); err != nil || !validObjectID(d.ID) {
 		return Notice{}, false, unreadable("dispute", d.ID, err)
 	}
-	kind := "charge.dispute.created"
+	kind := disputeCreated
 	if d.Status == stripe.DisputeStatusWon || d.Status == stripe.DisputeStatusLost || d.Status == stripe.DisputeStatusWarningClosed {
-		kind = "charge.dispute.closed"
+		kind = disputeClosed
 	}
 	return Notice{ID: foundID(d.ID, string(d.Status)), Type: kind, At: time.Unix(d.Created, 0).UTC(), Object: object}, true, nil
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/fluxori/ai-credits/shared/coded"
 )
 
-// noPurchase says that there is no purchase, or none that the caller may see.
-func noPurchase() error {
-	return &Error{Reason: coded.Reason{Is: "not_found", Says: "There is no such purchase."}}
+// unknownPurchase says that there is no purchase, or none that the caller may see.
+func unknownPurchase() error {
+	return &Error{coded.Reason{Is: "not_found", Says: "There is no such purchase."}}
 }
 
 // Purchase returns an organisation's purchase by its reference, whose case, spaces and dashes do not matter. Errors are an *Error: `not_found`
@@ -20,7 +20,7 @@ func noPurchase() error {
 func (s *Shop) Purchase(ctx context.Context, org, reference string) (Purchase, error) {
 	p, err := s.store.find(ctx, reference)
 	if err == nil && p.Org != org {
-		return Purchase{}, noPurchase()
+		return Purchase{}, unknownPurchase()
 	}
 	return p, err
 }
@@ -34,7 +34,7 @@ func (s *Shop) FindPurchase(ctx context.Context, reference string) (Purchase, er
 func (s store) find(ctx context.Context, written string) (Purchase, error) {
 	reference, ok := NormalReference(written)
 	if !ok {
-		return Purchase{}, noPurchase()
+		return Purchase{}, unknownPurchase()
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -43,7 +43,7 @@ func (s store) find(ctx context.Context, written string) (Purchase, error) {
 		return Purchase{}, fmt.Errorf("look up purchase %s: %w", reference, err)
 	}
 	if r.purchase == nil {
-		return Purchase{}, noPurchase()
+		return Purchase{}, unknownPurchase()
 	}
 	return *r.purchase, nil
 }

@@ -89,5 +89,5 @@ func (s store) order(ctx context.Context, o Order, p Purchase) (out Purchase, fo
 }
 
 func conflict(public string) *Error {
-	return &Error{Reason: coded.Reason{Is: "idempotency_conflict", Says: public}}
+	return &Error{coded.Reason{Is: "idempotency_conflict", Says: public}}
 }

@@ -27,10 +27,10 @@ const (
 	eventsListed = 29 * day
 )
 
-// walked are the types of events that are walked: those that change something, and those that are noted. Stripe takes 20 at most.
+// walked are the types of events that are walked: all that change something. Stripe takes 20 at most.
 var walked = []string{
-	sessionCompleted, sessionAsyncSucceeded, sessionAsyncFailed, sessionExpired, invoicePaid, "charge.refunded", "charge.refund.updated",
-	"charge.dispute.created", "charge.dispute.closed", "charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated",
+	sessionCompleted, sessionAsyncSucceeded, sessionAsyncFailed, sessionExpired, invoicePaid, chargeRefunded, chargeRefundUpdated, refundCreated,
+	refundUpdated, disputeCreated, disputeUpdated, disputeClosed, disputeWithdrawn, disputeReinstated,
 }
 
 // walkedTypes are the types as a condition of a listing.

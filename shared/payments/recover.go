@@ -40,7 +40,7 @@ func (r *Receiver) Recover(ctx context.Context, org, reference string) (Purchase
 	case err != nil:
 		return Purchase{}, err
 	case p.Org != org:
-		return Purchase{}, noPurchase()
+		return Purchase{}, unknownPurchase()
 	}
 	return r.recover(ctx, p)
 }
@@ -52,7 +52,7 @@ func (r *Receiver) RecoverSession(ctx context.Context, reference, session string
 	case err != nil:
 		return Purchase{}, err
 	case p.Session == "" || p.Session != session:
-		return Purchase{}, noPurchase()
+		return Purchase{}, unknownPurchase()
 	}
 	return r.recover(ctx, p)
 }
@@ -116,5 +116,20 @@ func (s store) allowCheck(ctx context.Context, reference string, now time.Time) 
 
 // tooOften refuses a question that was asked too often.
 func tooOften(wait time.Duration) error {
-	return &Error{Reason: coded.Reason{Is: "rate_limited", Says: "This purchase was checked many times just now."}, wait: wait}
+	return &waitError{&Error{coded.Reason{Is: "rate_limited", Says: "This purchase was checked many times just now."}}, wait}
 }
+
+// waitError is an Error after which there is more to wait than a moment.
+type waitError struct {
+	is   *Error
+	wait time.Duration
+}
+
+// Error implements error.
+func (e *waitError) Error() string { return e.is.Error() }
+
+// Unwrap returns the Error.
+func (e *waitError) Unwrap() error { return e.is }
+
+// RetryAfter is how long to wait before repeating.
+func (e *waitError) RetryAfter() time.Duration { return e.wait }
