@@ -85,6 +85,12 @@ func TestEveryRequestIsOneThatStripeTakes(t *testing.T) {
 	if _, _, err := g.lines(ctx, "in_1"); err != nil {
 		t.Error(err)
 	}
+	if _, _, err := g.account(ctx, "pi_1"); err != nil {
+		t.Error(err)
+	}
+	if err := g.refund(ctx, Payment{ID: "pi_1", Org: "acme", Reference: purchase.Reference}, OwnRefund{N: 1, Amount: 100}); err != nil {
+		t.Error(err)
+	}
 	span := Period{Start: time.Unix(1_700_000_000, 0), End: time.Unix(1_700_086_400, 0)}
 	for _, src := range append([]source{eventSource}, swept...) {
 		l := listing{path: src.path, span: span, where: src.where}
@@ -120,9 +126,10 @@ func TestEveryRequestIsOneThatStripeTakes(t *testing.T) {
 	}
 	slices.Sort(kinds)
 	want := []string{
-		"GET /v1/charges/{id}", "GET /v1/checkout/sessions", "GET /v1/checkout/sessions/{id}", "GET /v1/customers/{id}", "GET /v1/disputes",
+		"GET /v1/charges", "GET /v1/charges/{id}", "GET /v1/checkout/sessions", "GET /v1/checkout/sessions/{id}", "GET /v1/customers/{id}", "GET /v1/disputes",
 		"GET /v1/disputes/{id}", "GET /v1/events", "GET /v1/events/{id}", "GET /v1/invoices", "GET /v1/invoices/{id}", "GET /v1/invoices/{id}/lines",
 		"GET /v1/refunds", "GET /v1/refunds/{id}", "GET /v1/subscriptions/{id}", "POST /v1/checkout/sessions",
+		"POST /v1/refunds",
 	}
 	if diff := cmp.Diff(want, slices.Compact(kinds)); diff != "" {
 		t.Errorf("other kinds of requests were sent than this test knows of:\n%s", diff)
