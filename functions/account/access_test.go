@@ -2,6 +2,7 @@ package account
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -40,6 +41,12 @@ var permitted = map[string]struct {
 	"POST /operations/dead-letters/{letter}/replay":  {who: "platform"},
 	"GET /orgs/{org}/purchases/{reference}/refund":   {who: "admin support platform"},
 	"POST /orgs/{org}/purchases/{reference}/refund":  {who: "support", body: `{"amount":449}`},
+	"POST /orgs/{org}/billing-portal":                {who: "admin"},
+	"POST /orgs/{org}/promotions/redeem":             {who: "admin", body: `{"code":"WELCOME"}`},
+	"GET /orgs/{org}/referral":                       {who: "member admin support"},
+	"POST /orgs/{org}/referral/claim":                {who: "admin", body: `{"code":"{referral}"}`},
+	"GET /operations/promotions/{code}":              {who: "platform"},
+	"PUT /operations/promotions/{code}":              {who: "platform", body: welcomeTerms},
 }
 
 // cast are callers, in their relation to acme.
@@ -101,11 +108,14 @@ func TestEveryRouteAdmitsExactlyItsRoles(t *testing.T) {
 			s := start(t)
 			references := map[string]string{"acme": s.populate(t, "acme"), "globex": s.populate(t, "globex")}
 			letter := s.putAside(t, 1)
+			s.must(t, s.platform(t), http.MethodPut, "/operations/promotions/WELCOME", welcomeTerms)
+			code := fmt.Sprint(s.must(t, s.token(t, "globex-admin"), http.MethodGet, "/orgs/globex/referral", "").body["code"])
+			body := strings.Replace(want.body, "{referral}", code, 1)
 			method, path, _ := strings.Cut(pattern, " ")
 			for who, token := range cast(t, s) {
 				for _, org := range []string{"acme", "globex", "nowhere-" + who} {
-					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter).Replace(path)
-					got := s.call(t, token, method, filled, want.body, "Idempotency-Key", "a key of "+who)
+					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter, "{code}", "WELCOME").Replace(path)
+					got := s.call(t, token, method, filled, body, "Idempotency-Key", "a key of "+who)
 					status, code := expected(pattern, want.who, who, org)
 					if (status == 0) != (got.status/100 == 2) || status != 0 && (got.status != status || got.code() != code) {
 						t.Errorf("%s on %s: %d %s, want %d %s", who, org, got.status, got.raw, status, code)

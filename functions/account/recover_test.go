@@ -23,11 +23,6 @@ func (s *system) order(t *testing.T, org, key string) (reference, session string
 	return fmt.Sprint(begun.body["reference"]), path.Base(fmt.Sprint(begun.body["checkout_url"]))
 }
 
-func (s *system) available(t *testing.T, org string) int64 {
-	t.Helper()
-	return number(s.must(t, s.token(t, org+"-admin"), http.MethodGet, "/orgs/"+org+"/balance", "").body["available"])
-}
-
 func TestAPaidPurchaseIsCreditedWhenAMemberAsks(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -77,7 +77,7 @@ func readSession(s *stripe.CheckoutSession) *Session {
 		out.failed = s.PaymentIntent.Status == stripe.PaymentIntentStatusRequiresPaymentMethod || s.PaymentIntent.Status == stripe.PaymentIntentStatusCanceled
 	}
 	if s.TotalDetails != nil {
-		out.Tax = s.TotalDetails.AmountTax
+		out.Tax, out.Discount = s.TotalDetails.AmountTax, s.TotalDetails.AmountDiscount
 	}
 	return out
 }

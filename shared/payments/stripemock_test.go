@@ -72,7 +72,8 @@ func TestEveryRequestIsOneThatStripeTakes(t *testing.T) {
 	}
 	ctx := t.Context()
 	purchase := Purchase{Reference: "CR-7F3K-9QX2", Org: "acme", Offer: Offer{Credits: 1000, Amount: 79900, Currency: "ZAR"}}
-	id, _, err := g.openCheckout(ctx, purchase, "1000 AI credits", CheckoutOptions{ReturnURL: "https://fluxori.example/return", AutomaticTax: true})
+	purchase.AutomaticTax, purchase.Discounts = true, true
+	id, _, err := g.openCheckout(ctx, purchase, customerRecord{Customer: "cus_1"}, CheckoutOptions{ReturnURL: "https://fluxori.example/return"})
 	if err != nil || !strings.HasPrefix(id, "cs_") {
 		t.Errorf("the session %q, %v", id, err)
 	}
@@ -83,6 +84,15 @@ func TestEveryRequestIsOneThatStripeTakes(t *testing.T) {
 		t.Error(err)
 	}
 	if _, _, err := g.lines(ctx, "in_1"); err != nil {
+		t.Error(err)
+	}
+	if _, err := g.findCustomer(ctx, "acme", ""); err != nil {
+		t.Error(err)
+	}
+	if _, err := g.createCustomer(ctx, Buyer{Org: "acme", Name: "Acme", Email: "owner@acme.example"}, 0); err != nil {
+		t.Error(err)
+	}
+	if _, err := g.openPortal(ctx, "cus_1", "https://fluxori.example/return"); err != nil {
 		t.Error(err)
 	}
 	if _, _, err := g.account(ctx, "pi_1"); err != nil {
@@ -126,10 +136,11 @@ func TestEveryRequestIsOneThatStripeTakes(t *testing.T) {
 	}
 	slices.Sort(kinds)
 	want := []string{
-		"GET /v1/charges", "GET /v1/charges/{id}", "GET /v1/checkout/sessions", "GET /v1/checkout/sessions/{id}", "GET /v1/customers/{id}", "GET /v1/disputes",
+		"GET /v1/charges", "GET /v1/charges/{id}", "GET /v1/checkout/sessions", "GET /v1/checkout/sessions/{id}", "GET /v1/customers/search",
+		"GET /v1/customers/{id}", "GET /v1/disputes",
 		"GET /v1/disputes/{id}", "GET /v1/events", "GET /v1/events/{id}", "GET /v1/invoices", "GET /v1/invoices/{id}", "GET /v1/invoices/{id}/lines",
-		"GET /v1/refunds", "GET /v1/refunds/{id}", "GET /v1/subscriptions/{id}", "POST /v1/checkout/sessions",
-		"POST /v1/refunds",
+		"GET /v1/refunds", "GET /v1/refunds/{id}", "GET /v1/subscriptions/{id}", "POST /v1/billing_portal/sessions",
+		"POST /v1/checkout/sessions", "POST /v1/customers", "POST /v1/customers/{id}", "POST /v1/refunds",
 	}
 	if diff := cmp.Diff(want, slices.Compact(kinds)); diff != "" {
 		t.Errorf("other kinds of requests were sent than this test knows of:\n%s", diff)
@@ -137,7 +148,7 @@ func TestEveryRequestIsOneThatStripeTakes(t *testing.T) {
 }
 
 // objectID is an id of Stripe's in a path.
-var objectID = regexp.MustCompile(`/[a-z]+_[A-Za-z0-9_]+`)
+var objectID = regexp.MustCompile(`/[a-z]{2,3}_[A-Za-z0-9_]+`)
 
 func TestWhatIsWalkedIsWhatMatters(t *testing.T) {
 	t.Parallel()
