@@ -81,6 +81,7 @@ func TestDearerDollarsLeaveRandAlone(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.republish(t, func(d *catalogue.Document) {
+		d.Checkout.AutomaticTax = true
 		usd := d.CustomCredits["USD"]
 		usd.Steps = []catalogue.Step{{From: 1, Amount: 999, Credits: 10}}
 		d.CustomCredits["USD"] = usd
@@ -91,6 +92,10 @@ func TestDearerDollarsLeaveRandAlone(t *testing.T) {
 	s.register(t, "acme")
 	s.register(t, "globex")
 	s.must(t, s.platform(t), http.MethodPut, "/orgs/globex", strings.Replace(acmeProfile, "ZA", "US", 1))
+	told, _ := s.must(t, s.token(t, "acme-member"), http.MethodGet, "/catalogue?country=ZA", "").body["checkout"].(map[string]any)
+	if told["automatic_tax"] != true || told["promotion_codes"] != false {
+		t.Errorf("the checkout is told as %v", told)
+	}
 	buy := func(org, body string) map[string]any {
 		return s.must(t, s.token(t, org+"-admin"), http.MethodPost, "/orgs/"+org+"/purchases", body, "Idempotency-Key", body).body
 	}

@@ -56,15 +56,13 @@ func (o *office) Redo(ctx context.Context, org string, c credit.Command) (ledger
 func (o *office) mortal(
 	ctx context.Context, org string, c credit.Command, do func(context.Context, string, credit.Command) (ledger.Result, error),
 ) (ledger.Result, error) {
-	switch when, _ := o.dies.Load().(string); {
-	case when == "before":
+	switch when, _ := o.dies.Load().(string); when {
+	case "before", "for " + org:
 		return ledger.Result{}, errKilled
-	case when == "after":
+	case "after":
 		if _, err := do(ctx, org, c); err != nil {
 			return ledger.Result{}, err
 		}
-		return ledger.Result{}, errKilled
-	case when == "for "+org:
 		return ledger.Result{}, errKilled
 	}
 	return do(ctx, org, c)
@@ -263,10 +261,9 @@ func TestOneOrganisationRedeemsFiftyTimesAtOnce(t *testing.T) {
 	for i := range 50 {
 		for range 2 {
 			wg.Go(func() {
-				switch _, err := o.redeem(t.Context(), "acme", "THIRTY", fmt.Sprint(i)); {
-				case err == nil:
+				if _, err := o.redeem(t.Context(), "acme", "THIRTY", fmt.Sprint(i)); err == nil {
 					good.Add(1)
-				default:
+				} else {
 					refused.Add(1)
 				}
 			})

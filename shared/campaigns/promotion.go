@@ -31,7 +31,7 @@ const (
 	totalMax    = 10_000_000 // redemptions of one promotion
 	perOrgMax   = 1000
 	daysMax     = 3653 // ten years
-	audienceMax = 1000 // organisations that a promotion is for
+	audienceMax = 200  // organisations, or countries, that a promotion is for
 	nameMax     = 200  // bytes
 )
 
