@@ -98,6 +98,9 @@ func (w *work) take(g *Grant, target int64, c ClawBack, others func(int64) ([]Ch
 	w.Debt += e.Debt
 	w.own(e)
 	w.tell(Event{Kind: EventClawedBack, Grant: g.ID, Source: g.Source, Credits: own + elsewhere, Reason: c.Reason})
+	if g.Source == Purchase && own+elsewhere > 0 {
+		w.tell(Event{Kind: EventTakenBack, Grant: g.ID, Source: g.Source, Credits: own + elsewhere, Reason: c.Reason})
+	}
 	return nil
 }
 

@@ -210,10 +210,14 @@ func (p Payment) targets() []credit.Command {
 	if p.Reference == "" {
 		what = "invoice " + p.Invoice
 	}
+	cause := "refund of "
+	if slices.ContainsFunc(p.Disputes, Dispute.lost) {
+		cause = "refund or lost dispute of "
+	}
 	frozen := p.frozen()
 	var out []credit.Command
 	for _, g := range p.Grants {
-		claw := credit.ClawBack{Grant: g.ID, Returned: p.returned(), Paid: p.Amount, Actor: actor, Reason: "refund or dispute of " + what}
+		claw := credit.ClawBack{Grant: g.ID, Returned: p.returned(), Paid: p.Amount, Actor: actor, Reason: cause + what}
 		freeze := credit.FreezeGrant{Grant: g.ID, Frozen: frozen, Actor: actor, Reason: "dispute of " + what}
 		switch {
 		case frozen:
