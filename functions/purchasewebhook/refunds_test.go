@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -207,6 +208,9 @@ func TestAPlansInvoiceIsRefundedByShares(t *testing.T) {
 	w.wantFigures(t, "all", credit.Figures{})
 }
 
+// receiptOf is the receipt that a purchase's charge names.
+var receiptOf = regexp.MustCompile(`"invoice":"in_[A-Za-z0-9]+"`)
+
 func TestRefundsThatMakeNoSenseWaitForAPerson(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -236,6 +240,7 @@ func TestRefundsThatMakeNoSenseWaitForAPerson(t *testing.T) {
 			w.keepOnly.Store(true)
 			w.refund(t, payment, 100)
 			bad := change(t, w.event(t, "charge.refunded"), tt.pairs(reference, payment)...)
+			bad = receiptOf.ReplaceAllString(bad, `"invoice":null`) // by which a charge could be a plan's
 			for range 2 {
 				w.send(t, bad, payments.Quarantined)
 			}
