@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -208,9 +207,6 @@ func TestAPlansInvoiceIsRefundedByShares(t *testing.T) {
 	w.wantFigures(t, "all", credit.Figures{})
 }
 
-// receiptOf is the receipt that a purchase's charge names.
-var receiptOf = regexp.MustCompile(`"invoice":"in_[A-Za-z0-9]+"`)
-
 func TestRefundsThatMakeNoSenseWaitForAPerson(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -240,7 +236,6 @@ func TestRefundsThatMakeNoSenseWaitForAPerson(t *testing.T) {
 			w.keepOnly.Store(true)
 			w.refund(t, payment, 100)
 			bad := change(t, w.event(t, "charge.refunded"), tt.pairs(reference, payment)...)
-			bad = receiptOf.ReplaceAllString(bad, `"invoice":null`) // by which a charge could be a plan's
 			for range 2 {
 				w.send(t, bad, payments.Quarantined)
 			}
