@@ -14,6 +14,7 @@ import (
 const (
 	CreditEvents = "credit-events" // what happened to credits
 	CreditAlerts = "credit-alerts" // what people should know now
+	CreditTopUps = "credit-topups" // balances that an auto top-up is to raise
 	CreditExpiry = "credit-expiry" // wallets whose clock is to be seen to
 	Usage        = "ai-usage"      // work done, to be charged for
 	UsageDead    = "ai-usage-dead" // what of it could not be
@@ -132,6 +133,9 @@ func Encode(e credit.Event) (Message, error) {
 		Limit: encodeLimit(e.Org, e.Limit),
 	}
 	topic := CreditEvents
+	if e.Kind == credit.EventTopUpDue {
+		topic, m.Threshold = CreditTopUps, &e.Threshold
+	}
 	if e.Kind.Alert() {
 		topic = CreditAlerts
 		if e.Kind == credit.EventExpiring {
