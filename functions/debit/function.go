@@ -29,6 +29,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/backend"
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/identity"
+	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/readiness"
 	"github.com/fluxori/ai-credits/shared/refusals"
 	"github.com/fluxori/ai-credits/shared/serve"
@@ -64,7 +65,11 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	spender, err := spend.New(prices, b.Ledger, spend.WithFeatures(features), spend.WithRefusalLog(refused))
+	people, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
+	if err != nil {
+		return nil, err
+	}
+	spender, err := spend.New(prices, b.Ledger, spend.WithFeatures(features), spend.WithRefusalLog(refused), spend.WithTeams(people))
 	if err != nil {
 		return nil, err
 	}

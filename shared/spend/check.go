@@ -55,11 +55,15 @@ func (s *Spender) Check(ctx context.Context, r Ask) (catalogue.Quote, []Reason, 
 	if err != nil {
 		return catalogue.Quote{}, nil, err
 	}
+	team, err := s.team(ctx, r, false)
+	if err != nil {
+		return catalogue.Quote{}, nil, err
+	}
 	against, err := s.against(ctx, r)
 	if err != nil {
 		return catalogue.Quote{}, nil, err
 	}
-	reasons, err := s.reasons(ctx, r, q.Credits, against)
+	reasons, err := s.reasons(ctx, r, team, q.Credits, against)
 	return q, reasons, err
 }
 
@@ -76,8 +80,8 @@ func (s *Spender) against(ctx context.Context, r Ask) ([]*readiness.Error, error
 }
 
 // reasons puts why a feature cannot be run between what the wallet says of itself, and what it says of limits and credits.
-func (s *Spender) reasons(ctx context.Context, r Ask, credits int64, against []*readiness.Error) ([]Reason, error) {
-	refused, err := s.ledger.Refusals(ctx, r.OrgID, credit.Work{User: r.UserID, Team: r.TeamID, Feature: r.Feature}, credits)
+func (s *Spender) reasons(ctx context.Context, r Ask, team string, credits int64, against []*readiness.Error) ([]Reason, error) {
+	refused, err := s.ledger.Refusals(ctx, r.OrgID, credit.Work{User: r.UserID, Team: team, Feature: r.Feature}, credits)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +115,7 @@ func (s *Spender) begin(ctx context.Context, r Ask, c credit.PlaceHold) (ledger.
 	if err != nil || found {
 		return earlier, err
 	}
-	reasons, err := s.reasons(ctx, r, c.Credits, against)
+	reasons, err := s.reasons(ctx, r, c.Work.Team, c.Credits, against)
 	if err != nil {
 		return ledger.Result{}, err
 	}

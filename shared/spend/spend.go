@@ -4,6 +4,9 @@
 // The price follows the catalogue's version in force at the time of decision, or the version that the caller's quote named; the entry records
 // which. A request that the catalogue refuses today, but that was charged yesterday, gets yesterday's result.
 //
+// Work counts for the team that is sent or, without one, for the team that its user is in when it is charged. The team as sent is part of what
+// makes two requests the same, the team found is not: who was moved since gets the same result again.
+//
 // What a hold was placed for is priced then; its capture says what the work cost in the end, and is not priced again.
 //
 // Before work begins, a check and a hold ask too whether its feature can be run. A check answers with everything that stands against the work,
@@ -57,6 +60,7 @@ type Spender struct {
 	prices   Prices
 	ledger   *ledger.Ledger
 	features Features
+	teams    Teams
 	refused  RefusalLog
 }
 
@@ -77,7 +81,7 @@ func New(prices Prices, l *ledger.Ledger, opts ...Option) (*Spender, error) {
 
 // Debit charges for work: all or nothing.
 func (s *Spender) Debit(ctx context.Context, r Request, actor string) (ledger.Result, error) {
-	d, err := s.command(ctx, r, actor)
+	d, err := s.command(ctx, r, actor, false)
 	if err != nil {
 		return s.earlier(ctx, r, d, err)
 	}
@@ -90,7 +94,7 @@ func (s *Spender) Debit(ctx context.Context, r Request, actor string) (ledger.Re
 
 // Usage charges for work already done: what is not there becomes debt. again says that the event has probably been seen before.
 func (s *Spender) Usage(ctx context.Context, r Request, actor string, again bool) (ledger.Result, error) {
-	d, err := s.command(ctx, r, actor)
+	d, err := s.command(ctx, r, actor, true)
 	if err != nil {
 		return s.earlier(ctx, r, d, err)
 	}
@@ -158,8 +162,9 @@ func (r Ask) check() error {
 	return nil
 }
 
-// command prices a request. When that fails the command still names the event, so that an earlier result can be found.
-func (s *Spender) command(ctx context.Context, r Request, actor string) (credit.Debit, error) {
+// command prices a request and finds the team that it counts for; done says that the work is done already. When that fails the command still
+// names the event, so that an earlier result can be found.
+func (s *Spender) command(ctx context.Context, r Request, actor string, done bool) (credit.Debit, error) {
 	d := credit.Debit{
 		EventID: r.EventID,
 		Content: credit.Content{
@@ -180,13 +185,14 @@ func (s *Spender) command(ctx context.Context, r Request, actor string) (credit.
 		return d, err
 	}
 	d.Credits, d.Work.PriceVersion = q.Credits, q.PriceVersion
-	return d, nil
+	d.Work.Team, err = s.team(ctx, r.Ask, done)
+	return d, err
 }
 
-// earlier answers a request that cannot be priced now with the result that its command had when it could be, or with why it cannot.
+// earlier answers a request that cannot be priced now, or whose team cannot be spent for any more, with the result that its command had when it could be, or with why it cannot.
 func (s *Spender) earlier(ctx context.Context, r Request, c credit.Command, why error) (ledger.Result, error) {
 	var refused *catalogue.Error
-	if !errors.As(why, &refused) {
+	if !errors.As(why, &refused) && !noTeam(why) {
 		return ledger.Result{}, why
 	}
 	result, found, err := s.ledger.Earlier(ctx, r.OrgID, c)
