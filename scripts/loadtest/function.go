@@ -33,7 +33,7 @@ type functionPart struct {
 // functionReady is its answer.
 type functionReady struct{ URL string }
 
-// playFunction serves a function as deployed: built from its settings, over HTTP, with the memory limit that it has in the cloud.
+// playFunction serves a function as deployed: built from its settings, over HTTP, with the garbage collector's settings that it has in the cloud.
 func playFunction(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	lines := bufio.NewReaderSize(in, lineMaxBytes)
 	var part functionPart
@@ -53,7 +53,7 @@ func playFunction(ctx context.Context, in io.Reader, out io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
-	debug.SetMemoryLimit(table.Function(part.Name).MemoryLimitBytes())
+	collect(table.Function(part.Name))
 	settings, err := part.settings()
 	if err != nil {
 		return err
@@ -74,6 +74,12 @@ func playFunction(ctx context.Context, in io.Reader, out io.Writer) (err error) 
 	}
 	_, err = io.Copy(io.Discard, lines)
 	return errors.Join(err, server.Close())
+}
+
+// collect sets the collector as it is in the cloud.
+func collect(row limits.Function) {
+	debug.SetGCPercent(row.CollectorPercent())
+	debug.SetMemoryLimit(row.MemoryLimitBytes())
 }
 
 // settings are the function's environment.

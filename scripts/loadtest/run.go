@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -25,6 +27,8 @@ type bench struct {
 	functions []*process
 	urls      []string
 	report    *report
+	// tag is in the names of the run's organisations: another Firestore may have those of an earlier run.
+	tag string
 }
 
 // lines lets several goroutines tell how far they are, a line at a time.
@@ -42,7 +46,7 @@ func (l *lines) Write(p []byte) (int, error) {
 
 // run carries out a plan: the naive way first, then the closed loop, then what else is asked for.
 func run(ctx context.Context, p plan, progress io.Writer) (_ *report, err error) {
-	b := &bench{plan: p, progress: &lines{w: progress}, report: newReport(p)}
+	b := &bench{plan: p, progress: &lines{w: progress}, report: newReport(p), tag: strings.ToLower(rand.Text()[:8])}
 	defer func() { err = errors.Join(err, b.stop()) }()
 	if b.engine, err = startProcess(ctx, "engine", roleEngine, enginePart{Endpoint: p.Endpoint, Profile: p.CPUProfile}, &b.ready); err != nil {
 		return nil, err
@@ -114,6 +118,7 @@ func (b *bench) asked(o order) (used, error) {
 // phase is a part of the run: one load on wallets of its own.
 type phase struct {
 	name       string
+	orgs       string // how its organisations' names begin
 	via        string
 	profile    string
 	wallets    int
@@ -125,7 +130,9 @@ type phase struct {
 	kill       bool
 	credits    int64
 	entries    int
-	watched    int // the first wallet whose latency counts: 1 leaves the hot one out
+	users      int  // who spend, in teams; 0 for the services themselves
+	limited    bool // organisation, teams and users
+	watched    int  // the first wallet whose latency counts: 1 leaves the hot one out
 }
 
 // standard is the closed loop that the plan asks for.
@@ -153,6 +160,19 @@ func (b *bench) phases(ctx context.Context) error {
 		d := b.standard("repeats")
 		d.duplicates = p.Duplicates
 		if _, err := b.measure(ctx, d); err != nil {
+			return err
+		}
+	}
+	for _, limited := range []bool{false, true} {
+		if p.Limits == 0 {
+			break
+		}
+		u := b.standard(fmt.Sprintf("users%d", p.Limits))
+		if limited {
+			u.name = fmt.Sprintf("limits%d", p.Limits)
+		}
+		u.users, u.limited, u.kill = p.Limits, limited, false
+		if _, err := b.measure(ctx, u); err != nil {
 			return err
 		}
 	}
@@ -206,6 +226,7 @@ func (b *bench) old(ctx context.Context) error {
 
 // measure runs a phase and checks what it left.
 func (b *bench) measure(ctx context.Context, ph phase) (row, error) {
+	ph.orgs = ph.name + "-" + b.tag
 	if err := b.prepare(ctx, ph); err != nil {
 		return row{}, fmt.Errorf("prepare %s: %w", ph.name, err)
 	}
@@ -259,9 +280,9 @@ func (b *bench) drive(ctx context.Context, ph phase) (_ *heard, err error) {
 	}()
 	for i := range drivers {
 		part := driverPart{
-			Index: i, Phase: ph.name, Via: ph.via, Profile: ph.profile, Hot: ph.hot, Wallets: ph.wallets, Callers: callers,
+			Index: i, Orgs: ph.orgs, Via: ph.via, Profile: ph.profile, Hot: ph.hot, Wallets: ph.wallets, Callers: callers,
 			Duplicates: ph.duplicates, Duration: b.plan.Duration, Rate: ph.rate / drivers, AtOnce: ph.kill, Engine: b.ready, URLs: b.urls,
-			CPUProfile: b.plan.CPUProfile,
+			Users: ph.users, CPUProfile: b.plan.CPUProfile,
 		}
 		d, err := startProcess(ctx, fmt.Sprintf("%s driver %d", ph.via, i), roleDriver, part, &struct{}{})
 		if err != nil {
