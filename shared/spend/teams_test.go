@@ -139,7 +139,9 @@ func TestAMovedUsersNewUseCountsForTheNewTeam(t *testing.T) {
 	}
 	limit("design", 30)
 	limit("sales", 20)
-	debit := func(id string) (ledger.Result, error) { return c.spender.Debit(t.Context(), by(id, "m", "", 20), "svc") }
+	debit := func(id string) (ledger.Result, error) {
+		return c.spender.Debit(t.Context(), by(id, "m", "", 20), "svc")
+	}
 	if _, err := debit("one"); err != nil {
 		t.Fatal(err)
 	}
