@@ -68,11 +68,11 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	people, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
+	organisations, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
 	if err != nil {
 		return nil, err
 	}
-	spender, err := spend.New(prices, b.Ledger, spend.WithFeatures(features), spend.WithRefusalLog(refused), spend.WithTeams(people))
+	spender, err := spend.New(prices, b.Ledger, spend.WithTeams(organisations), spend.WithFeatures(features), spend.WithRefusalLog(refused))
 	if err != nil {
 		return nil, err
 	}

@@ -54,11 +54,11 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 		return nil, err
 	}
 	defer b.CloseOnError(&err)
-	people, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
+	organisations, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
 	if err != nil {
 		return nil, err
 	}
-	spender, err := spend.New(catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{}), b.Ledger, spend.WithTeams(people))
+	spender, err := spend.New(catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{}), b.Ledger, spend.WithTeams(organisations))
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/coded"
@@ -117,12 +118,15 @@ func (n *Notifier) Tell(ctx context.Context, e events.Credit) error {
 	return c.finish(ctx)
 }
 
-// wants reports whether an organisation chose to be told of a kind of alert by a channel. Debt goes where a low balance does. Of limit requests
+// wants reports whether an organisation chose to be told of a kind of alert by a channel. Debt goes where a low balance does. Notices of
+// limits are in the feed, and by mail if those of a low balance would be, switched on or not: who sets a limit wants to be told. Of limit requests
 // everybody concerned is told by each channel: a person waits for the answer.
 func wants(o orgs.Org, kind credit.EventKind, channel orgs.Channel) bool {
 	switch kind {
 	case credit.EventExpiring:
 		return o.Alerts.Expiry.Wants(channel)
+	case credit.EventLimit, credit.EventLimitFull:
+		return channel == orgs.Dashboard || slices.Contains(o.Alerts.LowBalance.Channels, channel)
 	case events.LimitRequested, events.LimitRequestGranted, events.LimitRequestDeclined:
 		return true
 	}

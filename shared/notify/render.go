@@ -11,6 +11,7 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/coded"
 
+	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/events"
 	"github.com/fluxori/ai-credits/shared/orgs"
 )
@@ -31,8 +32,9 @@ type templates struct {
 type facts struct {
 	Org                      string
 	Credits, Held, Threshold int64
-	ExpiresAt                time.Time // in the organisation's zone
-	Request                  *request  // of an alert about a limit request
+	ExpiresAt                time.Time     // in the organisation's zone
+	Request                  *request      // of an alert about a limit request
+	Limit                    *events.Limit // of a notice of a limit
 }
 
 // page is what a mail is made of.
@@ -70,22 +72,27 @@ func (t *templates) write(e events.Credit, o orgs.Org) (written, error) {
 func (t *templates) writeAbout(e events.Credit, o orgs.Org, name string) (written, error) {
 	title, text := string(e.Type)+".title", string(e.Type)+".text"
 	asks := e.Type == events.LimitRequested || e.Type == events.LimitRequestGranted || e.Type == events.LimitRequestDeclined
-	if t.texts.Lookup(title) == nil || t.texts.Lookup(text) == nil || asks != (e.LimitRequest != nil) {
+	limits := e.Type == credit.EventLimit || e.Type == credit.EventLimitFull
+	if t.texts.Lookup(title) == nil || t.texts.Lookup(text) == nil || asks != (e.LimitRequest != nil) || limits != (e.Limit != nil) {
 		return written{}, &Error{coded.Reason{Is: "invalid_request", Says: fmt.Sprintf("There are no words for an alert of the kind %q.", e.Type)}}
 	}
 	f := facts{Org: o.Name, Credits: e.Credits, Held: e.Balance.Held, Request: readRequest(e, name)}
 	if e.Threshold != nil {
 		f.Threshold = *e.Threshold
 	}
+	zone, err := time.LoadLocation(o.Zone)
+	if err != nil {
+		zone = time.UTC // of an organisation whose zone this machine does not know
+	}
 	if e.ExpiresAt != nil {
-		zone, err := time.LoadLocation(o.Zone)
-		if err != nil {
-			zone = time.UTC // of an organisation whose zone this machine does not know
-		}
 		f.ExpiresAt = e.ExpiresAt.In(zone)
 	}
+	if e.Limit != nil {
+		limit := *e.Limit
+		limit.ResetsAt = limit.ResetsAt.In(zone)
+		f.Limit = &limit
+	}
 	w := written{personal: personal(e)}
-	var err error
 	if w.title, err = t.text(title, f); err != nil {
 		return written{}, err
 	}

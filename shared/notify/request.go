@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/events"
 	"github.com/fluxori/ai-credits/shared/orgs"
 )
@@ -57,6 +58,8 @@ func personal(e events.Credit) bool {
 // audience is who sees an alert in the feed.
 func audience(e events.Credit) orgs.Audience {
 	switch {
+	case e.Limit != nil && e.Limit.Scope != credit.ScopeOrganisation:
+		return orgs.Administrators
 	case e.LimitRequest == nil:
 		return orgs.Everybody
 	case personal(e):

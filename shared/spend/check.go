@@ -39,12 +39,12 @@ type RefusalLog interface {
 func WithRefusalLog(l RefusalLog) Option { return func(s *Spender) { s.refused = l } }
 
 // record logs a refusal.
-func (s *Spender) record(ctx context.Context, kind refusals.Kind, r Request, credits int64, actor string, err error) {
+func (s *Spender) record(ctx context.Context, kind refusals.Kind, d credit.Debit, org string, err error) {
 	if s.refused == nil {
 		return
 	}
 	s.refused.Record(ctx, refusals.Request{
-		Org: r.OrgID, User: r.UserID, Team: r.TeamID, Feature: r.Feature, Kind: kind, Credits: credits, EventID: r.EventID, Actor: actor,
+		Org: org, User: d.Work.User, Team: d.Work.Team, Feature: d.Work.Feature, Kind: kind, Credits: d.Credits, EventID: d.EventID, Actor: d.Actor,
 	}, err)
 }
 
@@ -55,15 +55,15 @@ func (s *Spender) Check(ctx context.Context, r Ask) (catalogue.Quote, []Reason, 
 	if err != nil {
 		return catalogue.Quote{}, nil, err
 	}
-	team, err := s.team(ctx, r, false)
-	if err != nil {
-		return catalogue.Quote{}, nil, err
-	}
 	against, err := s.against(ctx, r)
 	if err != nil {
 		return catalogue.Quote{}, nil, err
 	}
-	reasons, err := s.reasons(ctx, r, team, q.Credits, against)
+	work, err := s.work(ctx, r, false)
+	if err != nil {
+		return catalogue.Quote{}, nil, err
+	}
+	reasons, err := s.reasons(ctx, r.OrgID, work, q.Credits, against)
 	return q, reasons, err
 }
 
@@ -80,8 +80,8 @@ func (s *Spender) against(ctx context.Context, r Ask) ([]*readiness.Error, error
 }
 
 // reasons puts why a feature cannot be run between what the wallet says of itself, and what it says of limits and credits.
-func (s *Spender) reasons(ctx context.Context, r Ask, team string, credits int64, against []*readiness.Error) ([]Reason, error) {
-	refused, err := s.ledger.Refusals(ctx, r.OrgID, credit.Work{User: r.UserID, Team: team, Feature: r.Feature}, credits)
+func (s *Spender) reasons(ctx context.Context, org string, work credit.Work, credits int64, against []*readiness.Error) ([]Reason, error) {
+	refused, err := s.ledger.Refusals(ctx, org, work, credits)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (s *Spender) begin(ctx context.Context, r Ask, c credit.PlaceHold) (ledger.
 	if err != nil || found {
 		return earlier, err
 	}
-	reasons, err := s.reasons(ctx, r, c.Work.Team, c.Credits, against)
+	reasons, err := s.reasons(ctx, r.OrgID, c.Work, c.Credits, against)
 	if err != nil {
 		return ledger.Result{}, err
 	}

@@ -36,7 +36,7 @@ func (s *Spender) Hold(ctx context.Context, r HoldRequest, actor string) (ledger
 	}
 	result, err := s.begin(ctx, r.Ask, c)
 	if err != nil {
-		s.record(ctx, refusals.Hold, r.Request, c.Credits, actor, err)
+		s.record(ctx, refusals.Hold, d, r.OrgID, err)
 	}
 	return result, err
 }

@@ -87,7 +87,7 @@ func (s *Spender) Debit(ctx context.Context, r Request, actor string) (ledger.Re
 	}
 	result, err := s.ledger.Do(ctx, r.OrgID, d)
 	if err != nil {
-		s.record(ctx, refusals.Debit, r, d.Credits, actor, err)
+		s.record(ctx, refusals.Debit, d, r.OrgID, err)
 	}
 	return result, err
 }
@@ -170,12 +170,9 @@ func (s *Spender) command(ctx context.Context, r Request, actor string, done boo
 		Content: credit.Content{
 			Kind: credit.KindDebit, Org: r.OrgID, User: r.UserID, Team: r.TeamID, Feature: r.Feature, Credits: r.Credits, Units: r.Units,
 		},
-		Work:     credit.Work{User: r.UserID, Team: r.TeamID, Feature: r.Feature, Units: r.Units},
+		Work:     r.work(),
 		Actor:    actor,
 		Metadata: string(r.Metadata),
-	}
-	if r.OccurredAt != nil {
-		d.Work.OccurredAt = r.OccurredAt.UTC().Truncate(time.Microsecond)
 	}
 	if err := credit.CheckID("event_id", r.EventID); err != nil {
 		return d, err
@@ -184,12 +181,32 @@ func (s *Spender) command(ctx context.Context, r Request, actor string, done boo
 	if err != nil {
 		return d, err
 	}
+	if d.Work, err = s.work(ctx, r.Ask, done); err != nil {
+		return d, err
+	}
 	d.Credits, d.Work.PriceVersion = q.Credits, q.PriceVersion
-	d.Work.Team, err = s.team(ctx, r.Ask, done)
-	return d, err
+	return d, nil
 }
 
-// earlier answers a request that cannot be priced now, or whose team cannot be spent for any more, with the result that its command had when it could be, or with why it cannot.
+// work is what is asked for, as it was sent.
+func (r Ask) work() credit.Work {
+	w := credit.Work{User: r.UserID, Team: r.TeamID, Feature: r.Feature, Units: r.Units}
+	if r.OccurredAt != nil {
+		w.OccurredAt = r.OccurredAt.UTC().Truncate(time.Microsecond)
+	}
+	return w
+}
+
+// work is what is asked for, with the team that it counts for; done says that the work is done already.
+func (s *Spender) work(ctx context.Context, r Ask, done bool) (credit.Work, error) {
+	w := r.work()
+	var err error
+	w.Team, err = s.team(ctx, r, done)
+	return w, err
+}
+
+// earlier answers a request that cannot be priced now, or whose team cannot be spent for any more, with the result that its command had when
+// it could be, or with why it cannot.
 func (s *Spender) earlier(ctx context.Context, r Request, c credit.Command, why error) (ledger.Result, error) {
 	var refused *catalogue.Error
 	if !errors.As(why, &refused) && !noTeam(why) {
