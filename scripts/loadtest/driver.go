@@ -100,18 +100,18 @@ func playDriver(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	return errors.Join(err, d.pass(nil), d.failure)
 }
 
-// collect sets the garbage collector: that of the debit function where the driver stands for it, that of the engine where it only sends.
+// collect sets the garbage collector: that of the debit function where the driver stands for it, that of the engine where it only sends. It
+// has no memory limit: an open loop holds more callers than an instance is sent.
 func (d *driver) collect() error {
 	if d.Via != viaLedger && d.Via != viaNaive {
 		debug.SetGCPercent(engineGCPercent)
-		debug.SetMemoryLimit(engineMemoryBytes)
 		return nil
 	}
 	table, err := limits.Load()
 	if err != nil {
 		return err
 	}
-	collect(table.Function("debit"))
+	debug.SetGCPercent(table.Function("debit").CollectorPercent())
 	return nil
 }
 

@@ -53,7 +53,9 @@ func playFunction(ctx context.Context, in io.Reader, out io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
-	collect(table.Function(part.Name))
+	// The garbage collector is set as in the cloud.
+	debug.SetGCPercent(table.Function(part.Name).CollectorPercent())
+	debug.SetMemoryLimit(table.Function(part.Name).MemoryLimitBytes())
 	settings, err := part.settings()
 	if err != nil {
 		return err
@@ -74,12 +76,6 @@ func playFunction(ctx context.Context, in io.Reader, out io.Writer) (err error) 
 	}
 	_, err = io.Copy(io.Discard, lines)
 	return errors.Join(err, server.Close())
-}
-
-// collect sets the collector as it is in the cloud.
-func collect(row limits.Function) {
-	debug.SetGCPercent(row.CollectorPercent())
-	debug.SetMemoryLimit(row.MemoryLimitBytes())
 }
 
 // settings are the function's environment.

@@ -3,6 +3,8 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -164,6 +166,89 @@ func TestLimitsAreShownWithWhatIsUsed(t *testing.T) {
 	reasons, err := l.Refusals(t.Context(), "acme", credit.Work{User: "thandi", Team: "sales"}, 5000)
 	if err != nil || len(reasons) != 4 {
 		t.Errorf("what stands against more than all: %v, %v", reasons, err)
+	}
+	audit(t, l, "acme")
+}
+
+func TestThresholdsThatOneDebitJumpsOverAreToldEachOnce(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	p := &published{}
+	l := s.ledger(t, ledger.Options{Publish: p})
+	fund(t, l, "acme", 1000)
+	do(t, l, limits(map[credit.Subject]int64{company: 100, sales: 200}))
+	do(t, l, by("sales", "thandi", debit("a", 80)))                                 // 50 and 75 % of the organisation's
+	do(t, s.ledger(t, ledger.Options{Publish: p}), by("sales", "", debit("b", 20))) // 90 and all of it, and half of the team's
+	do(t, l, credit.Reverse{EventID: "r", Debit: "b"})
+	do(t, l, by("sales", "", debit("c", 20)))
+	var told []string
+	for _, id := range p.ids {
+		if strings.HasPrefix(id, "credit-alerts limit:") {
+			told = append(told, id)
+		}
+	}
+	slices.Sort(told)
+	if want := []string{"credit-alerts limit:acme:1", "credit-alerts limit:acme:2", "credit-alerts limit:acme:3", "credit-alerts limit:acme:4", "credit-alerts limit:acme:5"}; !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
+	}
+	audit(t, l, "acme")
+}
+
+// TestWithAllLimitsADebitOfABusyWalletCostsLittleMore counts what 256 callers' debits for 2,000 users write.
+func TestWithAllLimitsADebitOfABusyWalletCostsLittleMore(t *testing.T) {
+	t.Parallel()
+	const callers, users, each = 256, 2000, 12
+	s := openStore(t)
+	l := s.ledger(t, ledger.Options{})
+	fund(t, l, "acme", 1_000_000)
+	do(t, l, limits(map[credit.Subject]int64{company: 900_000, sales: 900_000, {}: 900_000}))
+	cost := s.cost(func() {
+		var all sync.WaitGroup
+		for c := range callers {
+			all.Go(func() {
+				for n := range each {
+					d := by("sales", fmt.Sprint("u", (c*each+n)%users), debit(fmt.Sprint(c, "/", n), 1))
+					if _, err := l.Do(t.Context(), "acme", d); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+	})
+	if perDebit := float64(cost.writes) / (callers * each); perDebit > 1.3 {
+		t.Errorf("%.3f writes per debit (%+v), want 1.3 at most", perDebit, cost)
+	}
+	if got := used(t, s, company); got != callers*each {
+		t.Errorf("%d used, want %d", got, callers*each)
+	}
+	audit(t, l, "acme")
+}
+
+func TestCountersOfWalletsAtRestAreBounded(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	l := s.ledger(t, ledger.Options{CachedCounters: 3})
+	for _, org := range []string{"acme", "beta"} {
+		fund(t, l, org, 100)
+		if _, err := l.Do(t.Context(), org, limits(map[credit.Subject]int64{company: 90, {}: 90})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 3 {
+		for _, org := range []string{"acme", "beta"} {
+			d := by("", fmt.Sprint("u", i), debit(fmt.Sprint(i), 10))
+			if _, err := l.Do(t.Context(), org, d); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cold := s.cost(func() { do(t, l, by("", "u1", debit("next", 10))) })
+	if cold.reads == 0 {
+		t.Error("no counter was dropped")
+	}
+	if got := used(t, s, company); got != 40 {
+		t.Errorf("%d used, want 40", got)
 	}
 	audit(t, l, "acme")
 }

@@ -48,11 +48,9 @@ type Function struct {
 	AckDeadlineSeconds int `json:"ack_deadline_seconds,omitempty"`
 	// Bounds are those of the function's ledger; nil for one that has none.
 	Bounds *Bounds `json:"ledger,omitempty"`
-	// GCPercent and GCLimitMiB are the garbage collector's: how far the heap may grow beyond what is live, and up to what memory; 0 for the
-	// runtime's 100 percent, and for three quarters of the instance's memory.
-	GCPercent  int    `json:"gc_percent,omitempty"`
-	GCLimitMiB int    `json:"gc_limit_mib,omitempty"`
-	Reason     string `json:"reason"`
+	// GCPercent is how far the heap may grow beyond what is live before it is collected; 0 for the runtime's 100 percent.
+	GCPercent int    `json:"gc_percent,omitempty"`
+	Reason    string `json:"reason"`
 }
 
 // Bounds are those of a ledger. Their meaning is that of [ledger.Options].
@@ -81,16 +79,11 @@ func (f Function) Ledger() (ledger.Options, error) {
 	}, nil
 }
 
-// MemoryLimitBytes is when an instance's collector works harder. Terraform sets it as GOMEMLIMIT.
-func (f Function) MemoryLimitBytes() int64 {
-	if f.GCLimitMiB > 0 {
-		return int64(f.GCLimitMiB) << 20
-	}
-	return int64(f.MemoryMiB) << 20 / 4 * 3
-}
+// MemoryLimitBytes is when an instance's collector works harder: at three quarters of its memory. Terraform sets it as GOMEMLIMIT. Set much
+// lower, an instance that has more live than that would spend most of its processor on collecting.
+func (f Function) MemoryLimitBytes() int64 { return int64(f.MemoryMiB) << 20 / 4 * 3 }
 
-// CollectorPercent is how far an instance's heap may grow beyond what is live before it is collected, below the memory limit. Terraform sets
-// it as GOGC.
+// CollectorPercent is how far an instance's heap may grow beyond what is live before it is collected. Terraform sets it as GOGC.
 func (f Function) CollectorPercent() int {
 	if f.GCPercent > 0 {
 		return f.GCPercent
@@ -169,9 +162,6 @@ func (c *checker) function(f Function) {
 	c.within(f.Name+": min_instances", f.MinInstances, 0, f.MaxInstances)
 	if f.GCPercent != 0 {
 		c.within(f.Name+": gc_percent", f.GCPercent, 50, 1000)
-	}
-	if f.GCLimitMiB != 0 {
-		c.within(f.Name+": gc_limit_mib", f.GCLimitMiB, 64, f.MemoryMiB/4*3) // beside the heap there are the program and the kernel's part
 	}
 	c.must((f.PushConcurrency > 0) == (f.AckDeadlineSeconds > 0), "%s: push_concurrency and ack_deadline_seconds go together", f.Name)
 	if f.PushConcurrency > 0 {

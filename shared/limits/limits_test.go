@@ -90,22 +90,11 @@ func TestTheLedgersOptionsAreTheRow(t *testing.T) {
 
 func TestTheCollectorIsTheRuntimesUnlessTheRowSaysOtherwise(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name    string
-		row     limits.Function
-		percent int
-		limit   int64
-	}{
-		{"nothing said", limits.Function{MemoryMiB: 256}, 100, 192 << 20},
-		{"both said", limits.Function{MemoryMiB: 256, GCPercent: 300, GCLimitMiB: 104}, 300, 104 << 20},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			if p, l := tt.row.CollectorPercent(), tt.row.MemoryLimitBytes(); p != tt.percent || l != tt.limit {
-				t.Errorf("%d percent up to %d bytes, want %d and %d", p, l, tt.percent, tt.limit)
-			}
-		})
+	for said, want := range map[int]int{0: 100, 150: 150} {
+		f := limits.Function{MemoryMiB: 256, GCPercent: said}
+		if p, l := f.CollectorPercent(), f.MemoryLimitBytes(); p != want || l != 192<<20 {
+			t.Errorf("%d said: %d percent up to %d bytes, want %d percent up to 192 MiB", said, p, l, want)
+		}
 	}
 }
 
@@ -138,8 +127,7 @@ func TestParseRefusesWhatCannotBe(t *testing.T) {
 		{"less room than requests", with(`"total_items":4096`, `"total_items":79`), "total_items"},
 		{"no slots", with(`"wallets_at_work":64`, `"wallets_at_work":0`), "wallets_at_work"},
 		{"a heap that may not grow", with(`"reason"`, `"gc_percent":49,"reason"`), "gc_percent"},
-		{"a collector that leaves the program no memory", with(`"reason"`, `"gc_limit_mib":193,"reason"`), "gc_limit_mib"},
-		{"a collector told", with(`"reason"`, `"gc_percent":300,"gc_limit_mib":192,"reason"`), ""},
+		{"a collector told", with(`"reason"`, `"gc_percent":150,"reason"`), ""},
 		{"a long linger", with(`"linger_micros":1000`, `"linger_micros":10001`), "linger_micros"},
 	}
 	for _, tt := range tests {

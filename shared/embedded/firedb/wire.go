@@ -37,14 +37,14 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 const deepest = 50
 
 // eachField calls visit with each field of a message that has a length, and returns whether all have one and are taken.
-func eachField(b []byte, visit func(field protowire.Number, content []byte) bool) bool {
+func eachField(b []byte, visit func(field int32, content []byte) bool) bool {
 	for len(b) > 0 {
 		field, t, n := protowire.ConsumeTag(b)
 		if n < 0 || t != protowire.BytesType {
 			return false
 		}
 		content, m := protowire.ConsumeBytes(b[n:])
-		if m < 0 || !visit(field, content) {
+		if m < 0 || !visit(int32(field), content) {
 			return false
 		}
 		b = b[n+m:]
@@ -62,7 +62,7 @@ func text(s *string, content []byte) bool {
 }
 
 func readCommit(b []byte, r *pb.CommitRequest) bool {
-	return eachField(b, func(field protowire.Number, content []byte) bool {
+	return eachField(b, func(field int32, content []byte) bool {
 		switch field {
 		case 1:
 			return text(&r.Database, content)
@@ -83,7 +83,7 @@ func readCommit(b []byte, r *pb.CommitRequest) bool {
 }
 
 func readWrite(b []byte, w *pb.Write) bool {
-	return eachField(b, func(field protowire.Number, content []byte) bool {
+	return eachField(b, func(field int32, content []byte) bool {
 		switch {
 		case field == 1 && w.Operation == nil:
 			d := &pb.Document{}
@@ -110,7 +110,7 @@ func readDocument(b []byte, d *pb.Document) bool {
 		return false
 	}
 	d.Fields = fields
-	return eachField(b, func(field protowire.Number, content []byte) bool {
+	return eachField(b, func(field int32, content []byte) bool {
 		switch field {
 		case 1:
 			return text(&d.Name, content)
@@ -122,9 +122,9 @@ func readDocument(b []byte, d *pb.Document) bool {
 }
 
 // fieldsOf makes a map for the entries that a message has, nil for none.
-func fieldsOf(b []byte, entry protowire.Number) (map[string]*pb.Value, bool) {
+func fieldsOf(b []byte, entry int32) (map[string]*pb.Value, bool) {
 	n := 0
-	ok := eachField(b, func(field protowire.Number, _ []byte) bool {
+	ok := eachField(b, func(field int32, _ []byte) bool {
 		if field == entry {
 			n++
 		}
@@ -140,7 +140,7 @@ func fieldsOf(b []byte, entry protowire.Number) (map[string]*pb.Value, bool) {
 func readField(b []byte, into map[string]*pb.Value, depth int) bool {
 	var name string
 	var v *pb.Value
-	ok := eachField(b, func(field protowire.Number, content []byte) bool {
+	ok := eachField(b, func(field int32, content []byte) bool {
 		switch {
 		case field == 1:
 			return text(&name, content)
@@ -164,13 +164,13 @@ func readValue(b []byte, depth int) *pb.Value {
 		return nil
 	}
 	if t == protowire.VarintType {
-		return readNumber(field, b[n:])
+		return readNumber(int32(field), b[n:])
 	}
 	content, m := protowire.ConsumeBytes(b[n:])
 	if t != protowire.BytesType || m < 0 || n+m != len(b) {
 		return otherValue(b)
 	}
-	switch field {
+	switch int32(field) {
 	case 17:
 		v := &struct {
 			value   pb.Value
@@ -189,7 +189,7 @@ func readValue(b []byte, depth int) *pb.Value {
 		return &pb.Value{ValueType: &pb.Value_TimestampValue{TimestampValue: at}}
 	case 6:
 		fields, ok := fieldsOf(content, 1)
-		if !ok || !eachField(content, func(field protowire.Number, entry []byte) bool {
+		if !ok || !eachField(content, func(field int32, entry []byte) bool {
 			return field == 1 && readField(entry, fields, depth+1)
 		}) {
 			return nil
@@ -197,7 +197,7 @@ func readValue(b []byte, depth int) *pb.Value {
 		return mapValue(fields)
 	case 9:
 		var vs []*pb.Value
-		if !eachField(content, func(field protowire.Number, element []byte) bool {
+		if !eachField(content, func(field int32, element []byte) bool {
 			vs = append(vs, readValue(element, depth+1))
 			return field == 1 && vs[len(vs)-1] != nil
 		}) {
@@ -208,7 +208,7 @@ func readValue(b []byte, depth int) *pb.Value {
 	return otherValue(b)
 }
 
-func readNumber(field protowire.Number, b []byte) *pb.Value {
+func readNumber(field int32, b []byte) *pb.Value {
 	x, n := protowire.ConsumeVarint(b)
 	if n != len(b) {
 		return nil
