@@ -22,18 +22,13 @@ func WindowAt(t time.Time, zone *time.Location) Window {
 	return Window{Key: key, Start: monthStart(y, m, zone), End: monthStart(y, m+1, zone)}
 }
 
-// monthStart is the first moment of a month in a zone, in UTC. There may be no midnight then, or two, where clocks are changed.
+// monthStart is the first moment of a month in a zone, in UTC. Where the clocks go forward over its midnight, that is when they do.
 func monthStart(y int, m time.Month, zone *time.Location) time.Time {
 	at := time.Date(y, m, 1, 0, 0, 0, 0, zone)
-	if at.Day() == 1 {
-		return at.UTC()
+	if at.Day() != 1 { // no such time: this is the evening before
+		_, at = at.ZoneBounds()
 	}
-	// The evening before: either the clocks go forward over midnight, or they were just put back before it.
-	if _, change := at.ZoneBounds(); !change.IsZero() && change.Day() == 1 && change.Sub(at) < 24*time.Hour {
-		return change.UTC()
-	}
-	evening := at.Sub(time.Date(at.Year(), at.Month(), at.Day(), 12, 0, 0, 0, zone)) // since noon, on the clock: both are behind the change
-	return at.Add(12*time.Hour - evening).UTC()
+	return at.UTC()
 }
 
 // zoneOf is a zone by its name; UTC for one that this machine does not know, which Configure refuses.
