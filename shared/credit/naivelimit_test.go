@@ -183,10 +183,7 @@ func (q *quotas) set(now time.Time, c credit.SetLimits) {
 		}
 	}
 	if c.Thresholds != nil {
-		q.thresholds = nil
-		for _, percent := range c.Thresholds {
-			q.thresholds = append(q.thresholds, percent)
-		}
+		q.thresholds = append([]int64{}, c.Thresholds...)
 	}
 	sums := map[credit.Subject]int64{}
 	for _, ch := range q.charged {
