@@ -37,6 +37,8 @@ var permitted = map[string]struct {
 	"POST /orgs/{org}/notifications/{id}/read":      {who: "member admin"},
 	"POST /orgs/{org}/purchases":                    {who: "admin", body: `{"package":"credits-100"}`},
 	"GET /orgs/{org}/purchases/{reference}":         {who: "admin support platform"},
+	"GET /orgs/{org}/purchases/{reference}/refund":  {who: "admin support platform"},
+	"POST /orgs/{org}/purchases/{reference}/refund": {who: "support", body: `{"amount":449}`},
 	"GET /operations/dead-letters":                  {who: "platform"},
 	"POST /operations/dead-letters/{letter}/replay": {who: "platform"},
 
@@ -76,7 +78,7 @@ func cast(t *testing.T, s *system) map[string]string {
 }
 
 // populate gives an organisation an entry and a notification of the same id, a team with its member and another, limits, and a limit request
-// and a purchase, whose ids it returns.
+// and a paid purchase, whose ids it returns.
 func (s *system) populate(t *testing.T, org string) (reference, request string) {
 	t.Helper()
 	s.register(t, org)
@@ -91,6 +93,7 @@ func (s *system) populate(t *testing.T, org string) (reference, request string) 
 	asked := s.must(t, s.token(t, org+"-member"), http.MethodPost, "/orgs/"+org+"/limit-requests", `{"scope":"user","reason":"The catalogue","credits":200}`)
 	request, _ = asked.body["request_id"].(string)
 	bought := s.must(t, s.token(t, org+"-admin"), http.MethodPost, "/orgs/"+org+"/purchases", `{"package":"credits-500"}`, "Idempotency-Key", "first")
+	s.pay(t, bought)
 	reference, _ = bought.body["reference"].(string)
 	return reference, request
 }

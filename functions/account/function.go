@@ -15,6 +15,8 @@
 //	POST /account/orgs/{org}/notifications/{id}/read    mark one as read
 //	POST /account/orgs/{org}/purchases                  begin to buy a package or an amount of credits (Idempotency-Key)
 //	GET  /account/orgs/{org}/purchases/{reference}      a purchase with its timeline
+//	GET  /account/orgs/{org}/purchases/{reference}/refund   what a refund would give now
+//	POST /account/orgs/{org}/purchases/{reference}/refund   refund what is left, or a part (support, Idempotency-Key)
 //	GET  /account/orgs/{org}/members?team=              who is in the organisation
 //	GET  /account/orgs/{org}/members/{user}, PUT        one member, to members only themselves; let in, make administrator or plain member
 //	DELETE …/members/{user}                             end a membership; the last administrator stays
@@ -97,6 +99,12 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
+	refunder, err := payments.NewRefunder(payments.RefunderOptions{
+		Documents: b.Documents, Ledger: b.Ledger, Stripe: stripe, Now: env.Now, Log: env.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
 	letters, err := deadletters.NewStore(b.Documents, b.Publisher, env.Now)
 	if err != nil {
 		return nil, err
@@ -113,7 +121,7 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	}
 	h := handler{
 		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused,
-		requests: requests, now: env.Now,
+		requests: requests, refunder: refunder, now: env.Now,
 	}
 	return h.router(), nil
 }

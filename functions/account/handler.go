@@ -31,6 +31,7 @@ type handler struct {
 	ledger    *ledger.Ledger
 	prices    prices
 	shop      *payments.Shop
+	refunder  *payments.Refunder
 	letters   *deadletters.Store
 	requests  *limitrequests.Desk
 	refusals  *refusals.Store

@@ -66,6 +66,8 @@ func routes() []route {
 
 		{Method: http.MethodPost, Path: "/orgs/{org}/purchases", May: []role{admin}, Moves: true, serve: (*handler).buy},
 		{Method: http.MethodGet, Path: "/orgs/{org}/purchases/{reference}", May: []role{admin, support, platform}, serve: (*handler).purchase},
+		{Method: http.MethodGet, Path: "/orgs/{org}/purchases/{reference}/refund", May: []role{admin, support, platform}, serve: (*handler).refundQuote},
+		{Method: http.MethodPost, Path: "/orgs/{org}/purchases/{reference}/refund", May: []role{support}, Moves: true, serve: (*handler).refund},
 
 		{Method: http.MethodGet, Path: "/orgs/{org}/members", May: []role{admin, support, platform}, Query: append([]string{"team"}, paging()...), serve: (*handler).members},
 		{Method: http.MethodGet, Path: "/orgs/{org}/members/{user}", May: readers, serve: (*handler).member},

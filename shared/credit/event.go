@@ -23,12 +23,21 @@ const (
 	EventRestored    EventKind = "restored"
 	EventFrozen      EventKind = "frozen"
 	EventThawed      EventKind = "thawed"
+	// These tell people of a purchase what the above tell programs of every grant: EventClawedBack, EventFrozen, and what undoes them.
+	EventTakenBack EventKind = "taken_back"
+	EventDisputed  EventKind = "disputed"
+	EventGivenBack EventKind = "given_back"
 )
+
+// Crossing tells whether an event says that a threshold was crossed.
+func (k EventKind) Crossing() bool {
+	return k == EventLowBalance || k == EventDebt || k == EventDebtCeiling
+}
 
 // Alert tells whether an event is for people to act on.
 func (k EventKind) Alert() bool {
 	switch k {
-	case EventLowBalance, EventDebt, EventDebtCeiling, EventExpiring, EventLimit, EventLimitFull:
+	case EventLowBalance, EventDebt, EventDebtCeiling, EventExpiring, EventLimit, EventLimitFull, EventTakenBack, EventDisputed, EventGivenBack:
 		return true
 	default:
 		return false
@@ -72,6 +81,14 @@ func (w *work) tell(e Event) {
 		e.ID = strings.Join([]string{string(e.Kind), w.Org, strconv.FormatInt(w.Seq, 10)}, ":")
 	}
 	w.out.Events = append(w.out.Events, e)
+}
+
+// tellPeople adds an alert about credits of a purchase. Of other grants there is none: a bonus follows its purchase, and a plan's invoice may
+// have a dozen.
+func (w *work) tellPeople(kind EventKind, g *Grant, credits int64, reason string) {
+	if g.Source == Purchase && credits > 0 {
+		w.tell(Event{Kind: kind, Grant: g.ID, Source: g.Source, Credits: credits, Reason: reason})
+	}
 }
 
 // watch raises the alerts of the item just done. Low balance watches available + held: it fires when that goes from above the threshold to
