@@ -445,6 +445,11 @@ func TestTheDemonstrationHasAHistory(t *testing.T) {
 	if teams, _ := c.must("GET", "/account/orgs/"+demoOrg+"/teams", admin, "")["items"].([]any); len(teams) != 2 {
 		t.Errorf("the demonstration has the teams %v", teams)
 	}
+	before := c.available(demoOrg, admin)
+	c.must("POST", "/account/orgs/"+demoOrg+"/promotions/redeem", admin, `{"code":"welcome50"}`, "Idempotency-Key", "gift")
+	if got := c.available(demoOrg, admin); got != before+50 {
+		t.Errorf("the demonstration's code made %v credits of %v", got, before)
+	}
 	var out strings.Builder
 	s.welcome(&out)
 	if !strings.Contains(out.String(), s.base+"/debit") || !strings.Contains(out.String(), "Three commands") {
