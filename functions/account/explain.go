@@ -19,6 +19,8 @@ type explained struct {
 	Quote *quote `json:"quote,omitempty"`
 	// Grants are those that the entry drew on or gave to, the first 100, with where their credits came from.
 	Grants []grantTerms `json:"grants"`
+	// Limits are those that the entry counted against, with what was used after it.
+	Limits []limitPassed `json:"limits"`
 	// Hold is the entry that placed the hold which this one extends or settles.
 	Hold string `json:"hold_entry_id,omitempty"`
 	// Reverses is the entry of the charge that this one gives back; ReversedBy are those that give this one back, the first 100.
@@ -50,6 +52,32 @@ type grantTerms struct {
 	LinkedTo    string        `json:"linked_to,omitempty"`
 }
 
+// limitPassed is what an entry counted against one subject.
+type limitPassed struct {
+	Scope   credit.Scope `json:"scope"`
+	Subject string       `json:"subject"`
+	Window  string       `json:"window"`
+	Credits int64        `json:"credits"`
+	Used    int64        `json:"used"`
+	// Limit is the one in force then; left out where there was none.
+	Limit *int64 `json:"limit,omitempty"`
+}
+
+func showCounts(org string, counts []credit.Count) []limitPassed {
+	out := make([]limitPassed, 0, len(counts))
+	for _, c := range counts {
+		shown := limitPassed{Scope: c.Scope, Subject: c.ID, Window: c.Window, Credits: c.Credits, Used: c.Used}
+		if c.Scope == credit.ScopeOrganisation {
+			shown.Subject = org
+		}
+		if c.Limit != credit.NoLimit {
+			shown.Limit = &c.Limit
+		}
+		out = append(out, shown)
+	}
+	return out
+}
+
 type reversal struct {
 	EntryID string    `json:"entry_id"`
 	EventID string    `json:"event_id"`
@@ -78,7 +106,7 @@ func (h *handler) entry(w http.ResponseWriter, r *http.Request, c call) error {
 }
 
 func (h *handler) explain(ctx context.Context, org string, e *credit.Entry) (explained, error) {
-	out := explained{entry: showChanges(e), Grants: []grantTerms{}, ReversedBy: []reversal{}}
+	out := explained{entry: showChanges(e), Grants: []grantTerms{}, Limits: showCounts(org, e.Counts), ReversedBy: []reversal{}}
 	var err error
 	if out.Quote, err = h.quoteOf(ctx, e); err != nil {
 		return out, err

@@ -80,7 +80,8 @@ func (m *moved) add(source credit.Source, kind credit.Kind, n int64) {
 		m.Expired -= n
 	case credit.KindClawback, credit.KindRestore:
 		m.Refunded -= n
-	case credit.KindStart, credit.KindHold, credit.KindExtend, credit.KindRelease, credit.KindFreeze, credit.KindThaw: // these move nothing in or out
+	case credit.KindStart, credit.KindHold, credit.KindExtend, credit.KindRelease, credit.KindFreeze, credit.KindThaw, credit.KindLimits:
+		// These move nothing in or out.
 	}
 }
 

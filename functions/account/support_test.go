@@ -188,6 +188,9 @@ func TestAnEntryTellsItsQuoteItsGrantsAndWhatReversedIt(t *testing.T) {
 	end := s.now().Add(48 * time.Hour)
 	s.grant(t, "acme", "in_1:il_1", credit.Subscription, 30, end)
 	s.do(t, "acme", credit.NewGrant{Key: credit.SystemKey("grant", "pi_1"), Terms: credit.Terms{Source: credit.Purchase, Granted: 100, Payment: "pi_1"}})
+	s.do(t, "acme", credit.SetLimits{Changes: []credit.LimitChange{
+		{Subject: credit.Subject{Scope: credit.ScopeOrganisation}, Limit: &credit.Limit{Credits: 500}}, {Default: true, Limit: &credit.Limit{Credits: 60}},
+	}})
 	s.debit(t, "acme", "job", 50)
 	for i, n := range []int64{10, 5} {
 		s.advance(time.Minute)
@@ -211,6 +214,13 @@ func TestAnEntryTellsItsQuoteItsGrantsAndWhatReversedIt(t *testing.T) {
 	if quote["feature"] != "custom-query" || quote["name"] != "Custom AI Query" || quote["credits"] != 50.0 || quote["price_version"] != 1.0 ||
 		fmt.Sprint(quote["price"]) != "map[max:50 min:10]" || quote["rate"] == nil {
 		t.Errorf("quote: %v", quote)
+	}
+	limits := []any{
+		map[string]any{"scope": "organisation", "subject": "acme", "window": "2026-03", "credits": 50.0, "used": 50.0, "limit": 500.0},
+		map[string]any{"scope": "user", "subject": "u1", "window": "2026-03", "credits": 50.0, "used": 50.0, "limit": 60.0},
+	}
+	if diff := cmp.Diff(limits, got["limits"]); diff != "" {
+		t.Errorf("limits: %s", diff)
 	}
 	undone := []any{
 		map[string]any{"entry_id": credit.CallerKey("undo0").Doc(), "event_id": "undo0", "credits": 10.0, "at": "2026-03-01T08:01:00Z", "reason": "failed"},

@@ -23,7 +23,11 @@ func (s *system) codes(t *testing.T, ask string) (out []string) {
 	reasons, _ := got["reasons"].([]any)
 	for _, r := range reasons {
 		m, _ := r.(map[string]any)
-		out = append(out, fmt.Sprint(m["code"]))
+		code := fmt.Sprint(m["code"])
+		if m["scope"] != nil {
+			code += fmt.Sprint(":", m["scope"], ":", m["subject"])
+		}
+		out = append(out, code)
 	}
 	if status != 200 || got["allowed"] != (len(out) == 0) {
 		t.Errorf("check: %d %v", status, got)
@@ -60,6 +64,11 @@ func (s *system) arrange(t *testing.T, things ...string) {
 			if status, got := s.operate(t, "/orgs/acme/features/market-trend-report/readiness", `{"ready":false,"missing":["90 days of sales"]}`); status != 200 {
 				t.Fatalf("%d %v", status, got)
 			}
+		case "organisation", "team", "user":
+			subject := map[string]credit.Subject{
+				"organisation": {Scope: credit.ScopeOrganisation}, "team": {Scope: credit.ScopeTeam, ID: "t1"}, "user": {Scope: credit.ScopeUser, ID: "u1"},
+			}[thing]
+			do(credit.SetLimits{Changes: []credit.LimitChange{{Subject: subject, Limit: &credit.Limit{Credits: 49}}}})
 		case "insufficient_credits":
 			do(credit.Debit{EventID: "spent", Credits: 60, Work: credit.Work{Feature: "custom-query"}})
 		}
@@ -75,16 +84,21 @@ func TestEachReasonStandsAloneAndWithTheOthers(t *testing.T) {
 		holds, holdCode    any
 		debits, debitsCode any
 	}{
-		"nothing":            {nil, "[]", 201, nil, 200, nil},
-		"frozen":             {[]string{"wallet_frozen"}, "[wallet_frozen]", 403, "wallet_frozen", 403, "wallet_frozen"},
-		"debt":               {[]string{"in_debt"}, "[in_debt insufficient_credits]", 402, "in_debt", 402, "in_debt"},
-		"unavailable":        {[]string{"feature_unavailable"}, "[feature_unavailable]", 503, "feature_unavailable", 200, nil},
-		"data":               {[]string{"data_required"}, "[data_required]", 422, "data_required", 200, nil},
-		"credits":            {[]string{"insufficient_credits"}, "[insufficient_credits]", 402, "insufficient_credits", 402, "insufficient_credits"},
+		"nothing":     {nil, "[]", 201, nil, 200, nil},
+		"frozen":      {[]string{"wallet_frozen"}, "[wallet_frozen]", 403, "wallet_frozen", 403, "wallet_frozen"},
+		"debt":        {[]string{"in_debt"}, "[in_debt insufficient_credits]", 402, "in_debt", 402, "in_debt"},
+		"unavailable": {[]string{"feature_unavailable"}, "[feature_unavailable]", 503, "feature_unavailable", 200, nil},
+		"data":        {[]string{"data_required"}, "[data_required]", 422, "data_required", 200, nil},
+		"credits":     {[]string{"insufficient_credits"}, "[insufficient_credits]", 402, "insufficient_credits", 402, "insufficient_credits"},
+		"the organisation's limit": {
+			[]string{"organisation"}, "[limit_exceeded:organisation:acme]", 403, "limit_exceeded", 403, "limit_exceeded",
+		},
+		"the team's limit":   {[]string{"team"}, "[limit_exceeded:team:t1]", 403, "limit_exceeded", 403, "limit_exceeded"},
+		"the user's limit":   {[]string{"user"}, "[limit_exceeded:user:u1]", 403, "limit_exceeded", 403, "limit_exceeded"},
 		"data and no credit": {[]string{"data_required", "insufficient_credits"}, "[data_required insufficient_credits]", 422, "data_required", 402, "insufficient_credits"},
 		"all": {
-			[]string{"in_debt", "feature_unavailable", "data_required", "wallet_frozen"},
-			"[wallet_frozen in_debt feature_unavailable data_required insufficient_credits]", 403, "wallet_frozen", 403, "wallet_frozen",
+			[]string{"user", "in_debt", "feature_unavailable", "team", "data_required", "organisation", "wallet_frozen"},
+			"[wallet_frozen in_debt feature_unavailable data_required limit_exceeded:organisation:acme limit_exceeded:team:t1 limit_exceeded:user:u1 insufficient_credits]", 403, "wallet_frozen", 403, "wallet_frozen",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -204,6 +218,11 @@ func TestRefusedRequestsAreLogged(t *testing.T) {
 	s.post(t, "", `{"event_id":"x","org_id":"acme","feature":"alchemy"}`)
 	s.post(t, "", `{"event_id":"d"`+report)
 	s.post(t, "/holds", `{"event_id":"h"`+report)
+	limit := credit.LimitChange{Subject: credit.Subject{Scope: credit.ScopeTeam, ID: "t1"}, Limit: &credit.Limit{Credits: 5}}
+	if _, err := s.ledger.Do(t.Context(), "acme", credit.SetLimits{Changes: []credit.LimitChange{limit}}); err != nil {
+		t.Fatal(err)
+	}
+	s.post(t, "", `{"event_id":"l","org_id":"acme","user_id":"u2","team_id":"t1","feature":"custom-query","credits":10}`)
 	store, err := refusals.NewStore(s.engine.Client, s.now)
 	if err != nil {
 		t.Fatal(err)
@@ -219,6 +238,10 @@ func TestRefusedRequestsAreLogged(t *testing.T) {
 	want := map[refusals.Kind]string{
 		refusals.Debit: fmt.Sprint("insufficient_credits", "u1", "t1", "market-trend-report", 50, "d", spender, 1, `{"available":40,"credits":50,"held":0}`),
 		refusals.Hold:  fmt.Sprint("data_required", "u1", "t1", "market-trend-report", 50, "h", spender, 1, `{"feature":"market-trend-report","missing":["90 days of sales"]}`),
+	}
+	if blocked, err := store.List(t.Context(), "acme", refusals.Query{User: "u2", Limit: 10}); err != nil || len(blocked) != 1 ||
+		blocked[0].Code != "limit_exceeded" || blocked[0].Blocker != "team:t1" {
+		t.Errorf("by a limit: %+v %v", blocked, err)
 	}
 	if len(got) != 2 || fmt.Sprint(told) != fmt.Sprint(want) {
 		t.Errorf("%v\nwant %v", told, want)

@@ -37,7 +37,7 @@ func (k EventKind) Crossing() bool {
 // Alert tells whether an event is for people to act on.
 func (k EventKind) Alert() bool {
 	switch k {
-	case EventLowBalance, EventDebt, EventDebtCeiling, EventExpiring, EventTakenBack, EventDisputed, EventGivenBack, EventLimit, EventLimitFull:
+	case EventLowBalance, EventDebt, EventDebtCeiling, EventExpiring, EventLimit, EventLimitFull, EventTakenBack, EventDisputed, EventGivenBack:
 		return true
 	default:
 		return false

@@ -201,9 +201,10 @@ func (b *bank) once(o op) {
 	for range 1000 {
 		var next *credit.State
 		var out *credit.Outcome
+		var more bool
 		var err error
 		if o.command == nil {
-			next, out, _, err = credit.Journal(b.state, o.at)
+			next, out, more, err = credit.Journal(b.state, o.at)
 		} else {
 			next, out, err = credit.Decide(b.state, o.command, o.at)
 		}
@@ -213,7 +214,10 @@ func (b *bank) once(o op) {
 				b.Fatalf("%T, done before, now fails: %v", o.command, err)
 			}
 			b.gather(next, out, o)
-			return
+			if !more { // what was known to the batch may have to be loaded here in the middle of the journal
+				return
+			}
+			continue
 		}
 		b.load(missing)
 	}

@@ -183,7 +183,8 @@ func (q *quotas) set(now time.Time, c credit.SetLimits) {
 		}
 	}
 	if c.Thresholds != nil {
-		q.thresholds = append([]int64{}, c.Thresholds...)
+		q.thresholds = nil
+		q.thresholds = append(q.thresholds, c.Thresholds...)
 	}
 	sums := map[credit.Subject]int64{}
 	for _, ch := range q.charged {

@@ -2,10 +2,14 @@ package credit_test
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/needs"
 )
 
 // lived is a wallet with some of everything behind it.
@@ -153,5 +157,44 @@ func TestVerifyKnowsTheOrderAndSizeOfTheWallet(t *testing.T) {
 	gap.Live[credit.MaxLive-1] = moved(wait[0], credit.InWallet)
 	if err := b.book.Verify(&gap, append(wait[1:], moved(b.wallet.Live[credit.MaxLive-1], credit.Waiting)), nil, nil); err == nil {
 		t.Error("a wallet that holds a grant before which another waits passes for true")
+	}
+}
+
+// TestTheBalanceAtEachEntrysTimeIsItsRunningFigures asks short histories, 10,000 when thorough, for the balance at each entry's moment, and
+// holds it against what the entries up to then make of the grants.
+func TestTheBalanceAtEachEntrysTimeIsItsRunningFigures(t *testing.T) {
+	t.Parallel()
+	rounds := 1
+	if needs.Thorough() {
+		rounds = 50 // of 200 histories
+	}
+	for i := range rounds {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			rapid.Check(t, func(rt *rapid.T) {
+				h := newHistory(rt)
+				for range h.between(1, 30, "steps") {
+					h.step()
+				}
+				h.finish()
+				book := credit.NewBook(org)
+				for _, e := range h.entries {
+					if err := book.Add(e); err != nil {
+						h.Fatalf("%v", err)
+					}
+					var sums credit.Figures
+					for _, g := range book.Grants {
+						if g.Started && !g.Frozen {
+							sums.Available += g.Free
+						}
+						sums.Held += g.Held
+					}
+					sums.Debt = book.Debt
+					if got := h.at(e.At); got != sums || got != e.After {
+						h.Fatalf("at entry %d, %s at %v: %+v; it says %+v, its grants %+v", e.Seq, e.Kind, e.At, got, e.After, sums)
+					}
+				}
+			})
+		})
 	}
 }

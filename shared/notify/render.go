@@ -32,10 +32,10 @@ type templates struct {
 type facts struct {
 	Org                      string
 	Credits, Held, Threshold int64
+	Reason                   string        // such as "refund of purchase CR-7F3K-9QX2"
 	ExpiresAt                time.Time     // in the organisation's zone
 	Request                  *request      // of an alert about a limit request
 	Limit                    *events.Limit // of a notice of a limit
-	Reason                   string        // such as "refund of purchase CR-7F3K-9QX2"
 }
 
 // page is what a mail is made of.

@@ -12,8 +12,10 @@ import (
 // Bounds of a Log. Together they mean at most 128 writes a second for each process, and one a second for each document.
 const (
 	window = time.Minute
-	// pause is the least time between two writes of one document, and so about how long a refused caller is kept at most.
-	pause = time.Second
+	// The least time between two writes of one document doubles from pauseFirst to pauseMost: about as long a refused caller is kept. Who is
+	// refused twice hardly notices, who is refused all the time costs a write a second.
+	pauseFirst = 100 * time.Millisecond
+	pauseMost  = time.Second
 	// pace is the least time between two full batches.
 	pace         = 500 * time.Millisecond
 	maxBatch     = 64
@@ -62,9 +64,10 @@ type key struct {
 // tally is a document that this process writes.
 type tally struct {
 	Refusal
-	stored int64     // the count that is stored
-	tried  time.Time // when it was last written, by the machine's clock
-	busy   bool      // a write is under way
+	stored int64         // the count that is stored
+	tried  time.Time     // when it was last written, by the machine's clock
+	pause  time.Duration // until it may be written again
+	busy   bool          // a write is under way
 }
 
 // NewLog returns a Log. now is the system's clock, which dates refusals.
@@ -171,7 +174,7 @@ func (l *Log) next(turn uint64, now time.Time) (batch []*tally, _ time.Duration,
 		l.lost = 0
 	}
 	l.forget()
-	wait, waiting := pause, false
+	wait, waiting := pauseMost, false
 	for _, t := range l.tallies {
 		if t.busy { // under way in another's turn: to be looked at again
 			waiting = true
@@ -179,7 +182,7 @@ func (l *Log) next(turn uint64, now time.Time) (batch []*tally, _ time.Duration,
 		if t.busy || t.stored == t.Count {
 			continue
 		}
-		left := max(pause-now.Sub(t.tried), pace-now.Sub(l.full))
+		left := max(t.pause-now.Sub(t.tried), pace-now.Sub(l.full))
 		if left <= 0 && len(batch) < maxBatch {
 			batch = append(batch, t)
 			continue
@@ -195,6 +198,7 @@ func (l *Log) next(turn uint64, now time.Time) (batch []*tally, _ time.Duration,
 	}
 	for _, t := range batch {
 		t.tried, t.busy = now, true
+		t.pause = min(max(2*t.pause, pauseFirst), pauseMost)
 	}
 	return batch, wait, false
 }

@@ -123,17 +123,17 @@ func TestThousandsASecondCostAFewWrites(t *testing.T) {
 		if sums["acme"] != n {
 			t.Errorf("%d are counted of %d once all are answered", sums["acme"], n)
 		}
-		if docs > 2 || writes > 14 { // ten seconds, and perhaps a minute's turn in them
+		if docs > 2 || writes > 24 { // ten seconds, a few at the start of a document, and perhaps a minute's turn
 			t.Errorf("%d documents, %d writes", docs, writes)
 		}
 		for id, times := range s.writes {
 			for i := 1; i < len(times); i++ {
-				if apart := times[i].Sub(times[i-1]); apart < pause {
+				if apart := times[i].Sub(times[i-1]); apart < pauseFirst<<min(i-1, 3) {
 					t.Errorf("%s was written twice in %v", id, apart)
 				}
 			}
 		}
-		if kept > patience+2*pause {
+		if kept > patience+2*pauseMost {
 			t.Errorf("a caller was kept %v", kept)
 		}
 	})
@@ -200,7 +200,7 @@ func TestWhatCouldNotBeStoredIsStoredWithTheNext(t *testing.T) {
 			t.Fatal(sums)
 		}
 		s.down = false
-		time.Sleep(pause)
+		time.Sleep(pauseMost)
 		l.Record(t.Context(), ask("globex", "u2"), short())
 		if sums, _, _ := s.sums(); !maps.Equal(sums, map[string]int64{"acme": 3, "globex": 1}) {
 			t.Errorf("%v", sums)

@@ -16,6 +16,7 @@ package refusals
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -94,9 +95,8 @@ func of(q Request, err error, now time.Time) (r Refusal, ok bool) {
 	}
 	r = Refusal{Request: q, Code: why.Code(), Detail: cut(why.Public(), maxDetail), Count: 1, First: now, Last: now}
 	with := why.Details()
-	if scope, _ := with["scope"].(string); scope != "" {
-		subject, _ := with["subject"].(string)
-		r.Blocker = cut(strings.TrimSuffix(scope+":"+subject, ":"), maxBlocker)
+	if scope, ok := with["scope"]; ok {
+		r.Blocker = cut(fmt.Sprint(scope, ":", with["subject"]), maxBlocker)
 	}
 	if data, err := json.Marshal(with); err == nil && len(with) > 0 && len(data) <= maxDetails {
 		r.Details = data

@@ -14,8 +14,8 @@ import (
 	"github.com/fluxori/ai-credits/shared/spend"
 )
 
-// TestACheckCostsOneReadWarmAndThreeColdAndNeverAWrite counts what Firestore bills.
-func TestACheckCostsOneReadWarmAndThreeColdAndNeverAWrite(t *testing.T) {
+// TestACheckCostsAtMostTwoReadsWarmAndNeverAWrite counts what Firestore bills.
+func TestACheckCostsAtMostTwoReadsWarmAndNeverAWrite(t *testing.T) {
 	t.Parallel()
 	e := engine.New(t, engine.Embedded())
 	now := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
@@ -56,10 +56,13 @@ func TestACheckCostsOneReadWarmAndThreeColdAndNeverAWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ask := request("", "custom-query", 20).Ask
+	ask.UserID, ask.TeamID = "u1", "t1"
+	want := "[in_debt feature_unavailable data_required insufficient_credits]"
 	check := func(name string, reads int64) {
 		t.Helper()
 		e.Hooks.Reset()
-		_, reasons, err := s.Check(t.Context(), request("", "custom-query", 20).Ask)
+		_, reasons, err := s.Check(t.Context(), ask)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +70,7 @@ func TestACheckCostsOneReadWarmAndThreeColdAndNeverAWrite(t *testing.T) {
 		for _, r := range reasons {
 			codes = append(codes, r.Code())
 		}
-		if got, want := fmt.Sprint(codes), "[in_debt feature_unavailable data_required insufficient_credits]"; got != want {
+		if got := fmt.Sprint(codes); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 		if n := e.Hooks.Counts(); n.Reads != reads || n.Writes != 0 {
@@ -78,4 +81,14 @@ func TestACheckCostsOneReadWarmAndThreeColdAndNeverAWrite(t *testing.T) {
 	machine = machine.Add(readiness.Staleness)
 	check("cold", 3)
 	check("warm again", 1)
+	limits := credit.SetLimits{Changes: []credit.LimitChange{
+		{Subject: credit.Subject{Scope: credit.ScopeOrganisation}, Limit: &credit.Limit{Credits: 1}},
+		{Subject: credit.Subject{Scope: credit.ScopeTeam, ID: "t1"}, Limit: &credit.Limit{Credits: 19}},
+		{Default: true, Limit: &credit.Limit{Credits: 19}},
+	}}
+	if _, err := l.Do(t.Context(), "acme", limits); err != nil {
+		t.Fatal(err)
+	}
+	want = "[in_debt feature_unavailable data_required limit_exceeded limit_exceeded limit_exceeded insufficient_credits]"
+	check("warm, with all limits", 2)
 }
