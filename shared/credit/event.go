@@ -32,7 +32,12 @@ const (
 
 // Crossing tells whether an event says that a threshold was crossed.
 func (k EventKind) Crossing() bool {
-	return k == EventLowBalance || k == EventTopUpDue || k == EventDebt || k == EventDebtCeiling
+	switch k {
+	case EventLowBalance, EventTopUpDue, EventDebt, EventDebtCeiling, EventLimit, EventLimitFull:
+		return true
+	default:
+		return false
+	}
 }
 
 // Alert tells whether an event is for people to act on.

@@ -133,17 +133,17 @@ func Encode(e credit.Event) (Message, error) {
 		Limit: encodeLimit(e.Org, e.Limit),
 	}
 	topic := CreditEvents
-	if e.Kind == credit.EventTopUpDue {
-		topic, m.Threshold = CreditTopUps, &e.Threshold
-	}
-	if e.Kind.Alert() {
+	switch {
+	case e.Kind == credit.EventTopUpDue:
+		topic = CreditTopUps
+	case e.Kind.Alert():
 		topic = CreditAlerts
-		if e.Kind == credit.EventExpiring {
-			m.ExpiresAt = &e.ExpiresAt
-		}
-		if e.Kind.Crossing() {
-			m.Threshold = &e.Threshold
-		}
+	}
+	if e.Kind == credit.EventExpiring {
+		m.ExpiresAt = &e.ExpiresAt
+	}
+	if e.Kind.Crossing() {
+		m.Threshold = &e.Threshold
 	}
 	data, err := json.Marshal(m)
 	if err != nil {
