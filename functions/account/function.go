@@ -67,6 +67,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/refusals"
 	"github.com/fluxori/ai-credits/shared/serve"
+	"github.com/fluxori/ai-credits/shared/topups"
 )
 
 // deadline bounds one request. It is longer than a command's own, so that a caller learns what became of it.
@@ -123,6 +124,12 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
+	keeper, err := topups.New(topups.Options{
+		Documents: b.Documents, Wallets: b.Ledger, Organisations: store, Till: shop, Publisher: b.Publisher, Log: env.Log, Now: env.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
 	refunder, err := payments.NewRefunder(payments.RefunderOptions{
 		Documents: b.Documents, Ledger: b.Ledger, Stripe: stripe, Now: env.Now, Log: env.Log,
 	})
@@ -145,7 +152,7 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	}
 	h := handler{
 		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused,
-		requests: requests, receiver: receiver, refunder: refunder, campaigns: giver, now: env.Now,
+		requests: requests, receiver: receiver, topups: keeper, refunder: refunder, campaigns: giver, now: env.Now,
 	}
 	return h.router(), nil
 }
