@@ -32,6 +32,7 @@
 //	POST /account/orgs/{org}/limit-requests             ask for a higher limit
 //	GET  /account/orgs/{org}/limit-requests?state=      the requests that are open, or decided; to members their own
 //	GET  …/limit-requests/{request}, POST …/grant, …/decline   one request; raise the limit, or leave it
+//	GET  /account/orgs/{org}/auto-top-up, PUT           threshold, package and monthly cap; what was spent, and whether a charge failed
 //	POST /account/orgs/{org}/billing-portal             the way to Stripe's page of plans, cards and invoices
 //	POST /account/orgs/{org}/promotions/redeem          redeem a promotion's code (Idempotency-Key)
 //	GET  /account/orgs/{org}/referral                   the code to pass on, and what it brings

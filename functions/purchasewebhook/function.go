@@ -8,6 +8,8 @@
 // does for three days. 400 means that it is not Stripe's, or of another mode or version, and that nothing of it was stored; 413 that it is
 // larger than 1 MiB. Errors are application/problem+json with the codes of the HTTP contract.
 //
+// Of payments without a checkout or an invoice only auto top-ups' own count; a customer's new card lets a top-up that failed go on.
+//
 // It decides nothing about payments: package payments verifies and settles, and package campaigns gives what a first purchase brings.
 package purchasewebhook
 

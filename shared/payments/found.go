@@ -67,6 +67,9 @@ func foundEvent(ctx context.Context, g *Gateway, object json.RawMessage) (Notice
 		return Notice{}, false, unreadable("event", e.ID, err)
 	}
 	n := Notice{ID: e.ID, Type: string(e.Type), At: time.Unix(e.Created, 0).UTC(), Object: e.Data.Raw}
+	if !n.meant() {
+		return Notice{}, false, nil
+	}
 	if e.APIVersion == stripe.APIVersion {
 		return n, true, nil
 	}

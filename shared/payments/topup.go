@@ -199,6 +199,18 @@ func (n Notice) intentEvent(e Event) (Event, error) {
 	return e, nil
 }
 
+// meant reports whether an event about a payment intent or a customer says anything here. Others
+// always do, and so does what cannot be read: a person is to look at that.
+func (n Notice) meant() bool {
+	switch n.Type {
+	case intentSucceeded, intentFailed, customerUpdated:
+		e, err := n.event()
+		return err != nil || e.Session != nil || e.Card != nil
+	default:
+		return true
+	}
+}
+
 // cardEvent reads an event about a customer.
 func (n Notice) cardEvent(e Event) (Event, error) {
 	var c stripe.Customer
