@@ -12,12 +12,15 @@ resource "google_storage_bucket" "sources" {
 }
 
 locals {
+  # Each deployment spends, and gives back, ten credits of the organisation smoke.
+  callers = concat(var.callers, [{ email = "deploy@${var.project}.iam.gserviceaccount.com", roles = ["spend"], orgs = ["smoke"] }])
+
   # Every setting that a function can be given. Rows of functions.json pick from them by name.
   settings = {
-    CALLERS              = jsonencode({ callers = var.callers })
+    CALLERS              = jsonencode({ callers = local.callers })
     CHECKOUT_RETURN_URL  = "${local.base_url}/account/ui/purchases/return"
     DASHBOARD_URL        = "${local.base_url}/account/ui/"
-    FIRESTORE_DATABASE   = google_firestore_database.this.name
+    FIRESTORE_DATABASE   = var.database
     GOOGLE_CLOUD_PROJECT = var.project
     MAIL_FROM            = var.mail.from
     PEOPLE_AUDIENCE      = var.project
@@ -40,7 +43,7 @@ locals {
   invokers = {
     for name in keys(local.bounds) : name => merge(
       local.grants[name].invokers == "everyone" ? { everyone = "allUsers" } : {},
-      local.grants[name].invokers == "services" ? { for c in var.callers : c.email => "serviceAccount:${c.email}" } : {},
+      local.grants[name].invokers == "services" ? { for c in local.callers : c.email => "serviceAccount:${c.email}" } : {},
       length(local.subscriptions_of[name]) > 0 ? { push = google_service_account.push.member } : {},
       length(local.jobs_of[name]) > 0 ? { scheduler = google_service_account.scheduler.member } : {},
     )
@@ -76,5 +79,5 @@ module "function" {
     }
   }
 
-  depends_on = [google_project_service.this, google_project_iam_member.build]
+  depends_on = [google_project_service.this, google_project_iam_member.build, google_firestore_database.this]
 }

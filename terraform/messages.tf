@@ -78,7 +78,7 @@ resource "google_pubsub_subscription_iam_member" "dead_subscriber" {
 
 # Usage comes from the AI services that may spend.
 resource "google_pubsub_topic_iam_member" "usage_publisher" {
-  for_each = toset([for c in var.callers : c.email if contains(c.roles, "spend")])
+  for_each = toset([for c in local.callers : c.email if contains(c.roles, "spend")])
   topic    = google_pubsub_topic.this["ai-usage"].name
   role     = "roles/pubsub.publisher"
   member   = "serviceAccount:${each.key}"

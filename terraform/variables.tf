@@ -82,6 +82,12 @@ variable "mail" {
   })
 }
 
+variable "database" {
+  description = "The Firestore database that functions use: another than (default) only after a restore. See playbooks/restore.md."
+  type        = string
+  default     = "(default)"
+}
+
 variable "subscription_grace" {
   description = "For how long a subscription's credits can be used after their period while its renewal is awaited."
   type        = string

@@ -1,6 +1,4 @@
-# What prod is. PROJECT values are written here by whoever owns the projects; scripts/bootstrap says which are still missing.
-project         = "fluxori-credits-prod"
-project_number  = "0"
+# What prod is. Its project comes from the build (or from -var), what is secret from Secret Manager.
 environment     = "prod"
 billing_account = ""
 repository_url  = "https://github.com/fluxori/ai-credits/blob/main"

@@ -164,6 +164,13 @@ func (c *Cloud) subscribe(t testing.TB, s wiring.Subscription, url string) {
 	must(t, c.Broker.Subscribe(t.Context(), sub))
 }
 
+// URL is where a function that was started answers, without a path.
+func (c *Cloud) URL(function string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.urls[function]
+}
+
 // Publish publishes a message, and returns its id.
 func (c *Cloud) Publish(t testing.TB, topic, data string, attributes map[string]string) string {
 	t.Helper()
@@ -196,9 +203,7 @@ func (c *Cloud) Fire(t testing.TB, job string) (status int, answer map[string]an
 // Post calls a function that was started, with a bearer token unless it is empty, and returns status and answer.
 func (c *Cloud) Post(t testing.TB, function, path, token string, body io.Reader) (status int, answer map[string]any) {
 	t.Helper()
-	c.mu.Lock()
-	url := c.urls[function] + path
-	c.mu.Unlock()
+	url := c.URL(function) + path
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
 	must(t, err)
 	if token != "" {
