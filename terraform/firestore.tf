@@ -11,11 +11,19 @@ resource "google_firestore_database" "this" {
   depends_on                        = [google_project_service.this]
 }
 
-# 14 weeks, the longest that Firestore keeps a backup.
+# Each backup is paid for in full: a week of days, and 14 weeks, the longest that Firestore keeps one, of Sundays (scripts/costs).
 resource "google_firestore_backup_schedule" "daily" {
   database  = google_firestore_database.this.name
-  retention = "8467200s"
+  retention = "604800s"
   daily_recurrence {}
+}
+
+resource "google_firestore_backup_schedule" "weekly" {
+  database  = google_firestore_database.this.name
+  retention = "8467200s"
+  weekly_recurrence {
+    day = "SUNDAY"
+  }
 }
 
 resource "google_firestore_index" "this" {

@@ -179,7 +179,7 @@ run "documents_and_secrets" {
       google_firestore_database.this.location_id == "europe-west4" && google_firestore_database.this.type == "FIRESTORE_NATIVE" &&
       google_firestore_database.this.delete_protection_state == "DELETE_PROTECTION_ENABLED" && google_firestore_database.this.deletion_policy == "ABANDON" &&
       google_firestore_database.this.point_in_time_recovery_enablement == "POINT_IN_TIME_RECOVERY_ENABLED" &&
-      length(google_firestore_backup_schedule.daily.daily_recurrence) == 1
+      length(google_firestore_backup_schedule.daily.daily_recurrence) == 1 && google_firestore_backup_schedule.weekly.retention == "8467200s"
     )
     error_message = "The database is elsewhere, or not protected."
   }
