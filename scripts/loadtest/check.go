@@ -77,7 +77,7 @@ func (b *bench) prepare(ctx context.Context, ph phase) error {
 	}
 	zone := "Africa/Johannesburg"
 	if err := each(ctx, ph, func(ctx context.Context, i int) error {
-		org := orgName(ph.name, i)
+		org := orgName(ph.orgs, i)
 		if _, err := l.Do(ctx, org, credit.Configure{Zone: &zone}); err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (b *bench) fill(ctx context.Context, l *ledger.Ledger, ph phase) error {
 	for c := range fillCallers {
 		all.Go(func() {
 			for n := c; n < ph.entries && errs[c] == nil; n += fillCallers {
-				_, errs[c] = l.Do(ctx, orgName(ph.name, 0), debitOf(orgName(ph.name, 0), fmt.Sprint(filled, n)))
+				_, errs[c] = l.Do(ctx, orgName(ph.orgs, 0), debitOf(orgName(ph.orgs, 0), fmt.Sprint(filled, n)))
 			}
 		})
 	}
@@ -114,7 +114,6 @@ func (b *bench) fill(ctx context.Context, l *ledger.Ledger, ph phase) error {
 
 // fate is what callers know of one event.
 type fate struct {
-	wallet               int
 	charged, no, unknown bool
 	firstRefusal         int64 // when it was first refused, in microseconds since 1970
 }
@@ -134,7 +133,7 @@ type checker struct {
 	clients *cloud.Clients
 	ledger  *ledger.Ledger
 	heard   *heard
-	fates   map[string]*fate // by event
+	fates   map[int]map[string]*fate // by wallet and event
 
 	mu  sync.Mutex
 	out checked
@@ -165,15 +164,18 @@ func (b *bench) check(ctx context.Context, ph phase, h *heard) (checked, error) 
 	return c.out, err
 }
 
-// fates gathers what was told of each event.
-func fates(h *heard) map[string]*fate {
-	out := make(map[string]*fate, len(h.records))
+// fates gathers what was told of each event of each wallet.
+func fates(h *heard) map[int]map[string]*fate {
+	out := map[int]map[string]*fate{}
 	of := func(r record) *fate {
-		id := r.event()
-		if out[id] == nil {
-			out[id] = &fate{wallet: int(r.wallet)}
+		id, wallet := r.event(), int(r.wallet)
+		if out[wallet] == nil {
+			out[wallet] = map[string]*fate{}
 		}
-		return out[id]
+		if out[wallet][id] == nil {
+			out[wallet][id] = &fate{}
+		}
+		return out[wallet][id]
 	}
 	for _, r := range h.records {
 		switch r.outcome {
@@ -199,29 +201,38 @@ func (c *checker) resolve(ctx context.Context) error {
 	if c.phase.rate > 0 {
 		return nil // an open loop's callers do not repeat: what is unknown may be charged or not
 	}
-	for id, f := range c.fates {
-		if !f.unknown || f.charged || f.no {
-			continue
+	for wallet, events := range c.fates {
+		for id, f := range events {
+			if !f.unknown || f.charged || f.no {
+				continue
+			}
+			if err := c.repeat(ctx, orgName(c.phase.orgs, wallet), id, f); err != nil {
+				return err
+			}
 		}
-		org := orgName(c.phase.name, f.wallet)
-		_, err := c.ledger.Do(ctx, org, debitOf(org, id))
-		var no *credit.Refusal
-		switch {
-		case err == nil:
-			f.charged = true
-		case errors.As(err, &no) && no.Code() == credit.CodeInsufficient:
-			f.no = true
-			f.firstRefusal = time.Now().UnixMicro()
-		default:
-			return fmt.Errorf("repeat %s: %w", id, err)
-		}
+	}
+	return nil
+}
+
+// repeat sends a debit again and notes its fate.
+func (c *checker) repeat(ctx context.Context, org, id string, f *fate) error {
+	_, err := c.ledger.Do(ctx, org, debitOf(org, id))
+	var no *credit.Refusal
+	switch {
+	case err == nil:
+		f.charged = true
+	case errors.As(err, &no) && no.Code() == credit.CodeInsufficient:
+		f.no = true
+		f.firstRefusal = time.Now().UnixMicro()
+	default:
+		return fmt.Errorf("repeat %s: %w", id, err)
 	}
 	return nil
 }
 
 // wallet checks one wallet: its own consistency, and its entries against what callers know.
 func (c *checker) wallet(ctx context.Context, i int) error {
-	org := orgName(c.phase.name, i)
+	org := orgName(c.phase.orgs, i)
 	if err := c.ledger.Audit(ctx, org); err != nil {
 		c.violate("%s: %v", org, err)
 	}
@@ -243,10 +254,8 @@ const never = int64(1 << 62)
 // compare tells where what callers know of a wallet and what it stores do not agree.
 func (c *checker) compare(org string, wallet int, available int64, stored map[string]int64) {
 	firstRefusal, lastCharge := never, int64(0)
-	for id, f := range c.fates {
-		if f.wallet != wallet {
-			continue
-		}
+	fates := c.fates[wallet]
+	for id, f := range fates {
 		at, charged := stored[id]
 		switch {
 		case f.charged && !charged:
@@ -260,7 +269,7 @@ func (c *checker) compare(org string, wallet int, available int64, stored map[st
 		lastCharge = max(lastCharge, at)
 	}
 	for id := range stored {
-		if f := c.fates[id]; f == nil || !f.charged && !f.unknown {
+		if f := fates[id]; f == nil || !f.charged && !f.unknown {
 			c.violate("%s: %s is stored, but nobody asked for it or was told", org, id)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -30,7 +31,7 @@ const (
 // driverPart is what a driver is told.
 type driverPart struct {
 	Index      int
-	Phase      string
+	Orgs       string // how the organisations' names begin
 	Via        string
 	Profile    string
 	Hot        bool // the first wallet gets hotShare times its share
@@ -63,6 +64,9 @@ func playDriver(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	if err := hear(lines, &d.driverPart); err != nil {
 		return fmt.Errorf("the driver's part: %w", err)
 	}
+	if err := d.collect(); err != nil {
+		return err
+	}
 	if d.target, err = newTarget(ctx, d.driverPart); err != nil {
 		return err
 	}
@@ -93,6 +97,21 @@ func playDriver(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	cancel()
 	<-flushed
 	return errors.Join(err, d.pass(nil), d.failure)
+}
+
+// collect sets the garbage collector: that of the debit function where the driver stands for it, that of the engine where it only sends. It
+// has no memory limit: an open loop holds more callers than an instance is sent.
+func (d *driver) collect() error {
+	if d.Via != viaLedger && d.Via != viaNaive {
+		debug.SetGCPercent(engineGCPercent)
+		return nil
+	}
+	table, err := limits.Load()
+	if err != nil {
+		return err
+	}
+	debug.SetGCPercent(table.Function("debit").CollectorPercent())
+	return nil
 }
 
 // closedLoop runs callers who each wait for an answer before they send the next request.
@@ -148,7 +167,7 @@ func (d *driver) untilKnown(ctx context.Context, c, n, wallet int, end time.Time
 func (d *driver) attempt(ctx context.Context, c, n, wallet, turn int) outcome {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return d.target.do(ctx, orgName(d.Phase, wallet), eventID(d.Index, c, n), turn)
+	return d.target.do(ctx, orgName(d.Orgs, wallet), eventID(d.Index, c, n), turn)
 }
 
 // openLoop sends requests at a rate, each by a caller of its own who does not repeat. Latency counts from when a request was due.

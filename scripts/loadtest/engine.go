@@ -36,7 +36,7 @@ const (
 	backlogMax = 1_000_000
 	// engineGCPercent spends memory rather than the processors that the function's processes share with the engine: in the cloud Firestore
 	// has its own.
-	engineGCPercent   = 400
+	engineGCPercent   = 800
 	engineMemoryBytes = 8 << 30
 )
 

@@ -33,7 +33,7 @@ type functionPart struct {
 // functionReady is its answer.
 type functionReady struct{ URL string }
 
-// playFunction serves a function as deployed: built from its settings, over HTTP, with the memory limit that it has in the cloud.
+// playFunction serves a function as deployed: built from its settings, over HTTP, with the garbage collector's settings that it has in the cloud.
 func playFunction(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	lines := bufio.NewReaderSize(in, lineMaxBytes)
 	var part functionPart
@@ -53,6 +53,8 @@ func playFunction(ctx context.Context, in io.Reader, out io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
+	// The garbage collector is set as in the cloud.
+	debug.SetGCPercent(table.Function(part.Name).CollectorPercent())
 	debug.SetMemoryLimit(table.Function(part.Name).MemoryLimitBytes())
 	settings, err := part.settings()
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fluxori/ai-credits/shared/embedded/firedb"
 )
 
 // TestMain lets this program be the processes that the command starts.
@@ -71,6 +73,41 @@ func TestLoadsLeaveNoDoubt(t *testing.T) {
 	}
 }
 
+func TestAnotherFirestoreMayHaveBeenLoadedBefore(t *testing.T) {
+	t.Parallel()
+	other, err := firedb.Open(firedb.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := other.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	addr, err := other.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		p, err := parsePlan([]string{"-duration", "100ms", "-callers", "4", "-delay", "0", "-endpoint", addr.String()}, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := run(t.Context(), p, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Violations) > 0 {
+			t.Errorf("violations %q", r.Violations)
+		}
+		for _, row := range r.Rows {
+			if row.Told[outcomeNames[acknowledged]] == 0 || row.Told[outcomeNames[replayed]] > 0 || row.PerDebit.Writes == 0 {
+				t.Errorf("%+v", row)
+			}
+		}
+	}
+}
+
 func TestWhatDoesNotAgreeIsTold(t *testing.T) {
 	t.Parallel()
 	told := func(outcomes ...outcome) *heard {
@@ -78,6 +115,11 @@ func TestWhatDoesNotAgreeIsTold(t *testing.T) {
 		for i, o := range outcomes {
 			h.hear(record{start: int64(i * 10), latency: 5, n: uint32(i), outcome: o})
 		}
+		return h
+	}
+	elsewhere := func(o outcome) *heard {
+		h := &heard{begun: map[uint64]record{}}
+		h.hear(record{wallet: 1, outcome: o})
 		return h
 	}
 	tests := []struct {
@@ -91,12 +133,13 @@ func TestWhatDoesNotAgreeIsTold(t *testing.T) {
 		{"acknowledged, but not stored", told(acknowledged), nil, "acknowledged, but is not stored"},
 		{"refused, but stored", told(refused), map[string]int64{"0.0.0": 1}, "refused, but is stored"},
 		{"stored, but never sent", told(), map[string]int64{"0.0.0": 1}, "nobody asked"},
+		{"stored on another wallet than asked for", elsewhere(acknowledged), map[string]int64{"0.0.0": 1}, "nobody asked"},
 		{"charged after a refusal", told(refused, acknowledged), map[string]int64{"0.0.1": 11}, "after another had been refused"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c := &checker{phase: phase{name: "p", wallets: 1}, heard: tt.heard, fates: fates(tt.heard)}
+			c := &checker{phase: phase{orgs: "p", wallets: 1}, heard: tt.heard, fates: fates(tt.heard)}
 			c.compare("p-0", 0, 0, tt.stored)
 			got := strings.Join(c.out.violations, "; ")
 			if tt.want == "" && got != "" || !strings.Contains(got, tt.want) {

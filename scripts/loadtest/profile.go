@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 )
 
 // zipfExponent is s of the profile zipf: the wallet of rank k gets a part proportional to 1/k^s.
@@ -31,7 +32,7 @@ func newPicker(profile string, n int, hot bool, r *rand.Rand) (picker, error) {
 }
 
 // orgName is the organisation of a phase's wallet.
-func orgName(phase string, wallet int) string { return fmt.Sprintf("%s-%d", phase, wallet) }
+func orgName(orgs string, wallet int) string { return orgs + "-" + strconv.Itoa(wallet) }
 
 // eventID is the id of a caller's nth request; it tells a phase, a driver and a caller apart.
 func eventID(driver, caller, n int) string { return fmt.Sprintf("%d.%d.%d", driver, caller, n) }

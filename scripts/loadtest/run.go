@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -25,6 +27,8 @@ type bench struct {
 	functions []*process
 	urls      []string
 	report    *report
+	// tag is in the names of the run's organisations: another Firestore may have those of an earlier run.
+	tag string
 }
 
 // lines lets several goroutines tell how far they are, a line at a time.
@@ -42,7 +46,7 @@ func (l *lines) Write(p []byte) (int, error) {
 
 // run carries out a plan: the naive way first, then the closed loop, then what else is asked for.
 func run(ctx context.Context, p plan, progress io.Writer) (_ *report, err error) {
-	b := &bench{plan: p, progress: &lines{w: progress}, report: newReport(p)}
+	b := &bench{plan: p, progress: &lines{w: progress}, report: newReport(p), tag: strings.ToLower(rand.Text()[:8])}
 	defer func() { err = errors.Join(err, b.stop()) }()
 	if b.engine, err = startProcess(ctx, "engine", roleEngine, enginePart{Endpoint: p.Endpoint, Profile: p.CPUProfile}, &b.ready); err != nil {
 		return nil, err
@@ -114,6 +118,7 @@ func (b *bench) asked(o order) (used, error) {
 // phase is a part of the run: one load on wallets of its own.
 type phase struct {
 	name       string
+	orgs       string // how its organisations' names begin
 	via        string
 	profile    string
 	wallets    int
@@ -206,6 +211,7 @@ func (b *bench) old(ctx context.Context) error {
 
 // measure runs a phase and checks what it left.
 func (b *bench) measure(ctx context.Context, ph phase) (row, error) {
+	ph.orgs = ph.name + "-" + b.tag
 	if err := b.prepare(ctx, ph); err != nil {
 		return row{}, fmt.Errorf("prepare %s: %w", ph.name, err)
 	}
@@ -259,7 +265,7 @@ func (b *bench) drive(ctx context.Context, ph phase) (_ *heard, err error) {
 	}()
 	for i := range drivers {
 		part := driverPart{
-			Index: i, Phase: ph.name, Via: ph.via, Profile: ph.profile, Hot: ph.hot, Wallets: ph.wallets, Callers: callers,
+			Index: i, Orgs: ph.orgs, Via: ph.via, Profile: ph.profile, Hot: ph.hot, Wallets: ph.wallets, Callers: callers,
 			Duplicates: ph.duplicates, Duration: b.plan.Duration, Rate: ph.rate / drivers, AtOnce: ph.kill, Engine: b.ready, URLs: b.urls,
 			CPUProfile: b.plan.CPUProfile,
 		}

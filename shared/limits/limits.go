@@ -48,7 +48,9 @@ type Function struct {
 	AckDeadlineSeconds int `json:"ack_deadline_seconds,omitempty"`
 	// Bounds are those of the function's ledger; nil for one that has none.
 	Bounds *Bounds `json:"ledger,omitempty"`
-	Reason string  `json:"reason"`
+	// GCPercent is how far the heap may grow beyond what is live before it is collected; 0 for the runtime's 100 percent.
+	GCPercent int    `json:"gc_percent,omitempty"`
+	Reason    string `json:"reason"`
 }
 
 // Bounds are those of a ledger. Their meaning is that of [ledger.Options].
@@ -77,8 +79,17 @@ func (f Function) Ledger() (ledger.Options, error) {
 	}, nil
 }
 
-// MemoryLimitBytes is when an instance's collector works harder: at three quarters of its memory. Terraform sets it as GOMEMLIMIT.
+// MemoryLimitBytes is when an instance's collector works harder: at three quarters of its memory. Terraform sets it as GOMEMLIMIT. Set much
+// lower, an instance that has more live than that would spend most of its processor on collecting.
 func (f Function) MemoryLimitBytes() int64 { return int64(f.MemoryMiB) << 20 / 4 * 3 }
+
+// CollectorPercent is how far an instance's heap may grow beyond what is live before it is collected. Terraform sets it as GOGC.
+func (f Function) CollectorPercent() int {
+	if f.GCPercent > 0 {
+		return f.GCPercent
+	}
+	return 100
+}
 
 // Load returns the system's own table.
 func Load() (*Table, error) {
@@ -149,6 +160,9 @@ func (c *checker) function(f Function) {
 	c.within(f.Name+": memory_mib", f.MemoryMiB, 128, 32<<10)
 	c.within(f.Name+": max_instances", f.MaxInstances, 1, 100)
 	c.within(f.Name+": min_instances", f.MinInstances, 0, f.MaxInstances)
+	if f.GCPercent != 0 {
+		c.within(f.Name+": gc_percent", f.GCPercent, 50, 1000)
+	}
 	c.must((f.PushConcurrency > 0) == (f.AckDeadlineSeconds > 0), "%s: push_concurrency and ack_deadline_seconds go together", f.Name)
 	if f.PushConcurrency > 0 {
 		c.within(f.Name+": push_concurrency", f.PushConcurrency, 1, f.Concurrency)

@@ -88,6 +88,16 @@ func TestTheLedgersOptionsAreTheRow(t *testing.T) {
 	}
 }
 
+func TestTheCollectorIsTheRuntimesUnlessTheRowSaysOtherwise(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[int]int{0: 100, 150: 150} {
+		f := limits.Function{MemoryMiB: 256, GCPercent: said}
+		if p, l := f.CollectorPercent(), f.MemoryLimitBytes(); p != want || l != 192<<20 {
+			t.Errorf("%d said: %d percent up to %d bytes, want %d percent up to 192 MiB", said, p, l, want)
+		}
+	}
+}
+
 func TestParseRefusesWhatCannotBe(t *testing.T) {
 	t.Parallel()
 	const row = `"name":"one","concurrency":80,"cpu_millis":1000,"memory_mib":256,"min_instances":0,"max_instances":5,"push_concurrency":8,"ack_deadline_seconds":30,"reason":"r",` +
@@ -116,6 +126,8 @@ func TestParseRefusesWhatCannotBe(t *testing.T) {
 		{"a queue larger than all", with(`"queue_items":256`, `"queue_items":4097`), "queue_items"},
 		{"less room than requests", with(`"total_items":4096`, `"total_items":79`), "total_items"},
 		{"no slots", with(`"wallets_at_work":64`, `"wallets_at_work":0`), "wallets_at_work"},
+		{"a heap that may not grow", with(`"reason"`, `"gc_percent":49,"reason"`), "gc_percent"},
+		{"a collector told", with(`"reason"`, `"gc_percent":150,"reason"`), ""},
 		{"a long linger", with(`"linger_micros":1000`, `"linger_micros":10001`), "linger_micros"},
 	}
 	for _, tt := range tests {

@@ -32,6 +32,9 @@ func unsupported(what string) error {
 }
 
 func checkRequest(m proto.Message) error {
+	if c, ok := m.(*pb.CommitRequest); ok && commitBytesMost(c) <= maxRequestBytes {
+		return nil
+	}
 	if n := proto.Size(m); n > maxRequestBytes {
 		return invalid("Request payload size %d exceeds the limit of %d bytes.", n, maxRequestBytes)
 	}

@@ -86,6 +86,9 @@ const bufferBytes = 1 << 20
 // windowBytes lets one call's messages of several megabytes through without waiting for the peer.
 const windowBytes = 4 << 20
 
+// streamWorkers is how many goroutines wait for calls; when all are busy a call gets one of its own.
+const streamWorkers = 64
+
 // endpoint serves the Firestore API in process and over TCP.
 type endpoint struct {
 	grpc   *grpc.Server
@@ -105,6 +108,9 @@ func newEndpoint(api pb.FirestoreServer, options []grpc.ServerOption) *endpoint 
 		grpc.InitialWindowSize(windowBytes),
 		grpc.InitialConnWindowSize(windowBytes),
 		grpc.WaitForHandlers(true),
+		grpc.ForceServerCodecV2(newCodec()),
+		// Commits are deep messages: a goroutine of its own for each would grow its stack anew each time.
+		grpc.NumStreamWorkers(streamWorkers),
 	}, options...)
 	e := &endpoint{grpc: grpc.NewServer(options...), buffer: bufconn.Listen(bufferBytes)}
 	pb.RegisterFirestoreServer(e.grpc, api)

@@ -148,12 +148,11 @@ func (p *write) apply(current *pb.Document, at *timestamppb.Timestamp) (*pb.Docu
 	if current == nil {
 		return next, res, nil
 	}
-	next.CreateTime, next.UpdateTime = current.GetCreateTime(), current.GetUpdateTime()
-	if proto.Equal(next, current) {
+	if sameFields(next.GetFields(), current.GetFields()) {
 		res.UpdateTime = current.GetUpdateTime()
 		return current, res, nil
 	}
-	next.UpdateTime = at
+	next.CreateTime = current.GetCreateTime()
 	return next, res, nil
 }
 
