@@ -123,7 +123,7 @@ func (e *edge) recovered(rec *recorder, r *http.Request, v any) (aborted bool) {
 	return false
 }
 
-// logRequest writes the request's line, in the form that Cloud Logging shows as an HTTP request. The query and the
+// logRequest writes the request's line, in the form that Cloud Logging shows as an HTTP request, with what was noted of it. The query and the
 // headers stay out of it.
 func (e *edge) logRequest(rec *recorder, r *http.Request, took time.Duration) {
 	httpStatus := rec.status
@@ -137,7 +137,7 @@ func (e *edge) logRequest(rec *recorder, r *http.Request, took time.Duration) {
 	case httpStatus >= http.StatusInternalServerError:
 		level = slog.LevelError
 	}
-	request.Logger(r.Context()).LogAttrs(r.Context(), level, "request",
+	request.Logger(r.Context()).LogAttrs(r.Context(), level, "request", append(request.Notes(r.Context()),
 		slog.String("function", e.function.name),
 		slog.String("route", r.Pattern),
 		slog.String("code", rec.code),
@@ -149,7 +149,7 @@ func (e *edge) logRequest(rec *recorder, r *http.Request, took time.Duration) {
 			slog.Int("status", httpStatus),
 			slog.Int64("responseSize", rec.bytes),
 			slog.String("latency", fmt.Sprintf("%d.%09ds", took/time.Second, took%time.Second)),
-		))
+		))...)
 }
 
 // cut returns s, or its first loggedTextMax bytes.

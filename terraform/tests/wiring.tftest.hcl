@@ -37,7 +37,9 @@ run "functions" {
       f.service.max_instance_request_concurrency == local.bounds[name].concurrency &&
       f.service.max_instance_count == local.bounds[name].max_instances &&
       f.service.min_instance_count == local.bounds[name].min_instances &&
-      f.service.available_cpu == tostring(local.bounds[name].cpu_millis / 1000)
+      f.service.available_cpu == tostring(local.bounds[name].cpu_millis / 1000) &&
+      f.service.environment_variables["GOGC"] == tostring(try(local.bounds[name].gc_percent, 100)) &&
+      f.service.environment_variables["GOMEMLIMIT"] == "${local.bounds[name].memory_mib * 3 / 4}MiB"
     ])
     error_message = "A function has other bounds than its row of limits.json."
   }
@@ -54,7 +56,7 @@ run "functions" {
   }
   assert {
     condition = alltrue([for name, f in module.function :
-      join(" ", sort(keys(f.service.environment_variables))) == join(" ", sort(concat(local.grants[name].environment, ["FROZEN", "GOMEMLIMIT"]))) &&
+      join(" ", sort(keys(f.service.environment_variables))) == join(" ", sort(concat(local.grants[name].environment, ["FROZEN", "GOGC", "GOMEMLIMIT"]))) &&
       alltrue([for e in f.service.secret_environment_variables : e.version == var.secret_versions[e.secret]]) &&
       join(" ", sort(f.service.secret_environment_variables[*].key)) == join(" ", keys(local.grants[name].secrets))
     ])

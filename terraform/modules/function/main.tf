@@ -54,7 +54,7 @@ resource "google_cloudfunctions2_function" "this" {
     # Pub/Sub and Cloud Scheduler come in by the function's public address. Who may come in is said below.
     ingress_settings = "ALLOW_ALL"
     # Go's collector works harder from three quarters of the memory on.
-    environment_variables = merge(var.environment, { GOMEMLIMIT = "${floor(var.bounds.memory_mib * 3 / 4)}MiB" })
+    environment_variables = merge(var.environment, { GOGC = tostring(var.bounds.gc_percent), GOMEMLIMIT = "${floor(var.bounds.memory_mib * 3 / 4)}MiB" })
 
     dynamic "secret_environment_variables" {
       for_each = var.secrets

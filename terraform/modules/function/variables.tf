@@ -19,6 +19,7 @@ variable "bounds" {
     memory_mib    = number
     min_instances = number
     max_instances = number
+    gc_percent    = optional(number, 100)
   })
 }
 
