@@ -35,9 +35,7 @@ var (
 )
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout); err != nil {
+	if err := run(context.Background(), os.Args[1:], os.Getenv, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "acceptance:", err)
 		os.Exit(1)
 	}
@@ -60,6 +58,8 @@ func run(ctx context.Context, args []string, env func(string) string, stdout io.
 	case secret == "":
 		return errors.New("STRIPE_WEBHOOK_SECRETS is not set")
 	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	messages, err := pubsub.NewClient(ctx, *project)
 	if err != nil {
 		return fmt.Errorf("open Pub/Sub: %w", err)

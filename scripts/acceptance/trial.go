@@ -58,7 +58,7 @@ func (t trial) run(ctx context.Context, audience string) error {
 		{"purchasewebhook is well", func(ctx context.Context) error { return t.healthy(ctx, "purchasewebhook") }},
 		{"a signed event is taken", func(ctx context.Context) error { return t.webhook(ctx, t.secret, http.StatusOK) }},
 		{"a forged event is refused", func(ctx context.Context) error { return t.webhook(ctx, "whsec_forged", http.StatusBadRequest) }},
-		{"a debit without a token is refused", func(ctx context.Context) error { return t.stranger(ctx) }},
+		{"a debit without a token is refused", t.stranger},
 		{"a debit is decided", func(ctx context.Context) error { return t.debit(ctx, token) }},
 		{"a usage message is charged for", func(ctx context.Context) error { return t.usage(ctx, token) }},
 	} {

@@ -37,7 +37,8 @@ func (b *bootstrap) firstOperator(ctx context.Context) error {
 	if err := call("accounts:lookup", map[string]any{"email": []string{b.operator}}, &found); err != nil {
 		return err
 	}
-	claims, id := map[string]any{}, ""
+	var id string
+	claims := map[string]any{}
 	if len(found.Users) > 0 {
 		id = found.Users[0].ID
 		if text := found.Users[0].Claims; text != "" {

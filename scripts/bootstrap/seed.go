@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -25,7 +24,7 @@ const tried = "smoke"
 
 // seedCloud writes to a project's Firestore what nobody could use the system without.
 func seedCloud(ctx context.Context, project string) error {
-	return seed(ctx, cloud.Config{Project: project, Database: "(default)"}, slog.New(slog.NewTextHandler(io.Discard, nil)), time.Now)
+	return seed(ctx, cloud.Config{Project: project, Database: "(default)"}, slog.New(slog.DiscardHandler), time.Now)
 }
 
 // seed puts the first catalogue in force, unless one is, and registers the organisation that deployments are tried with. Bounds are those of
