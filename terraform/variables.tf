@@ -36,7 +36,7 @@ variable "sources" {
   }
   validation {
     condition     = length(setsubtract(local.limits.functions[*].name, keys(var.sources))) == 0
-    error_message = "A function has no staged source: run scripts/stage, and pass -var-file=staged/sources.tfvars.json."
+    error_message = "A function has no staged source: run scripts/stage, and pass -var-file=.staged/sources.tfvars.json."
   }
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,28 @@ func TestADeploymentThatDoesNotWorkIsRefused(t *testing.T) {
 			c.change(&try)
 			if err := try.run(t.Context(), cloud.Audience("debit")); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("the trial says %v, not %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestWhatFailsAtFirstIsTriedAgain is a deployment whose rights hold only after a while.
+func TestWhatFailsAtFirstIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	for tries, want := range map[int]bool{3: true, 2: false} {
+		t.Run(strconv.Itoa(tries), func(t *testing.T) {
+			t.Parallel()
+			c, _, try := deployment(t, "", 0)
+			asked := 0
+			try.token = func(_ context.Context, audience string) (string, error) {
+				if asked++; asked < 3 {
+					return "not yet", nil
+				}
+				return c.Token(t, deployer, audience), nil
+			}
+			err := try.insist(t.Context(), c.Audience("debit"), tries, time.Millisecond)
+			if (err == nil) != want || asked != tries {
+				t.Errorf("after %d of %d tries: %v", asked, tries, err)
 			}
 		})
 	}

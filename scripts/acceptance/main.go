@@ -26,8 +26,12 @@ import (
 	"google.golang.org/api/idtoken"
 )
 
-// timeout bounds a run.
-const timeout = 5 * time.Minute
+// What bounds a run: rights that a deployment has just given can take minutes until they hold, so that what fails is tried again.
+const (
+	timeout = 15 * time.Minute
+	tries   = 6
+	pause   = 30 * time.Second
+)
 
 var (
 	projectPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{4,28}[a-z0-9]$`)
@@ -70,7 +74,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout io.
 		url: func(function string) string { return base + function }, token: idToken, messages: messages,
 		id: *id, secret: secret, livemode: *livemode, out: stdout, now: time.Now, wait: 2 * time.Second, attempts: 60,
 	}
-	return t.run(ctx, base+"debit")
+	return t.insist(ctx, base+"debit", tries, pause)
 }
 
 // idToken is a token of the account that this runs as.

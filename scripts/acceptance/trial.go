@@ -43,6 +43,22 @@ type trial struct {
 	attempts int
 }
 
+// insist tries everything until nothing fails, a bounded number of times with a pause between. What was done before is not done twice.
+func (t trial) insist(ctx context.Context, audience string, tries int, pause time.Duration) error {
+	for left := tries - 1; ; left-- {
+		err := t.run(ctx, audience)
+		if err == nil || left <= 0 {
+			return err
+		}
+		fmt.Fprintf(t.out, "%d more tries: %v\n", left, err)
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(pause):
+		}
+	}
+}
+
 // run tries everything, and tells all that fails. audience is what tokens for debit must be for.
 func (t trial) run(ctx context.Context, audience string) error {
 	token, err := t.token(ctx, audience)

@@ -187,12 +187,19 @@ func TestARunStopsWhereSomebodyElseMustAnswerAndSaysWhatIsMissing(t *testing.T) 
 			w.stripe = []endpoint{{id: "we_0", url: "https://europe-west4-credits-test.cloudfunctions.net/purchasewebhook", version: stripe.APIVersion, enabled: true}}
 		}},
 		{"no operator", "A", "-operator", func(*world) {}},
+		{"no staging to promote from", "A", "bootstrap that project first", func(w *world) {
+			w.refuses["gcloud storage buckets add-iam-policy-binding gs://credits-staging"] = "not found"
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld()
 			c.change(w)
-			_, err := w.run(t, tree(t, c.billing))
+			var from []string
+			if strings.HasPrefix(c.name, "no staging") {
+				from = []string{"-from", "credits-staging"}
+			}
+			_, err := w.run(t, tree(t, c.billing), from...)
 			var m missing
 			if !errors.As(err, &m) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("it says %v, not that %q is missing", err, c.want)
@@ -255,6 +262,23 @@ func TestARunAgainChangesNothing(t *testing.T) {
 	}
 }
 
+func TestReleasesOfAnotherProjectMayBePromoted(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	if _, err := w.run(t, tree(t, "A"), "-operator", "ops@fluxori.example", "-from", "credits-staging"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"gcloud projects add-iam-policy-binding credits-test --member=serviceAccount:deploy@credits-staging.iam.gserviceaccount.com --role=roles/cloudbuild.builds.editor",
+		"gcloud iam service-accounts add-iam-policy-binding deploy@credits-test.iam.gserviceaccount.com --member=serviceAccount:deploy@credits-staging",
+		"gcloud storage buckets add-iam-policy-binding gs://credits-staging-sources --member=serviceAccount:deploy@credits-test.iam.gserviceaccount.com",
+	} {
+		if !slices.ContainsFunc(w.did, func(line string) bool { return strings.HasPrefix(line, want) }) {
+			t.Errorf("%q is not among\n%s", want, strings.Join(w.did, "\n"))
+		}
+	}
+}
+
 func TestAnOperatorsOtherClaimsAreKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
@@ -270,7 +294,7 @@ func TestAnOperatorsOtherClaimsAreKept(t *testing.T) {
 func TestWhatIsNotClearIsRefusedBeforeAnythingIsDone(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{}, {"-project", "credits-test"}, {"-project", "Credits Test", "-env", "prod"}, {"-project", "credits-test", "-env", "dev"},
-		{"-project", "credits-test", "-env", "prod", "-operator", "nobody"}, {"-project", "credits-test", "-env", "prod", "now"}} {
+		{"-project", "credits-test", "-env", "prod", "-operator", "nobody"}, {"-project", "credits-test", "-env", "prod", "-from", "credits-test"}, {"-project", "credits-test", "-env", "prod", "now"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld()

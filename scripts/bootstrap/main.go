@@ -1,6 +1,6 @@
 // Command bootstrap makes an empty Google Cloud project and a Stripe account into a running system, in the order that works.
 //
-//	go run ./scripts/bootstrap -project PROJECT -env staging|prod [-operator EMAIL]
+//	go run ./scripts/bootstrap -project PROJECT -env staging|prod [-operator EMAIL] [-from STAGING]
 //
 // It does what is still to be done and goes past what is done already, so that it is run again until it comes to its end. Where it needs what
 // only Google, Stripe or a person can give, it stops and says what is missing: a sign-in, a project with billing, a line in terraform/env/, or a
@@ -9,7 +9,7 @@
 // The order: the state's bucket and the first APIs, since Terraform needs them; then by Terraform the secrets, the bucket of sources and the
 // database; then the secrets' values and Stripe's endpoint, whose address is known beforehand, since a function does not start without its
 // secrets; then the catalogue and the organisation that deployments are tried with; then the first build; then the first operator, who signs in
-// at what the build has made.
+// at what the build has made. With -from, releases of another project may be promoted to this one.
 //
 // Invariants: nothing is deleted or replaced; no secret is printed or stands on a command line.
 //
@@ -90,6 +90,7 @@ func run(ctx context.Context, args []string, o outside) error {
 	flags.StringVar(&b.project, "project", "", "the Google Cloud project")
 	flags.StringVar(&b.environment, "env", "", "staging or prod")
 	flags.StringVar(&b.operator, "operator", "", "the e-mail address of the first operator")
+	flags.StringVar(&b.from, "from", "", "the project whose releases are promoted to this one")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -100,6 +101,8 @@ func run(ctx context.Context, args []string, o outside) error {
 		return fmt.Errorf("-project names no Google Cloud project: %q", b.project)
 	case b.environment != "staging" && b.environment != "prod":
 		return errors.New("-env is staging or prod")
+	case b.from != "" && (!projectPattern.MatchString(b.from) || b.from == b.project):
+		return fmt.Errorf("-from names no other Google Cloud project: %q", b.from)
 	case b.operator != "" && !emailPattern.MatchString(b.operator):
 		return fmt.Errorf("-operator is no e-mail address: %q", b.operator)
 	}

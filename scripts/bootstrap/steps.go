@@ -30,7 +30,7 @@ var firstTargets = []string{"google_secret_manager_secret.this", "google_storage
 // bootstrap is one run.
 type bootstrap struct {
 	outside
-	project, environment, operator string
+	project, environment, operator, from string
 
 	number  string // of the project
 	billing string // the billing account
@@ -59,6 +59,7 @@ func (b *bootstrap) steps() []step {
 		}},
 		{"Stripe's endpoint and its secret", b.endpoint},
 		{"the catalogue, and the organisation that deployments are tried with", func(ctx context.Context) error { return b.seed(ctx, b.project) }},
+		{"the promotion of releases", b.promotion},
 		{"the first build", b.build},
 		{"the first operator", b.firstOperator},
 	}
@@ -209,6 +210,28 @@ func (b *bootstrap) hasVersion(ctx context.Context, name string) (bool, error) {
 func (b *bootstrap) addVersion(ctx context.Context, name, value string) error {
 	_, err := b.command(ctx, value, "gcloud", "secrets", "versions", "add", name, "--data-file=-", "--project="+b.project, "--quiet")
 	return err
+}
+
+// promotion lets the account that deploys the other project submit builds here, and this one's read the other's sources.
+func (b *bootstrap) promotion(ctx context.Context) error {
+	if b.from == "" {
+		return nil
+	}
+	other := "--member=serviceAccount:deploy@" + b.from + ".iam.gserviceaccount.com"
+	for _, role := range []string{"cloudbuild.builds.editor", "serviceusage.serviceUsageConsumer", "storage.admin"} { // a build's source goes to a bucket of this project's
+		if _, err := b.gcloud(ctx, "projects", "add-iam-policy-binding", b.project, other, "--role=roles/"+role, "--condition=None", "--format=none"); err != nil {
+			return err
+		}
+	}
+	if _, err := b.gcloud(ctx, "iam", "service-accounts", "add-iam-policy-binding", b.deployer(), other, "--role=roles/iam.serviceAccountUser", "--format=none"); err != nil {
+		return err
+	}
+	_, err := b.command(ctx, "", "gcloud", "storage", "buckets", "add-iam-policy-binding", "gs://"+b.from+"-sources",
+		"--member=serviceAccount:"+b.deployer(), "--role=roles/storage.objectViewer", "--format=none", "--quiet")
+	if err != nil {
+		return missing{fmt.Sprintf("the bucket of sources of %s, or the right to share it: bootstrap that project first (%v)", b.from, err)}
+	}
+	return nil
 }
 
 // build submits the first build. Later ones are submitted in the same way.

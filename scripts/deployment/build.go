@@ -57,6 +57,10 @@ func (p *project) checkBuild() error {
 			p.must(false, "cloudbuild.yaml runs scripts/%s: %w", m[1], err)
 		}
 	}
+	if _, err := os.Stat(p.path("scripts", "creditsctl")); err == nil {
+		at := slices.Index(ids, "jobs")
+		p.must(at > slices.Index(ids, "apply") && at < slices.Index(ids, "smoke"), "cloudbuild.yaml: no step jobs applies the scheduled jobs after apply and before smoke")
+	}
 	p.checkSubstitutions(build)
 	return nil
 }

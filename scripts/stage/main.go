@@ -37,7 +37,7 @@ func main() {
 func run(args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("stage", flag.ContinueOnError)
 	root := flags.String("root", ".", "the project's root")
-	out := flags.String("out", "staged", "where the zips go")
+	out := flags.String("out", ".staged", "where the zips go")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -5,9 +5,9 @@ repository_url  = "https://github.com/fluxori/ai-credits/blob/main"
 on_call_email   = "credits-on-call@fluxori.com"
 next_rotation   = "2027-02-01T08:00:00Z"
 
-callers = [
-  { email = "ai-services@fluxori-staging.iam.gserviceaccount.com", roles = ["spend", "operate"] },
-]
+# The AI services' own accounts, once they exist, such as
+#   { email = "ai-services@PROJECT.iam.gserviceaccount.com", roles = ["spend", "operate"] },
+callers = []
 
 secret_versions = {
   stripe-api-key         = "1"
