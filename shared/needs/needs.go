@@ -23,8 +23,6 @@ const (
 	requireAll = "CREDITS_TEST_REQUIRE_ALL"
 	// full names the variable that allows long runs.
 	full = "CREDITS_TEST_FULL"
-	// terraform names the variable that says how Terraform gets its provider.
-	terraform = "CREDITS_TEST_TERRAFORM"
 )
 
 // environment looks up a variable, as os.Getenv does; "" means unset.
@@ -53,22 +51,6 @@ func Program(tb testing.TB, name string) string {
 		absent(tb, os.Getenv, name+" on the PATH")
 	}
 	return path
-}
-
-// Terraform returns how Terraform is to be checked, which CREDITS_TEST_TERRAFORM says: "registry", with the provider from its registry, or the
-// path of a program that checks the folder that it is given. When it is unset, the test is skipped.
-func Terraform(tb testing.TB) string {
-	tb.Helper()
-	return checkerOf(tb, os.Getenv)
-}
-
-func checkerOf(tb testing.TB, env environment) string {
-	tb.Helper()
-	checker := env(terraform)
-	if checker == "" {
-		absent(tb, env, "Terraform, and "+terraform+" to say how it gets its provider")
-	}
-	return checker
 }
 
 // Thorough reports whether tests are to take the time for all they can try, rather than for a part: with
