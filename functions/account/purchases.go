@@ -77,6 +77,8 @@ type purchase struct {
 type moment struct {
 	At   time.Time `json:"at"`
 	What string    `json:"what"`
+	// Amount is the money that it is about, in minor units, where that is not the price.
+	Amount int64 `json:"amount,omitempty"`
 }
 
 func (h *handler) purchase(w http.ResponseWriter, r *http.Request, c call) error {
@@ -95,7 +97,7 @@ func (h *handler) purchase(w http.ResponseWriter, r *http.Request, c call) error
 		out.PaidAt = &p.PaidAt
 	}
 	for _, m := range p.Timeline {
-		out.Timeline = append(out.Timeline, moment{At: m.At, What: m.What})
+		out.Timeline = append(out.Timeline, moment{At: m.At, What: m.What, Amount: m.Amount})
 	}
 	serve.OK(w, r, out)
 	return nil

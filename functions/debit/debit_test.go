@@ -33,6 +33,7 @@ const (
 
 // system is the function as deployed, with everything beneath it real but for Google's side of the wire.
 type system struct {
+	engine  *engine.Engine
 	url     string
 	issuer  *identitytest.Issuer
 	people  *identitytest.Issuer
@@ -42,6 +43,10 @@ type system struct {
 	passed  atomic.Int64 // seconds since the test began, by the system's clock
 }
 
+func (s *system) now() time.Time {
+	return time.Date(2026, 3, 1, 8, 0, int(s.passed.Load()), 0, time.UTC)
+}
+
 func start(t *testing.T) *system {
 	t.Helper()
 	e := engine.New(t, engine.Embedded())
@@ -49,7 +54,7 @@ func start(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &system{issuer: identitytest.New(t), people: identitytest.New(t)}
+	s := &system{engine: e, issuer: identitytest.New(t), people: identitytest.New(t)}
 	callers, err := json.Marshal(map[string]any{"callers": []map[string]any{
 		{"email": spender, "roles": []string{"spend"}},
 		{"email": bound, "roles": []string{"spend"}, "orgs": []string{"other"}},
@@ -58,7 +63,6 @@ func start(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := func() time.Time { return time.Date(2026, 3, 1, 8, 0, int(s.passed.Load()), 0, time.UTC) }
 	log := slog.New(slog.DiscardHandler)
 	settings := envconfig.MapLookuper(map[string]string{
 		"GOOGLE_CLOUD_PROJECT": e.Project, "FIRESTORE_EMULATOR_HOST": addr.String(), "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
@@ -73,10 +77,10 @@ func start(t *testing.T) *system {
 	if err := s.catalog.Seed(t.Context(), seed); err != nil {
 		t.Fatal(err)
 	}
-	if s.ledger, err = ledger.New(e.Raw, e.Database(), ledger.Options{Now: now}); err != nil {
+	if s.ledger, err = ledger.New(e.Raw, e.Database(), ledger.Options{Now: s.now}); err != nil {
 		t.Fatal(err)
 	}
-	h := function(t, serve.Env{Lookup: settings, Log: log, Now: now})
+	h := function(t, serve.Env{Lookup: settings, Log: log, Now: s.now})
 	server := httptest.NewServer(http.StripPrefix("/debit", h))
 	t.Cleanup(server.Close)
 	s.url, s.token = server.URL+"/debit", s.issuer.Service(t, spender, audience)

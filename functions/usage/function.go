@@ -24,6 +24,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/spend"
 	"github.com/fluxori/ai-credits/shared/trigger"
@@ -51,7 +52,11 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 		return nil, err
 	}
 	defer b.CloseOnError(&err)
-	spender, err := spend.New(catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{}), b.Ledger)
+	organisations, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
+	if err != nil {
+		return nil, err
+	}
+	spender, err := spend.New(catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{}), b.Ledger, spend.WithTeams(organisations))
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,7 @@ func Decide(s *State, c Command, t time.Time) (*State, *Outcome, error) {
 	if w.Available+w.Held+w.Debt+w.Pending.Free+w.Aside.Free > MaxBalance {
 		return nil, nil, invalid("the wallet would hold or owe more than %d credits", MaxBalance)
 	}
+	w.usage, w.usageOf = nil, "" // may have become more
 	return &w.State, w.out, nil
 }
 
@@ -55,12 +56,16 @@ func (w *work) do(c Command) error {
 		return w.reverse(c)
 	case ClawBack:
 		return w.clawBack(c)
+	case SetAside:
+		return w.setAside(c)
 	case FreezeGrant:
 		return w.freezeGrant(c)
 	case FreezeWallet:
 		return w.freezeWallet(c)
 	case Configure:
 		return w.configure(c)
+	case SetLimits:
+		return w.setLimits(c)
 	case PlaceHold:
 		return w.placeHold(c)
 	case Extend:
@@ -78,8 +83,9 @@ type work struct {
 	State
 	t           time.Time // the moment of decision
 	out         *Outcome
-	owed        int64 // debt before the item at hand
-	topUp       bool  // the item at hand is a top-up
+	owed        int64         // debt before the item at hand
+	topUp       bool          // the item at hand is a top-up
+	crossed     []LimitNotice // by the item at hand
 	ownsLive    bool
 	ownsOutside bool
 	ownsDirty   bool

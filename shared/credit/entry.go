@@ -12,7 +12,8 @@ import (
 type Kind string
 
 // The kinds of entries. KindStart is the journal of a grant that begins after its birth: without it the running figures could not be
-// answered from the ledger alone.
+// answered from the ledger alone. KindLimits is of limits that were set, with what was used by those whom they begin to bind: without it the
+// counters could not.
 const (
 	KindGrant      Kind = "grant"
 	KindStart      Kind = "start"
@@ -29,6 +30,7 @@ const (
 	KindReversal   Kind = "reversal"
 	KindAdjustment Kind = "adjustment"
 	KindRepayment  Kind = "repayment"
+	KindLimits     Kind = "limits"
 )
 
 // Key names a command for exactly-once: a caller's event id, or a key of the system's own. The two never take each other's place.
@@ -97,7 +99,9 @@ type Entry struct {
 	Subject string
 	Changes []Change
 	Debt    int64 // the change of debt
-	After   Figures
+	// Counts are what it did to the counters of limits.
+	Counts []Count
+	After  Figures
 
 	Work     Work
 	Actor    string

@@ -15,17 +15,33 @@ const (
 	EventDebt        EventKind = "debt"
 	EventDebtCeiling EventKind = "debt_ceiling"
 	EventExpiring    EventKind = "expiring"
+	EventLimit       EventKind = "limit_threshold"
+	EventLimitFull   EventKind = "limit_reached"
 	EventGranted     EventKind = "granted"
 	EventExpired     EventKind = "expired"
 	EventClawedBack  EventKind = "clawed_back"
 	EventRestored    EventKind = "restored"
 	EventFrozen      EventKind = "frozen"
 	EventThawed      EventKind = "thawed"
+	// These tell people of a purchase what the above tell programs of every grant: EventClawedBack, EventFrozen, and what undoes them.
+	EventTakenBack EventKind = "taken_back"
+	EventDisputed  EventKind = "disputed"
+	EventGivenBack EventKind = "given_back"
 )
+
+// Crossing tells whether an event says that a threshold was crossed.
+func (k EventKind) Crossing() bool {
+	return k == EventLowBalance || k == EventDebt || k == EventDebtCeiling
+}
 
 // Alert tells whether an event is for people to act on.
 func (k EventKind) Alert() bool {
-	return k == EventLowBalance || k == EventDebt || k == EventDebtCeiling || k == EventExpiring
+	switch k {
+	case EventLowBalance, EventDebt, EventDebtCeiling, EventExpiring, EventLimit, EventLimitFull, EventTakenBack, EventDisputed, EventGivenBack:
+		return true
+	default:
+		return false
+	}
 }
 
 // Event is something that others are told after the commit that made it true.
@@ -42,8 +58,20 @@ type Event struct {
 	Threshold int64
 	// ExpiresAt is when the credits that a warning is about lapse, the first of them.
 	ExpiresAt time.Time
-	After     Figures
-	Reason    string
+	// Limit is which threshold of a limit was reached, of such an alert.
+	Limit  *LimitNotice
+	After  Figures
+	Reason string
+}
+
+// LimitNotice is a threshold of a limit that was reached. The subject's ID is empty for the organisation.
+type LimitNotice struct {
+	Subject
+	Limit    Limit
+	Used     int64 // credits
+	Percent  int64 // the threshold
+	Window   string
+	ResetsAt time.Time
 }
 
 // tell adds an event about the entry just recorded.
@@ -53,6 +81,14 @@ func (w *work) tell(e Event) {
 		e.ID = strings.Join([]string{string(e.Kind), w.Org, strconv.FormatInt(w.Seq, 10)}, ":")
 	}
 	w.out.Events = append(w.out.Events, e)
+}
+
+// tellPeople adds an alert about credits of a purchase. Of other grants there is none: a bonus follows its purchase, and a plan's invoice may
+// have a dozen.
+func (w *work) tellPeople(kind EventKind, g *Grant, credits int64, reason string) {
+	if g.Source == Purchase && credits > 0 {
+		w.tell(Event{Kind: kind, Grant: g.ID, Source: g.Source, Credits: credits, Reason: reason})
+	}
 }
 
 // watch raises the alerts of the item just done. Low balance watches available + held: it fires when that goes from above the threshold to
@@ -79,6 +115,20 @@ func (w *work) watch() {
 	}
 	w.DebtAlerts.Over = over
 	w.owed = w.Debt
+	w.watchLimits()
+}
+
+// watchLimits tells of the thresholds that the item just done has reached, each for itself.
+func (w *work) watchLimits() {
+	for _, n := range w.crossed {
+		kind := EventLimit
+		if n.Percent == percentReached {
+			kind = EventLimitFull
+		}
+		w.LimitAlerts++
+		w.tell(Event{ID: alertID("limit", w.Org, w.LimitAlerts), Kind: kind, Credits: n.Used, Threshold: n.Limit.at(n.Percent), Limit: &n})
+	}
+	w.crossed = nil
 }
 
 func alertID(kind, org string, n int64) string {

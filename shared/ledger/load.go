@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,7 +40,11 @@ func (a *actor) adopt(d *pb.Document) error {
 		a.seen = time.Now()
 	}
 	a.turns = s.turns
-	a.state, a.version = credit.NewState(s.wallet), d.GetUpdateTime()
+	state := credit.NewState(s.wallet)
+	if proto.Equal(a.version, d.GetUpdateTime()) {
+		state.KeepCounters(a.state)
+	}
+	a.state, a.version = state, d.GetUpdateTime()
 	a.clearFence(a.version)
 	return nil
 }
@@ -61,6 +66,10 @@ func (r *round) supply(ctx context.Context, m *credit.Missing) error {
 		return r.supplyHolds(ctx, m.Hold)
 	case !m.DueHolds.IsZero():
 		return r.supplyDueHolds(ctx, m.DueHolds)
+	case len(m.Counters) > 0:
+		return r.supplyCounters(ctx, m.Counters)
+	case m.Usage != "":
+		return r.supplyUsage(ctx, m.Usage)
 	}
 	return r.supplyCharge(ctx, m.Debit)
 }
@@ -108,6 +117,11 @@ func (r *round) supplyWaiting(ctx context.Context) error {
 	return nil
 }
 
+// errStale says that what is cached of a wallet is older than what is stored beneath it.
+var errStale = errors.New("the wallet has changed since it was read")
+
+// supplyGrants loads grants by their ids. One whose record says that it is in the wallet, and that is asked for because it is not, was put there
+// after the wallet was read: then the wallet must be read again.
 func (r *round) supplyGrants(ctx context.Context, ids []string) error {
 	s := &r.ledger.store
 	names := make([]string, len(ids))
@@ -125,8 +139,13 @@ func (r *round) supplyGrants(ctx context.Context, ids []string) error {
 			continue
 		}
 		g, err := decodeGrantRecord(d)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case g.Place == credit.InWallet && r.fresh:
+			return unavailable(fmt.Errorf("grant %s of %s: %w", id, r.org, errStale))
+		case g.Place == credit.InWallet:
+			return fmt.Errorf("grant %s of %s: %w", id, r.org, errStale) // no refusal is final on a wallet that was not just read
 		}
 		r.state.LoadGrants(g)
 	}

@@ -56,6 +56,34 @@ func TestAlertsInWords(t *testing.T) {
 			"Smith & <Sons> owes 1 200 AI credits for AI work that was already done, which reaches the ceiling of 1 000. AI features are refused until credits are bought. What is bought first pays what is owed.",
 		},
 		{
+			"a threshold of a team's limit", events.Credit{Type: credit.EventLimit, Limit: &events.Limit{
+				Scope: credit.ScopeTeam, Subject: "sales", Credits: 1500, Used: 1125, Percent: 75, Blocks: true, ResetsAt: end,
+			}},
+			"75 % of the monthly limit of team sales is used",
+			"Smith & <Sons>: 1 125 AI credits of the 1 500 that team sales may use this month are used. What would go beyond them is refused until 1 April 2026, unless an administrator raises the limit.",
+		},
+		{
+			"a threshold of the organisation's soft limit", events.Credit{Type: credit.EventLimit, Limit: &events.Limit{
+				Scope: credit.ScopeOrganisation, Subject: "acme", Credits: 2, Used: 1, Percent: 50, ResetsAt: end,
+			}},
+			"50 % of the monthly limit of the organisation is used",
+			"Smith & <Sons>: 1 AI credit of the 2 that the organisation may use this month is used. This limit refuses nothing; it begins anew on 1 April 2026.",
+		},
+		{
+			"a user's limit reached", events.Credit{Type: credit.EventLimitFull, Limit: &events.Limit{
+				Scope: credit.ScopeUser, Subject: "thandi", Credits: 100, Used: 130, Percent: 100, Blocks: true, ResetsAt: end,
+			}},
+			"The monthly limit of user thandi is reached",
+			"Smith & <Sons>: 130 AI credits are used; user thandi may use 100 a month. AI features that this limit binds are refused until 1 April 2026, unless an administrator raises it. Work that was already done is charged for all the same.",
+		},
+		{
+			"the organisation's soft limit reached", events.Credit{Type: credit.EventLimitFull, Limit: &events.Limit{
+				Scope: credit.ScopeOrganisation, Subject: "acme", Credits: 100, Used: 100, Percent: 100, ResetsAt: end,
+			}},
+			"The monthly limit of the organisation is reached",
+			"Smith & <Sons>: 100 AI credits are used; the organisation may use 100 a month. This limit refuses nothing; it begins anew on 1 April 2026.",
+		},
+		{
 			"credits that lapse, in the organisation's zone", events.Credit{Type: credit.EventExpiring, Credits: 12345, ExpiresAt: &end},
 			"12 345 AI credits lapse on 1 April 2026",
 			"12 345 AI credits of Smith & <Sons> lapse on 1 April 2026 (from 00:00, Africa/Johannesburg time) unless used before. Purchased credits never expire and are not counted here.",
@@ -64,6 +92,21 @@ func TestAlertsInWords(t *testing.T) {
 			"one credit that lapses", events.Credit{Type: credit.EventExpiring, Credits: 1, ExpiresAt: &end},
 			"1 AI credit lapses on 1 April 2026",
 			"1 AI credit of Smith & <Sons> lapses on 1 April 2026 (from 00:00, Africa/Johannesburg time) unless used before. Purchased credits never expire and are not counted here.",
+		},
+		{
+			"credits taken back", events.Credit{Type: credit.EventTakenBack, Credits: 300, Reason: "refund of purchase CR-7F3K-9QX2"},
+			"300 AI credits taken back",
+			"Smith & <Sons> no longer has 300 AI credits: refund of purchase CR-7F3K-9QX2. What was used already is taken from other credits, or owed.",
+		},
+		{
+			"a dispute", events.Credit{Type: credit.EventDisputed, Credits: 1, Reason: "dispute of purchase CR-7F3K-9QX2"},
+			"A payment is disputed, 1 AI credit frozen",
+			"A bank disputes a payment of Smith & <Sons>: dispute of purchase CR-7F3K-9QX2. What is left of it, 1 AI credit, cannot be used until the dispute is decided. It comes back if the dispute is won.",
+		},
+		{
+			"credits given back", events.Credit{Type: credit.EventGivenBack, Credits: 300, Reason: "dispute of purchase CR-7F3K-9QX2"},
+			"300 AI credits given back",
+			"Smith & <Sons> has 300 AI credits back which were taken or frozen because of the dispute of purchase CR-7F3K-9QX2.",
 		},
 	}
 	for _, tt := range tests {
@@ -100,7 +143,7 @@ func TestEveryAlertHasWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling, credit.EventExpiring} {
+	for _, kind := range []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling, credit.EventExpiring, credit.EventTakenBack, credit.EventDisputed, credit.EventGivenBack} {
 		if w, err := templates.write(events.Credit{Type: kind}, orgs.Org{}); !kind.Alert() || err != nil || w.title == "" || w.text == "" {
 			t.Errorf("%s: %+v, %v", kind, w, err)
 		}

@@ -30,6 +30,10 @@ func (n Notice) matters() bool {
 	switch n.Type {
 	case sessionCompleted, sessionAsyncSucceeded, sessionAsyncFailed, sessionExpired, invoicePaid:
 		return true
+	case chargeRefunded, chargeRefundUpdated, refundCreated, refundUpdated:
+		return true
+	case disputeCreated, disputeUpdated, disputeClosed, disputeWithdrawn, disputeReinstated:
+		return true
 	default:
 		return false
 	}
@@ -38,6 +42,9 @@ func (n Notice) matters() bool {
 // event reads a notice whose type matters.
 func (n Notice) event() (Event, error) {
 	e := Event{ID: n.ID, Type: n.Type, At: n.At}
+	if n.about("charge.") || n.about("refund.") {
+		return n.returnEvent(e)
+	}
 	if n.Type == invoicePaid {
 		var in stripe.Invoice
 		if err := json.Unmarshal(n.Object, &in); err != nil {

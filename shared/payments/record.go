@@ -41,6 +41,8 @@ type Moment struct {
 	What string `firestore:"what"`
 	// Event is the id of Stripe's event; empty for what we did.
 	Event string `firestore:"event,omitempty"`
+	// Amount is the money that it is about, in minor units; 0 when that is the price, or it is about none.
+	Amount int64 `firestore:"amount,omitempty"`
 }
 
 // Offer is what a purchase sells. It is priced once, when the purchase begins.
@@ -89,6 +91,7 @@ type Payment struct {
 	// Grants are what it paid for.
 	Grants []Granted `firestore:"grants"`
 	PaidAt time.Time `firestore:"paid_at,omitempty"`
+	Returns
 }
 
 // Granted is a grant that a payment paid for.

@@ -40,6 +40,7 @@ const (
 	DataRequired        = "data_required"
 	IdempotencyConflict = "idempotency_conflict"
 	HoldSettled         = "hold_settled"
+	NotRefundable       = "not_refundable"
 	FeatureUnavailable  = "feature_unavailable"
 	Unavailable         = "unavailable"
 	InvalidRequest      = "invalid_request"
@@ -92,7 +93,7 @@ func Status(code string) (int, bool) {
 		return http.StatusConflict, true
 	case TooLarge:
 		return http.StatusRequestEntityTooLarge, true
-	case UnknownFeature, CreditsOutOfRange, DataRequired:
+	case UnknownFeature, CreditsOutOfRange, DataRequired, NotRefundable:
 		return http.StatusUnprocessableEntity, true
 	case RateLimited:
 		return http.StatusTooManyRequests, true

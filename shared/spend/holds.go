@@ -6,6 +6,7 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/refusals"
 )
 
 // HoldRequest is the body of POST /debit/holds.
@@ -33,7 +34,11 @@ func (s *Spender) Hold(ctx context.Context, r HoldRequest, actor string) (ledger
 			return ledger.Result{}, err
 		}
 	}
-	return s.ledger.Do(ctx, r.OrgID, c)
+	result, err := s.begin(ctx, r.Ask, c)
+	if err != nil {
+		s.record(ctx, refusals.Hold, d, r.OrgID, err)
+	}
+	return result, err
 }
 
 // FindHold is a hold as it is now.

@@ -6,12 +6,16 @@
 //
 // What a hold was placed for is priced then; its capture says what the work cost in the end, and is not priced again.
 //
-// It does not own prices (package catalogue), what a debit or a hold does (package credit), exactly-once (package ledger), or who may ask.
+// Before work begins, a check and a hold ask too whether its feature can be run. A check answers with everything that stands against the work,
+// a hold with the first; a check is a question and leaves no trace, a debit or hold that is refused is logged.
+//
+// It does not own prices (package catalogue), whether a feature can be run (package readiness), what is logged (package refusals), what a debit or a hold does (package credit), exactly-once (package ledger), or who may ask.
 package spend
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -19,6 +23,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/refusals"
 )
 
 // Ask is work and its quantity: the body of POST /debit/check.
@@ -50,16 +55,35 @@ type Prices interface {
 
 // Spender carries out requests.
 type Spender struct {
-	prices Prices
-	ledger *ledger.Ledger
+	prices   Prices
+	ledger   *ledger.Ledger
+	features Features
+	refused  RefusalLog
+	teams    Teams
 }
 
+// Teams finds the team that a user is in, empty for none, as an *orgs.Store does.
+type Teams interface {
+	TeamOf(ctx context.Context, org, user string) (string, error)
+}
+
+// WithTeams has the work of a user count for the team that the user is in, unless the request names another. Without it only what is sent
+// counts.
+func WithTeams(t Teams) Option { return func(s *Spender) { s.teams = t } }
+
+// Option adds to what a Spender does.
+type Option func(*Spender)
+
 // New makes a Spender.
-func New(prices Prices, l *ledger.Ledger) (*Spender, error) {
+func New(prices Prices, l *ledger.Ledger, opts ...Option) (*Spender, error) {
 	if prices == nil || l == nil {
 		return nil, errors.New("spending needs prices and a ledger")
 	}
-	return &Spender{prices: prices, ledger: l}, nil
+	s := &Spender{prices: prices, ledger: l}
+	for _, o := range opts {
+		o(s)
+	}
+	return s, nil
 }
 
 // Debit charges for work: all or nothing.
@@ -68,7 +92,11 @@ func (s *Spender) Debit(ctx context.Context, r Request, actor string) (ledger.Re
 	if err != nil {
 		return s.earlier(ctx, r, d, err)
 	}
-	return s.ledger.Do(ctx, r.OrgID, d)
+	result, err := s.ledger.Do(ctx, r.OrgID, d)
+	if err != nil {
+		s.record(ctx, refusals.Debit, d, r.OrgID, err)
+	}
+	return result, err
 }
 
 // Usage charges for work already done: what is not there becomes debt. again says that the event has probably been seen before.
@@ -94,19 +122,6 @@ func (s *Spender) Quote(ctx context.Context, r Ask) (catalogue.Quote, error) {
 		return catalogue.Quote{}, err
 	}
 	return prices.Price(r.Feature, catalogue.Quantity{Credits: r.Credits, Units: r.Units})
-}
-
-// Check is the price of a request and everything that stands against charging it now. It changes nothing.
-func (s *Spender) Check(ctx context.Context, r Ask) (catalogue.Quote, []*credit.Refusal, error) {
-	q, err := s.Quote(ctx, r)
-	if err != nil {
-		return catalogue.Quote{}, nil, err
-	}
-	w, err := s.ledger.View(ctx, r.OrgID)
-	if err != nil {
-		return catalogue.Quote{}, nil, err
-	}
-	return q, credit.Reasons(&w, q.Credits), nil
 }
 
 // Reversal asks to give a debit's credits back.
@@ -161,12 +176,9 @@ func (s *Spender) command(ctx context.Context, r Request, actor string) (credit.
 		Content: credit.Content{
 			Kind: credit.KindDebit, Org: r.OrgID, User: r.UserID, Team: r.TeamID, Feature: r.Feature, Credits: r.Credits, Units: r.Units,
 		},
-		Work:     credit.Work{User: r.UserID, Team: r.TeamID, Feature: r.Feature, Units: r.Units},
+		Work:     r.work(),
 		Actor:    actor,
 		Metadata: string(r.Metadata),
-	}
-	if r.OccurredAt != nil {
-		d.Work.OccurredAt = r.OccurredAt.UTC().Truncate(time.Microsecond)
 	}
 	if err := credit.CheckID("event_id", r.EventID); err != nil {
 		return d, err
@@ -175,8 +187,35 @@ func (s *Spender) command(ctx context.Context, r Request, actor string) (credit.
 	if err != nil {
 		return d, err
 	}
+	if d.Work, err = s.work(ctx, r.Ask); err != nil {
+		return d, err
+	}
 	d.Credits, d.Work.PriceVersion = q.Credits, q.PriceVersion
 	return d, nil
+}
+
+// work is what is asked for, as it was sent.
+func (r Ask) work() credit.Work {
+	w := credit.Work{User: r.UserID, Team: r.TeamID, Feature: r.Feature, Units: r.Units}
+	if r.OccurredAt != nil {
+		w.OccurredAt = r.OccurredAt.UTC().Truncate(time.Microsecond)
+	}
+	return w
+}
+
+// work is what is asked for, with the user's team unless one was sent. What is charged for was sent: the team found is no part of an event's
+// content, so that an event that is repeated after its user moved is still the same.
+func (s *Spender) work(ctx context.Context, r Ask) (credit.Work, error) {
+	w := r.work()
+	if s.teams == nil || w.Team != "" || w.User == "" {
+		return w, nil
+	}
+	team, err := s.teams.TeamOf(ctx, r.OrgID, w.User)
+	if err != nil {
+		return w, fmt.Errorf("the team of a user of %s: %w", r.OrgID, err)
+	}
+	w.Team = team
+	return w, nil
 }
 
 // earlier answers a request that cannot be priced now with the result that its command had when it could be, or with why it cannot.
