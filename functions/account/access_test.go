@@ -2,6 +2,7 @@ package account
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -39,6 +40,12 @@ var permitted = map[string]struct {
 	"GET /orgs/{org}/purchases/{reference}":         {who: "admin support platform"},
 	"GET /orgs/{org}/purchases/{reference}/refund":  {who: "admin support platform"},
 	"POST /orgs/{org}/purchases/{reference}/refund": {who: "support", body: `{"amount":449}`},
+	"POST /orgs/{org}/billing-portal":               {who: "admin"},
+	"POST /orgs/{org}/promotions/redeem":            {who: "admin", body: `{"code":"WELCOME"}`},
+	"GET /orgs/{org}/referral":                      {who: "member admin support"},
+	"POST /orgs/{org}/referral/claim":               {who: "admin", body: `{"code":"{referral}"}`},
+	"GET /operations/promotions/{code}":             {who: "platform"},
+	"PUT /operations/promotions/{code}":             {who: "platform", body: welcomeTerms},
 	"GET /operations/dead-letters":                  {who: "platform"},
 	"POST /operations/dead-letters/{letter}/replay": {who: "platform"},
 
@@ -134,11 +141,14 @@ func TestEveryRouteAdmitsExactlyItsRoles(t *testing.T) {
 				references[org], requests[org] = s.populate(t, org)
 			}
 			letter := s.putAside(t, 1)
+			s.must(t, s.platform(t), http.MethodPut, "/operations/promotions/WELCOME", welcomeTerms)
+			code := fmt.Sprint(s.must(t, s.token(t, "globex-admin"), http.MethodGet, "/orgs/globex/referral", "").body["code"])
+			body := strings.Replace(want.body, "{referral}", code, 1)
 			method, path, _ := strings.Cut(pattern, " ")
 			for who, token := range cast(t, s) {
 				for _, org := range []string{"acme", "globex", "nowhere-" + who} {
-					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter, "{team}", "design", "{user}", user(method, org), "{request}", cmp.Or(requests[org], requests["acme"]), "{month}", "2026-03").Replace(path)
-					got := s.call(t, token, method, filled, want.body, "Idempotency-Key", "a key of "+who)
+					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter, "{team}", "design", "{user}", user(method, org), "{request}", cmp.Or(requests[org], requests["acme"]), "{month}", "2026-03", "{code}", "WELCOME").Replace(path)
+					got := s.call(t, token, method, filled, body, "Idempotency-Key", "a key of "+who)
 					status, code := expected(pattern, want.who, who, org)
 					if (status == 0) != (got.status/100 == 2) || status != 0 && (got.status != status || got.code() != code) {
 						t.Errorf("%s on %s: %d %s, want %d %s", who, org, got.status, got.raw, status, code)

@@ -240,7 +240,7 @@ const acmeProfile = `{"name":"Acme","country":"ZA","owner_email":"thandi@acme.ex
 // register makes an organisation, with an administrator and a member called after it.
 func (s *system) register(t testing.TB, org string) {
 	t.Helper()
-	s.must(t, s.platform(t), http.MethodPut, "/orgs/"+org, acmeProfile)
+	s.must(t, s.platform(t), http.MethodPut, "/orgs/"+org, strings.Replace(acmeProfile, "acme.example", org+".example", 1))
 	for sub, role := range map[string]orgs.Role{org + "-admin": orgs.RoleAdmin, org + "-member": orgs.RoleMember} {
 		if err := s.store.PutMember(t.Context(), org, orgs.Member{Sub: sub, Role: role, Email: sub + "@people.example"}); err != nil {
 			t.Fatal(err)
@@ -261,6 +261,14 @@ func (s *system) team(t testing.TB, org, team string, members ...string) {
 		if _, err := s.store.JoinTeam(t.Context(), org, team, sub); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// admit makes somebody an administrator.
+func (s *system) admit(t testing.TB, org, sub string) {
+	t.Helper()
+	if err := s.store.PutMember(t.Context(), org, orgs.Member{Sub: sub, Role: orgs.RoleAdmin}); err != nil {
+		t.Fatal(err)
 	}
 }
 

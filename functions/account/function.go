@@ -29,6 +29,11 @@
 //	POST /account/orgs/{org}/limit-requests             ask for a higher limit
 //	GET  /account/orgs/{org}/limit-requests?state=      the requests that are open, or decided; to members their own
 //	GET  …/limit-requests/{request}, POST …/grant, …/decline   one request; raise the limit, or leave it
+//	POST /account/orgs/{org}/billing-portal             the way to Stripe's page of plans, cards and invoices
+//	POST /account/orgs/{org}/promotions/redeem          redeem a promotion's code (Idempotency-Key)
+//	GET  /account/orgs/{org}/referral                   the code to pass on, and what it brings
+//	POST /account/orgs/{org}/referral/claim             say by whose code the organisation came (Idempotency-Key)
+//	GET  /account/operations/promotions/{code}, PUT     a promotion's terms and how often it was redeemed (platform)
 //	GET  /account/operations/dead-letters?state=        messages that could not be handled, newest first (platform)
 //	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (platform)
 //
@@ -38,7 +43,8 @@
 // the codes of the design, §6.
 //
 // It decides nothing about credits: package orgs keeps organisations, package ledger wallets and limits, package limitrequests what members ask
-// for, package catalogue prices, package payments purchases, package refusals what was refused, package deadletters what could not be handled.
+// for, package catalogue prices, package payments purchases, package campaigns promotions and referrals, package refusals what was refused,
+// package deadletters what could not be handled.
 package account
 
 import (
@@ -47,6 +53,7 @@ import (
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/backend"
+	"github.com/fluxori/ai-credits/shared/campaigns"
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/identity"
@@ -94,7 +101,13 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	}
 	shop, err := payments.NewShop(payments.ShopOptions{
 		Documents: b.Documents, Prices: sold, Stripe: stripe, Now: env.Now,
-		Checkout: payments.CheckoutOptions{ReturnURL: c.CheckoutReturnURL, AutomaticTax: c.AutomaticTax},
+		Checkout: payments.CheckoutOptions{ReturnURL: c.CheckoutReturnURL},
+	})
+	if err != nil {
+		return nil, err
+	}
+	giver, err := campaigns.NewGiver(campaigns.Options{
+		Documents: b.Documents, Ledger: b.Ledger, Orgs: store, Prices: sold, Now: env.Now, Log: env.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -121,7 +134,7 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	}
 	h := handler{
 		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused,
-		requests: requests, refunder: refunder, now: env.Now,
+		requests: requests, refunder: refunder, campaigns: giver, now: env.Now,
 	}
 	return h.router(), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/fluxori/ai-credits/shared/campaigns"
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/identity"
@@ -32,6 +33,7 @@ type handler struct {
 	prices    prices
 	shop      *payments.Shop
 	refunder  *payments.Refunder
+	campaigns *campaigns.Giver
 	letters   *deadletters.Store
 	requests  *limitrequests.Desk
 	refusals  *refusals.Store

@@ -68,6 +68,13 @@ func routes() []route {
 		{Method: http.MethodGet, Path: "/orgs/{org}/purchases/{reference}", May: []role{admin, support, platform}, serve: (*handler).purchase},
 		{Method: http.MethodGet, Path: "/orgs/{org}/purchases/{reference}/refund", May: []role{admin, support, platform}, serve: (*handler).refundQuote},
 		{Method: http.MethodPost, Path: "/orgs/{org}/purchases/{reference}/refund", May: []role{support}, Moves: true, serve: (*handler).refund},
+		{Method: http.MethodPost, Path: "/orgs/{org}/billing-portal", May: []role{admin}, serve: (*handler).billingPortal},
+
+		{Method: http.MethodPost, Path: "/orgs/{org}/promotions/redeem", May: []role{admin}, Moves: true, serve: (*handler).redeem},
+		{Method: http.MethodGet, Path: "/orgs/{org}/referral", May: []role{member, admin, support}, serve: (*handler).referral},
+		{Method: http.MethodPost, Path: "/orgs/{org}/referral/claim", May: []role{admin}, Moves: true, serve: (*handler).claim},
+		{Method: http.MethodGet, Path: "/operations/promotions/{code}", May: []role{platform}, serve: (*handler).getPromotion},
+		{Method: http.MethodPut, Path: "/operations/promotions/{code}", May: []role{platform}, serve: (*handler).putPromotion},
 
 		{Method: http.MethodGet, Path: "/orgs/{org}/members", May: []role{admin, support, platform}, Query: append([]string{"team"}, paging()...), serve: (*handler).members},
 		{Method: http.MethodGet, Path: "/orgs/{org}/members/{user}", May: readers, serve: (*handler).member},

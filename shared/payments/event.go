@@ -42,8 +42,8 @@ type Session struct {
 	// Payment is the payment intent; empty when nothing was due.
 	Payment  string
 	Currency string
-	// Total is what was charged, with Tax.
-	Total, Tax int64
+	// Total is what was charged, with Tax, after Discount was taken off.
+	Total, Tax, Discount int64
 }
 
 // payment names the payment for good: by its intent, or by the session when nothing was due.

@@ -76,7 +76,7 @@ func readSession(s *stripe.CheckoutSession) *Session {
 		out.Payment = s.PaymentIntent.ID
 	}
 	if s.TotalDetails != nil {
-		out.Tax = s.TotalDetails.AmountTax
+		out.Tax, out.Discount = s.TotalDetails.AmountTax, s.TotalDetails.AmountDiscount
 	}
 	return out
 }

@@ -113,8 +113,10 @@ func planSession(e Event, k Known) Decision {
 		d.Doubt = doubt(WrongAmount, "paid %d, the charge took %d", s.Total, k.Payment.Amount)
 	case status == Paid && !strings.EqualFold(s.Currency, string(p.Currency)):
 		d.Doubt = doubt(WrongCurrency, "paid in %s, offered in %s", s.Currency, p.Currency)
-	case status == Paid && s.Total-s.Tax != p.Amount:
-		d.Doubt = doubt(WrongAmount, "paid %d less tax of %d, offered for %d %s", s.Total, s.Tax, p.Amount, p.Currency)
+	case status == Paid && s.Total-s.Tax+s.Discount != p.Amount:
+		d.Doubt = doubt(WrongAmount, "paid %d less tax of %d after a discount of %d, offered for %d %s", s.Total, s.Tax, s.Discount, p.Amount, p.Currency)
+	case s.Discount != 0 && !p.Discounts:
+		d.Doubt = doubt(WrongAmount, "a discount of %d was taken off, and none was offered", s.Discount)
 	}
 	if d.Doubt != nil {
 		return d

@@ -34,7 +34,7 @@ type Prices interface {
 	Current(ctx context.Context) (*catalogue.Catalogue, error)
 }
 
-// ReceiverOptions are what a Receiver works with. All but Grace are required.
+// ReceiverOptions are what a Receiver works with. All but Grace and Bonuses are required.
 type ReceiverOptions struct {
 	Documents *firestore.Client
 	Ledger    Ledger
@@ -45,6 +45,8 @@ type ReceiverOptions struct {
 	Log *slog.Logger
 	// Grace is for how long a subscription's credits can be used after their period while it will renew. The default is 2 h.
 	Grace time.Duration
+	// Bonuses gives what campaigns promised for purchases; nil for no campaigns.
+	Bonuses Bonuses
 }
 
 // Receiver settles Stripe's events. It is safe for concurrent use, also for one event at once.
@@ -99,6 +101,9 @@ func (r *Receiver) Receive(ctx context.Context, n Notice) (Outcome, error) {
 		} else if refused != nil {
 			return r.putAside(ctx, n, about, refused)
 		}
+	}
+	if err := r.reward(ctx, known.Purchase, d.Fact); err != nil {
+		return "", err
 	}
 	outcome := Ignored
 	if d.Fact != nil {

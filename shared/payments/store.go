@@ -166,6 +166,9 @@ func (p Payment) updates() []firestore.Update {
 		{Path: "status", Value: p.Status}, {Path: "grants", Value: p.Grants}, {Path: "amount", Value: p.Amount}, {Path: "tax", Value: p.Tax},
 		{Path: "org", Value: p.Org}, {Path: "subscription", Value: p.Subscription}, // which a refund that was told before did not know
 	}
+	if len(p.Bonuses) > 0 {
+		out = append(out, firestore.Update{Path: "bonuses", Value: p.Bonuses})
+	}
 	if !p.PaidAt.IsZero() {
 		out = append(out, firestore.Update{Path: "paid_at", Value: p.PaidAt})
 	}
@@ -205,6 +208,9 @@ func (s store) insistFor(ctx context.Context, most time.Duration, do func(ctx co
 	var err error
 	for range maxAttempts {
 		err = do(ctx)
+		if err != nil && ctx.Err() != nil {
+			return storeDown(err) // whatever its code: time has run out
+		}
 		if code := status.Code(err); err == nil || code == codes.Unknown || code == codes.PermissionDenied {
 			return err // of other codes, even one that refuses what was sent, the answer to a commit that was applied may have been lost
 		}

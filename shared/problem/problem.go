@@ -49,6 +49,8 @@ const (
 	Forbidden           = "forbidden"
 	MethodNotAllowed    = "method_not_allowed"
 	RateLimited         = "rate_limited"
+	PromotionUsed       = "promotion_used"
+	ReferralRefused     = "referral_refused"
 	Internal            = "internal"
 )
 
@@ -89,7 +91,7 @@ func Status(code string) (int, bool) {
 		return http.StatusNotFound, true
 	case MethodNotAllowed:
 		return http.StatusMethodNotAllowed, true
-	case IdempotencyConflict, HoldSettled:
+	case IdempotencyConflict, HoldSettled, PromotionUsed, ReferralRefused:
 		return http.StatusConflict, true
 	case TooLarge:
 		return http.StatusRequestEntityTooLarge, true
