@@ -31,8 +31,7 @@ locals {
     SMTP_PORT            = tostring(var.mail.port)
     SMTP_SECURITY        = var.mail.security
     SMTP_USERNAME        = var.mail.username
-    STRIPE_AUTOMATIC_TAX = tostring(var.stripe.automatic_tax)
-    STRIPE_LIVEMODE      = tostring(var.stripe.livemode)
+    STRIPE_LIVEMODE      = tostring(var.stripe_livemode)
     SUBSCRIPTION_GRACE   = var.subscription_grace
   }
 

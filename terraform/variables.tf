@@ -63,12 +63,9 @@ variable "callers" {
   }))
 }
 
-variable "stripe" {
-  description = "livemode: whether the keys are for real money. automatic_tax: whether Stripe adds the tax that it works out."
-  type = object({
-    livemode      = bool
-    automatic_tax = bool
-  })
+variable "stripe_livemode" {
+  description = "Whether Stripe's key and events are for real money."
+  type        = bool
 }
 
 variable "mail" {

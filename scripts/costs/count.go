@@ -18,7 +18,7 @@ import (
 )
 
 // repeats is how often each kind of request is run, to be divided by.
-const repeats = 200
+const repeats = 50
 
 // operations are Firestore's, as it bills them, of a number of requests.
 type operations struct {

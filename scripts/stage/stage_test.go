@@ -59,7 +59,6 @@ var settings = map[string]string{
 	"SMTP_SECURITY":          "starttls",
 	"SMTP_USERNAME":          "credits",
 	"STRIPE_API_KEY":         "sk_test_staged",
-	"STRIPE_AUTOMATIC_TAX":   "false",
 	"STRIPE_LIVEMODE":        "false",
 	"STRIPE_WEBHOOK_SECRETS": "whsec_staged",
 	"SUBSCRIPTION_GRACE":     "2h",

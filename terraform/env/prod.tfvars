@@ -15,10 +15,7 @@ secret_versions = {
   smtp-password          = "1"
 }
 
-stripe = {
-  livemode      = true
-  automatic_tax = true
-}
+stripe_livemode = true
 
 mail = {
   host     = "smtp.fluxori.com"

@@ -15,10 +15,7 @@ secret_versions = {
   smtp-password          = "1"
 }
 
-stripe = {
-  livemode      = false
-  automatic_tax = false
-}
+stripe_livemode = false
 
 mail = {
   host     = "smtp.fluxori.com"

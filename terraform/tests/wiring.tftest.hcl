@@ -17,7 +17,7 @@ variables {
     { email = "ops@credits-test.iam.gserviceaccount.com", roles = ["operate"] },
   ]
   secret_versions = { stripe-api-key = "1", stripe-webhook-secrets = "2", smtp-password = "3" }
-  stripe          = { livemode = false, automatic_tax = false }
+  stripe_livemode = false
   mail            = { host = "smtp.example.com", port = 587, security = "starttls", username = "credits", from = "credits@example.com" }
   budget          = { currency = "USD", units = 50 }
   sources         = { for name in keys(jsondecode(file("functions.json"))) : name => "${name}-00000000000000000000.zip" }
