@@ -152,7 +152,7 @@ func (k *Keeper) Run(ctx context.Context, org string, n int64) (Attempt, error) 
 			return Attempt{}, err
 		}
 	}
-	_, a, err := k.store.changeAttempt(ctx, org, n, func(s Settings, was *Attempt) (Settings, Attempt) {
+	a, err := k.store.changeAttempt(ctx, org, n, func(s Settings, was *Attempt) (Settings, Attempt) {
 		if was != nil {
 			return s, *was
 		}
@@ -180,13 +180,12 @@ func (k *Keeper) charge(ctx context.Context, o orgs.Org, a Attempt) (Attempt, er
 	if err != nil {
 		return Attempt{}, err
 	}
-	_, a, err = k.store.changeAttempt(ctx, o.ID, a.N, func(s Settings, was *Attempt) (Settings, Attempt) {
+	return k.store.changeAttempt(ctx, o.ID, a.N, func(s Settings, was *Attempt) (Settings, Attempt) {
 		if was == nil {
 			was = &a
 		}
 		return end(s, *was, charged, k.now())
 	})
-	return a, err
 }
 
 // id is the crossing's, and Stripe's idempotency key.
