@@ -1,6 +1,7 @@
 // Package autotopup is the function that buys credits for organisations whose balance fell to the threshold that they chose for it.
 //
-//	POST /autotopup  pushes of the topic credit-topups: one balance that fell to its auto top-up threshold
+//	POST /autotopup         pushes of the topic credit-topups: one balance that fell to its auto top-up threshold
+//	POST /autotopup/months  each hour: let those go on whose cap was reached in a month that is over → 200 {armed}
 //
 // A crossing is one attempt: the card that the organisation has at Stripe is charged once, or not at all, whatever is delivered again. What is
 // charged in a calendar month stays within the organisation's cap. A card that is declined, or wants its holder, opens a breaker: nothing more
@@ -8,8 +9,8 @@
 // became of it, once, by the alerts function.
 //
 // A push is answered 204 when nothing is left to do; 503, to be pushed again, while Stripe or the store does not answer. What can never be seen
-// to (malformed, unknown organisation, a package that is sold no more) is put aside in deadLetters and answered 204. Pushes carry a
-// Google-signed token of the one service account of push subscriptions.
+// to (malformed, unknown organisation, a package that is sold no more) is put aside in deadLetters and answered 204. Pushes and runs
+// carry Google-signed tokens of the one service account of each.
 //
 // The topic is one of its own, so that this function is not woken by alerts that are for people, nor they told of what is for it.
 //
@@ -49,6 +50,10 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
+	scheduler, err := c.Trigger.Jobs()
+	if err != nil {
+		return nil, err
+	}
 	stripe, err := payments.NewGateway(payments.GatewayOptions{Key: string(c.StripeKey), URL: c.StripeURL, Livemode: c.Livemode})
 	if err != nil {
 		return nil, err
@@ -82,5 +87,6 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	h := &handler{keeper: keeper, letters: letters, log: env.Log}
 	r := serve.NewRouter()
 	r.Handle("POST /{$}", trigger.Push(sender, h.receive))
+	r.Handle("POST /months", trigger.Job(scheduler, h.months))
 	return r, nil
 }

@@ -21,6 +21,17 @@ type handler struct {
 	log     *slog.Logger
 }
 
+// resumed is what a run answers.
+type resumed struct {
+	Armed int `json:"armed"`
+}
+
+// months lets those go on whose cap was reached in a month that is over.
+func (h *handler) months(ctx context.Context) (resumed, error) {
+	n, err := h.keeper.Resume(ctx)
+	return resumed{Armed: n}, err
+}
+
 // receive sees to a crossing, or puts its message aside.
 func (h *handler) receive(ctx context.Context, p events.Push) error {
 	err := h.topUp(ctx, p)

@@ -161,6 +161,19 @@ func TestAThresholdAboveWhatAPackageBringsGoesOnUnderTheCap(t *testing.T) {
 	}
 }
 
+func TestTopUpsGoOnInTheMonthAfterTheCap(t *testing.T) {
+	t.Parallel()
+	c, s, admin, _ := withCard(t, stripestand.CardVisa)
+	c.wish(admin, 1000, 10_000) // R100: one package
+	c.eventually("the cap", func() bool { return c.told(admin, "top_up_capped") == 1 })
+	c.must("POST", "/_local/clock", "", `{"now":"2026-04-01T05:00:00Z"}`)
+	c.eventually("April's cap", func() bool { return c.told(admin, "top_up_capped") == 2 })
+	quiet(t, s)
+	if got := c.available("acme", admin); got != 200 {
+		t.Errorf("%v credits", got)
+	}
+}
+
 func TestAutoTopUpSettingsAreCheckedAndTheAdministrators(t *testing.T) {
 	t.Parallel()
 	c, s := startSystem(t)

@@ -36,6 +36,10 @@ type Settings struct {
 	// Spent is what was charged, or is being charged, in the month Window.
 	Window string `firestore:"window"`
 	Spent  int64  `firestore:"spent"`
+	// ResumeAt is when the month begins in which a cap that was reached leaves room again; zero for none. Resuming says that the revision that
+	// arms the wallet for it is chosen.
+	ResumeAt time.Time `firestore:"resume_at,omitempty"`
+	Resuming bool      `firestore:"resuming,omitempty"`
 	// Breaker is nil while it is closed.
 	Breaker   *Breaker  `firestore:"breaker"`
 	UpdatedAt time.Time `firestore:"updated_at"`
@@ -74,6 +78,7 @@ func (s Settings) wishing(w Wish, currency catalogue.Currency, now time.Time) Se
 		s.Window, s.Spent = "", 0
 	}
 	s.Wish, s.Currency, s.Breaker, s.UpdatedAt = w, currency, nil, now
+	s.ResumeAt, s.Resuming = time.Time{}, false
 	s.Revision++
 	return s
 }
@@ -85,6 +90,24 @@ func (s Settings) withCard(card string, now time.Time) Settings {
 	}
 	s.Breaker, s.UpdatedAt = nil, now
 	s.Revision++
+	return s
+}
+
+// resuming are the settings once a cap's month is over: they arm the wallet anew, once.
+func (s Settings) resuming(now time.Time) Settings {
+	if s.ResumeAt.IsZero() || s.ResumeAt.After(now) || s.Resuming {
+		return s
+	}
+	s.Resuming = true
+	s.Revision++
+	return s
+}
+
+// resumed are the settings once the wallet is told of the revision that arms it. Others that came meanwhile stay.
+func (s Settings) resumed(revision int64) Settings {
+	if s.Revision == revision {
+		s.ResumeAt, s.Resuming = time.Time{}, false
+	}
 	return s
 }
 
@@ -115,12 +138,12 @@ type Attempt struct {
 }
 
 // begin decides about a crossing that has no attempt yet.
-func begin(s Settings, a Attempt) (Settings, Attempt) {
+func begin(s Settings, a Attempt, nextMonth time.Time) (Settings, Attempt) {
 	switch spent := s.SpentIn(a.Window); {
 	case !s.Enabled || s.Breaker != nil || s.Package != a.Offer.Package: // settings that changed just now cross anew
 		a.State = Off
 	case a.Offer.Currency != s.Currency || a.Offer.Amount > s.MonthlyCap-spent:
-		a.State = Capped
+		a.State, s.ResumeAt, s.Resuming = Capped, nextMonth, false
 	default:
 		a.State = Begun
 		s.Window, s.Spent = a.Window, spent+a.Offer.Amount

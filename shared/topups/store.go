@@ -115,8 +115,31 @@ func (s store) writeSettings(tx *firestore.Transaction, old records, next Settin
 		{Path: "enabled", Value: next.Enabled}, {Path: "threshold", Value: next.Threshold}, {Path: "package", Value: next.Package},
 		{Path: "monthly_cap", Value: next.MonthlyCap}, {Path: "currency", Value: next.Currency}, {Path: "revision", Value: next.Revision},
 		{Path: "window", Value: next.Window}, {Path: "spent", Value: next.Spent}, {Path: "breaker", Value: next.Breaker},
-		{Path: "updated_at", Value: next.UpdatedAt},
+		{Path: "updated_at", Value: next.UpdatedAt}, {Path: "resuming", Value: next.Resuming}, {Path: "resume_at", Value: orDelete(next.ResumeAt)},
 	}, firestore.LastUpdateTime(old.settingsAt))
+}
+
+// orDelete is a time, or that its field goes: what has none is not found by it.
+func orDelete(t time.Time) any {
+	if t.IsZero() {
+		return firestore.Delete
+	}
+	return t
+}
+
+// due lists organisations by when their cap's month was over, the longest first.
+func (s store) due(ctx context.Context, now time.Time, most int) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	snapshots, err := s.client.Collection("autoTopUps").Where("resume_at", "<=", now).OrderBy("resume_at", firestore.Asc).Limit(most).Documents(ctx).GetAll()
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("find the caps whose month is over: %w", err))
+	}
+	out := make([]string, len(snapshots))
+	for i, snapshot := range snapshots {
+		out[i] = snapshot.Ref.ID
+	}
+	return out, nil
 }
 
 // records are settings and an attempt as stored; the attempt is nil for none. Each time is the document's update time, zero for none.

@@ -79,16 +79,18 @@ func (k *Keeper) Get(ctx context.Context, org string) (s Settings, window string
 	if s, err = k.store.get(ctx, org); s.Currency == "" {
 		s.Currency = catalogue.Currency(o.Currency)
 	}
-	return s, k.window(o), err
+	window, _ = k.window(o)
+	return s, window, err
 }
 
-// window is the calendar month in an organisation's zone.
-func (k *Keeper) window(o orgs.Org) string {
+// window is the calendar month in an organisation's zone, and when the next begins.
+func (k *Keeper) window(o orgs.Org) (window string, next time.Time) {
 	zone, err := time.LoadLocation(o.Zone)
 	if err != nil {
 		zone = time.UTC // of an organisation whose zone this machine does not know
 	}
-	return k.now().In(zone).Format("2006-01")
+	now := k.now().In(zone)
+	return now.Format("2006-01"), time.Date(now.Year(), now.Month()+1, 1, 0, 0, 0, 0, zone).UTC()
 }
 
 // Wish makes an organisation's settings what it wishes, closes its breaker, and tells its wallet. The same wish again changes nothing, but it
@@ -113,7 +115,8 @@ func (k *Keeper) Wish(ctx context.Context, org string, w Wish) (s Settings, wind
 	if s, err = k.store.change(ctx, org, func(s Settings) Settings { return s.wishing(w, offer.Currency, k.now()) }); err != nil {
 		return Settings{}, "", err
 	}
-	return s, k.window(o), k.tell(ctx, s)
+	window, _ = k.window(o)
+	return s, window, k.tell(ctx, s)
 }
 
 // CardSet closes the breaker when an organisation pays with another card than the one that failed, and tells its wallet. Told again, it
@@ -124,6 +127,30 @@ func (k *Keeper) CardSet(ctx context.Context, org, card string) error {
 		return err
 	}
 	return k.tell(ctx, s)
+}
+
+// maxResumed bounds how many organisations one call of Resume sees to; the next goes on.
+const maxResumed = 500
+
+// Resume arms the wallets of organisations whose cap was reached in a month that is over: a balance that is still low crosses anew. It returns
+// how many it armed. Cut off and called again, it arms each once. Errors are an *Error or the ledger's; others are seen to all the same.
+func (k *Keeper) Resume(ctx context.Context) (armed int, err error) {
+	due, err := k.store.due(ctx, k.now(), maxResumed)
+	if err != nil {
+		return 0, err
+	}
+	var failures []error
+	for _, org := range due {
+		s, err := k.store.change(ctx, org, func(s Settings) Settings { return s.resuming(k.now()) })
+		if err == nil && s.Resuming {
+			if err = k.tell(ctx, s); err == nil {
+				_, err = k.store.change(ctx, org, func(now Settings) Settings { return now.resumed(s.Revision) })
+				armed++
+			}
+		}
+		failures = append(failures, err)
+	}
+	return armed, errors.Join(failures...)
 }
 
 // tell makes what the wallet watches that of the settings.
@@ -146,7 +173,8 @@ func (k *Keeper) Run(ctx context.Context, org string, n int64) (Attempt, error) 
 	if err != nil {
 		return Attempt{}, err
 	}
-	fresh := Attempt{N: n, Reference: payments.NewReference(), Window: k.window(o), BegunAt: k.now()}
+	window, next := k.window(o)
+	fresh := Attempt{N: n, Reference: payments.NewReference(), Window: window, BegunAt: k.now()}
 	if s.Enabled {
 		if fresh.Offer, err = k.opts.Till.PriceOf(ctx, s.Package, o.Country); err != nil {
 			return Attempt{}, err
@@ -156,7 +184,7 @@ func (k *Keeper) Run(ctx context.Context, org string, n int64) (Attempt, error) 
 		if was != nil {
 			return s, *was
 		}
-		return begin(s, fresh)
+		return begin(s, fresh, next)
 	})
 	if err != nil {
 		return Attempt{}, err

@@ -305,6 +305,34 @@ func TestTheCapIsTheCalendarMonthsInTheOrganisationsZone(t *testing.T) {
 	}
 }
 
+func TestACapThatWasReachedResumesOnceWithTheMonth(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, stripestand.CardVisa)
+	w.wish(t, price)
+	w.run(t, 1, topups.Made)
+	w.run(t, 2, topups.Capped)
+	revision := w.settings(t).Revision
+	resume := func(want int) {
+		t.Helper()
+		if n, err := w.keeper(t).Resume(t.Context()); err != nil || n != want {
+			t.Errorf("at %v: armed %d, %v, want %d", w.clock, n, err, want)
+		}
+	}
+	w.clock = time.Date(2026, 3, 31, 21, 59, 59, 0, time.UTC) // 23:59:59 in Johannesburg
+	resume(0)
+	w.clock = w.clock.Add(time.Second)
+	resume(1)
+	resume(0)
+	if s := w.settings(t); s.Revision != revision+1 || s.Resuming || !s.ResumeAt.IsZero() {
+		t.Errorf("%+v", s)
+	}
+	w.run(t, 3, topups.Made)
+	w.run(t, 4, topups.Capped)
+	w.wish(t, 2*price) // other settings go on by themselves
+	w.clock = w.clock.AddDate(0, 2, 0)
+	resume(0)
+}
+
 func TestTheBreakerIsClosedByAnotherCardOrOtherSettings(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, stripestand.CardFailsLater)
