@@ -2,6 +2,7 @@ package account
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,20 +21,32 @@ var permitted = map[string]struct {
 	who  string
 	body string
 }{
-	"GET /catalogue":                                {who: "stranger member admin support platform"},
-	"PUT /orgs/{org}":                               {who: "platform", body: acmeProfile},
-	"GET /orgs/{org}":                               {who: "member admin support platform"},
-	"GET /orgs/{org}/alerts":                        {who: "member admin support platform"},
-	"PUT /orgs/{org}/alerts":                        {who: "admin", body: alertsBody},
-	"GET /orgs/{org}/balance":                       {who: "member admin support platform"},
-	"GET /orgs/{org}/entries":                       {who: "member admin support platform"},
-	"GET /orgs/{org}/entries/{id}":                  {who: "member admin support platform"},
-	"GET /orgs/{org}/notifications":                 {who: "member admin support platform"},
-	"POST /orgs/{org}/notifications/{id}/read":      {who: "member admin"},
-	"POST /orgs/{org}/purchases":                    {who: "admin", body: `{"package":"credits-100"}`},
-	"GET /orgs/{org}/purchases/{reference}":         {who: "admin support platform"},
-	"GET /operations/dead-letters":                  {who: "platform"},
-	"POST /operations/dead-letters/{letter}/replay": {who: "platform"},
+	"GET /catalogue":                                 {who: "stranger member admin support platform"},
+	"PUT /orgs/{org}":                                {who: "platform", body: acmeProfile},
+	"GET /orgs/{org}":                                {who: "member admin support platform"},
+	"GET /orgs/{org}/alerts":                         {who: "member admin support platform"},
+	"PUT /orgs/{org}/alerts":                         {who: "admin", body: alertsBody},
+	"GET /orgs/{org}/balance":                        {who: "member admin support platform"},
+	"GET /orgs/{org}/entries":                        {who: "member admin support platform"},
+	"GET /orgs/{org}/entries/{id}":                   {who: "member admin support platform"},
+	"GET /orgs/{org}/notifications":                  {who: "member admin support platform"},
+	"POST /orgs/{org}/notifications/{id}/read":       {who: "member admin"},
+	"POST /orgs/{org}/purchases":                     {who: "admin", body: `{"package":"credits-100"}`},
+	"GET /orgs/{org}/purchases/{reference}":          {who: "admin support platform"},
+	"GET /orgs/{org}/purchases":                      {who: "admin support platform"},
+	"POST /orgs/{org}/purchases/{reference}/recover": {who: "member admin support"},
+	"GET /purchases/{reference}":                     {who: "support platform"},
+	"GET /operations/reconciliation":                 {who: "platform"},
+	"GET /operations/dead-letters":                   {who: "platform"},
+	"POST /operations/dead-letters/{letter}/replay":  {who: "platform"},
+	"GET /orgs/{org}/purchases/{reference}/refund":   {who: "admin support platform"},
+	"POST /orgs/{org}/purchases/{reference}/refund":  {who: "support", body: `{"amount":449}`},
+	"POST /orgs/{org}/billing-portal":                {who: "admin"},
+	"POST /orgs/{org}/promotions/redeem":             {who: "admin", body: `{"code":"WELCOME"}`},
+	"GET /orgs/{org}/referral":                       {who: "member admin support"},
+	"POST /orgs/{org}/referral/claim":                {who: "admin", body: `{"code":"{referral}"}`},
+	"GET /operations/promotions/{code}":              {who: "platform"},
+	"PUT /operations/promotions/{code}":              {who: "platform", body: welcomeTerms},
 }
 
 // cast are callers, in their relation to acme.
@@ -45,7 +58,8 @@ func cast(t *testing.T, s *system) map[string]string {
 	}
 }
 
-// populate gives an organisation an entry and a notification of the same id, and a purchase, whose reference it returns.
+// populate gives an organisation an entry and a notification of the same id, and a purchase that is paid, whose reference it
+// returns.
 func (s *system) populate(t *testing.T, org string) (reference string) {
 	t.Helper()
 	s.register(t, org)
@@ -56,6 +70,7 @@ func (s *system) populate(t *testing.T, org string) (reference string) {
 		t.Fatal(err)
 	}
 	bought := s.must(t, s.token(t, org+"-admin"), http.MethodPost, "/orgs/"+org+"/purchases", `{"package":"credits-500"}`, "Idempotency-Key", "first")
+	s.pay(t, bought)
 	reference, _ = bought.body["reference"].(string)
 	return reference
 }
@@ -93,11 +108,14 @@ func TestEveryRouteAdmitsExactlyItsRoles(t *testing.T) {
 			s := start(t)
 			references := map[string]string{"acme": s.populate(t, "acme"), "globex": s.populate(t, "globex")}
 			letter := s.putAside(t, 1)
+			s.must(t, s.platform(t), http.MethodPut, "/operations/promotions/WELCOME", welcomeTerms)
+			code := fmt.Sprint(s.must(t, s.token(t, "globex-admin"), http.MethodGet, "/orgs/globex/referral", "").body["code"])
+			body := strings.Replace(want.body, "{referral}", code, 1)
 			method, path, _ := strings.Cut(pattern, " ")
 			for who, token := range cast(t, s) {
 				for _, org := range []string{"acme", "globex", "nowhere-" + who} {
-					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter).Replace(path)
-					got := s.call(t, token, method, filled, want.body, "Idempotency-Key", "a key of "+who)
+					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter, "{code}", "WELCOME").Replace(path)
+					got := s.call(t, token, method, filled, body, "Idempotency-Key", "a key of "+who)
 					status, code := expected(pattern, want.who, who, org)
 					if (status == 0) != (got.status/100 == 2) || status != 0 && (got.status != status || got.code() != code) {
 						t.Errorf("%s on %s: %d %s, want %d %s", who, org, got.status, got.raw, status, code)

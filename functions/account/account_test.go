@@ -25,6 +25,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/identity/identitytest"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/orgs"
+	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/serve"
 )
 
@@ -40,9 +41,12 @@ type system struct {
 	store  *orgs.Store
 	broker *broker.Broker
 	pubsub string // where the broker is
-	// stripe is where the stand-in for Stripe is.
+	// stripe is where the stand-in for Stripe is; nobody gets its webhooks.
 	stripe string
-	micros atomic.Int64
+	stand  *stripestand.Stand
+	// receiver settles what Stripe tells.
+	receiver *payments.Receiver
+	micros   atomic.Int64
 }
 
 func (s *system) now() time.Time { return time.UnixMicro(s.micros.Load()).UTC() }
@@ -74,6 +78,7 @@ func start(t testing.TB) *system {
 	if s.store, err = orgs.NewStore(e.Client, log, orgs.Options{Now: s.now}); err != nil {
 		t.Fatal(err)
 	}
+	s.openReceiver(t, log)
 	h, err := registered(t).Build(t.Context(), serve.Env{Lookup: envconfig.MapLookuper(s.settings(addr.String())), Log: log, Now: s.now})
 	if err != nil {
 		t.Fatal(err)
@@ -87,12 +92,47 @@ func start(t testing.TB) *system {
 // openStripe starts a stand-in for Stripe.
 func (s *system) openStripe(t testing.TB) {
 	t.Helper()
-	var stand *stripestand.Stand
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { stand.Handler().ServeHTTP(w, r) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.stand.Handler().ServeHTTP(w, r) }))
 	t.Cleanup(server.Close)
 	s.stripe = server.URL
 	var err error
-	if stand, err = stripestand.New(stripestand.Options{Now: s.now, BaseURL: server.URL}); err != nil {
+	s.stand, err = stripestand.New(stripestand.Options{Now: s.now, BaseURL: server.URL, Endpoints: []stripestand.Endpoint{{
+		Secret: "whsec_test", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.hear(t, w, r) }),
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hear settles an event of Stripe's, as the function for its webhooks does.
+func (s *system) hear(t testing.TB, w http.ResponseWriter, r *http.Request) {
+	t.Helper()
+	var e struct {
+		ID, Type string
+		Created  int64
+		Data     struct{ Object json.RawMessage }
+	}
+	if err := json.NewDecoder(r.Body).Decode(&e); err != nil {
+		t.Error(err)
+	}
+	outcome, err := s.receiver.Receive(r.Context(), payments.Notice{ID: e.ID, Type: e.Type, At: time.Unix(e.Created, 0).UTC(), Object: e.Data.Object})
+	if err != nil || outcome == payments.Quarantined {
+		t.Errorf("%s is %s: %v", e.Type, outcome, err)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+}
+
+// openReceiver makes what settles Stripe's events.
+func (s *system) openReceiver(t testing.TB, log *slog.Logger) {
+	t.Helper()
+	gateway, err := payments.NewGateway(payments.GatewayOptions{Key: "sk_test_local", URL: s.stripe})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.receiver, err = payments.NewReceiver(payments.ReceiverOptions{
+		Documents: s.Client, Ledger: s.ledger, Prices: catalogue.NewStore(s.Client, log, catalogue.StoreOptions{}), Stripe: gateway, Now: s.now, Log: log,
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 }
@@ -200,11 +240,19 @@ const acmeProfile = `{"name":"Acme","country":"ZA","owner_email":"thandi@acme.ex
 // register makes an organisation, with an administrator and a member called after it.
 func (s *system) register(t testing.TB, org string) {
 	t.Helper()
-	s.must(t, s.platform(t), http.MethodPut, "/orgs/"+org, acmeProfile)
+	s.must(t, s.platform(t), http.MethodPut, "/orgs/"+org, strings.Replace(acmeProfile, "acme.example", org+".example", 1))
 	for sub, role := range map[string]orgs.Role{org + "-admin": orgs.RoleAdmin, org + "-member": orgs.RoleMember} {
 		if err := s.store.PutMember(t.Context(), org, orgs.Member{Sub: sub, Role: role, Email: sub + "@people.example"}); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// admit makes somebody an administrator.
+func (s *system) admit(t testing.TB, org, sub string) {
+	t.Helper()
+	if err := s.store.PutMember(t.Context(), org, orgs.Member{Sub: sub, Role: orgs.RoleAdmin}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -19,6 +19,8 @@ type priceList struct {
 	// out where none are sold.
 	CustomCredits *catalogue.CustomCredits `json:"custom_credits,omitempty"`
 	Plans         []plan                   `json:"plans"`
+	// Checkout says whether tax comes on top, and whether Stripe's promotion codes are taken.
+	Checkout catalogue.Checkout `json:"checkout"`
 }
 
 type feature struct {
@@ -65,7 +67,9 @@ func (h *handler) catalogue(w http.ResponseWriter, r *http.Request, c call) erro
 // listPrices is a catalogue in a country's currency; in the default currency without a country.
 func listPrices(current *catalogue.Catalogue, country string) priceList {
 	d, currency := current.Document(), current.CurrencyOf(country)
-	out := priceList{Version: d.Version, Country: country, Currency: currency, Features: []feature{}, Packages: []creditPackage{}, Plans: []plan{}}
+	out := priceList{
+		Version: d.Version, Country: country, Currency: currency, Features: []feature{}, Packages: []creditPackage{}, Plans: []plan{}, Checkout: d.Checkout,
+	}
 	for _, f := range d.Features {
 		out.Features = append(out.Features, feature{ID: f.ID, Name: f.Name, Description: f.Description, Credits: f.Price, Rate: f.Rate, Requires: f.Requires})
 	}

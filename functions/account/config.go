@@ -18,9 +18,8 @@ type config struct {
 	StripeKey secret `env:"STRIPE_API_KEY, required"`
 	StripeURL string `env:"STRIPE_API_URL"`
 	Livemode  bool   `env:"STRIPE_LIVEMODE, default=false"`
-	// CheckoutReturnURL is the page to which people come back from Stripe; AutomaticTax adds the tax that Stripe works out.
+	// CheckoutReturnURL is the page to which people come back from Stripe.
 	CheckoutReturnURL string `env:"CHECKOUT_RETURN_URL, required"`
-	AutomaticTax      bool   `env:"STRIPE_AUTOMATIC_TAX, default=false"`
 }
 
 // secret is a setting that is never logged.

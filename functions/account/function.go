@@ -10,9 +10,21 @@
 //	GET  /account/orgs/{org}/notifications              the dashboard's feed, newest first
 //	POST /account/orgs/{org}/notifications/{id}/read    mark one as read
 //	POST /account/orgs/{org}/purchases                  begin to buy a package or an amount of credits (Idempotency-Key)
+//	GET  /account/orgs/{org}/purchases                  what was bought, newest first, each with its timeline
 //	GET  /account/orgs/{org}/purchases/{reference}      a purchase with its timeline
+//	POST /account/orgs/{org}/purchases/{reference}/recover   ask Stripe now, and credit it if it is paid
+//	GET  /account/purchases/{reference}                 the same by its reference alone (support, platform)
+//	GET  /account/orgs/{org}/purchases/{reference}/refund   what a refund would give now
+//	POST /account/orgs/{org}/purchases/{reference}/refund   refund what is left, or a part (support, Idempotency-Key)
+//	POST /account/orgs/{org}/billing-portal             the way to Stripe's page of plans, cards and invoices
+//	POST /account/orgs/{org}/promotions/redeem          redeem a promotion's code (Idempotency-Key)
+//	GET  /account/orgs/{org}/referral                   the code to pass on, and what it brings
+//	POST /account/orgs/{org}/referral/claim             say by whose code the organisation came (Idempotency-Key)
+//	GET  /account/operations/promotions/{code}, PUT     a promotion's terms and how often it was redeemed (platform)
 //	GET  /account/operations/dead-letters?state=        messages that could not be handled, newest first (platform)
 //	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (platform)
+//	GET  /account/operations/reconciliation             how far Stripe's record was walked, and what is paid and not credited (platform)
+//	GET  /account/ui/purchases/return                   the page to which people come back from Stripe, which credits what they paid
 //
 // Callers are people with an ID token of the configured OpenID Connect issuer. What they may do is their membership of the organisation, or
 // the claims support and platform; the table in routes.go says it all. An organisation that somebody may not see answers like one that does
@@ -20,7 +32,7 @@
 // the codes of the design, §6.
 //
 // It decides nothing about credits: package orgs keeps organisations, package ledger wallets, package catalogue prices, package payments
-// purchases, package deadletters what could not be handled.
+// purchases, package campaigns promotions and referrals, package deadletters what could not be handled.
 package account
 
 import (
@@ -29,6 +41,7 @@ import (
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/backend"
+	"github.com/fluxori/ai-credits/shared/campaigns"
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/identity"
@@ -74,7 +87,25 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	}
 	shop, err := payments.NewShop(payments.ShopOptions{
 		Documents: b.Documents, Prices: sold, Stripe: stripe, Now: env.Now,
-		Checkout: payments.CheckoutOptions{ReturnURL: c.CheckoutReturnURL, AutomaticTax: c.AutomaticTax},
+		Checkout: payments.CheckoutOptions{ReturnURL: c.CheckoutReturnURL},
+	})
+	if err != nil {
+		return nil, err
+	}
+	giver, err := campaigns.NewGiver(campaigns.Options{
+		Documents: b.Documents, Ledger: b.Ledger, Orgs: store, Prices: sold, Now: env.Now, Log: env.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	receiver, err := payments.NewReceiver(payments.ReceiverOptions{
+		Documents: b.Documents, Ledger: b.Ledger, Prices: sold, Stripe: stripe, Now: env.Now, Log: env.Log, Bonuses: giver,
+	})
+	if err != nil {
+		return nil, err
+	}
+	refunder, err := payments.NewRefunder(payments.RefunderOptions{
+		Documents: b.Documents, Ledger: b.Ledger, Stripe: stripe, Now: env.Now, Log: env.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -83,6 +114,9 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h := handler{people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, now: env.Now}
+	h := handler{
+		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, campaigns: giver,
+		receiver: receiver, refunder: refunder, letters: letters, now: env.Now,
+	}
 	return h.router(), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/fluxori/ai-credits/shared/campaigns"
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/identity"
@@ -28,6 +29,9 @@ type handler struct {
 	ledger    *ledger.Ledger
 	prices    prices
 	shop      *payments.Shop
+	receiver  *payments.Receiver
+	refunder  *payments.Refunder
+	campaigns *campaigns.Giver
 	letters   *deadletters.Store
 	now       func() time.Time // the system's clock
 }

@@ -1,10 +1,12 @@
 package account
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/strictjson"
@@ -46,7 +48,8 @@ func (h *handler) buy(w http.ResponseWriter, r *http.Request, c call) error {
 	if err != nil {
 		return err
 	}
-	wanted.Country = org.Country
+	as := buyer(org)
+	wanted.Name, wanted.Email, wanted.Country = as.Name, as.Email, org.Country
 	p, err := h.shop.StartPurchase(r.Context(), wanted)
 	if err != nil {
 		return err
@@ -54,6 +57,29 @@ func (h *handler) buy(w http.ResponseWriter, r *http.Request, c call) error {
 	serve.Created(w, r, started{
 		Reference: p.Reference, CheckoutURL: p.CheckoutURL, Amount: p.Amount, Currency: p.Currency, Credits: p.Credits, Replayed: p.Replayed,
 	})
+	return nil
+}
+
+// buyer is an organisation as Stripe is told of it.
+func buyer(o orgs.Org) payments.Buyer {
+	return payments.Buyer{Org: o.ID, Name: o.Name, Email: cmp.Or(o.BillingContact, o.OwnerEmail)}
+}
+
+// portal is the way to Stripe's page of plans, cards and invoices. It is good for a short time and for one visit.
+type portal struct {
+	URL string `json:"url"`
+}
+
+func (h *handler) billingPortal(w http.ResponseWriter, r *http.Request, c call) error {
+	org, err := h.store.Get(r.Context(), c.org)
+	if err != nil {
+		return err
+	}
+	url, err := h.shop.Portal(r.Context(), buyer(org))
+	if err != nil {
+		return err
+	}
+	serve.Created(w, r, portal{URL: url})
 	return nil
 }
 
@@ -77,6 +103,8 @@ type purchase struct {
 type moment struct {
 	At   time.Time `json:"at"`
 	What string    `json:"what"`
+	// Amount is the money that it is about, in minor units, where that is not the price.
+	Amount int64 `json:"amount,omitempty"`
 }
 
 func (h *handler) purchase(w http.ResponseWriter, r *http.Request, c call) error {
@@ -84,6 +112,11 @@ func (h *handler) purchase(w http.ResponseWriter, r *http.Request, c call) error
 	if err != nil {
 		return err
 	}
+	serve.OK(w, r, showPurchase(p))
+	return nil
+}
+
+func showPurchase(p payments.Purchase) purchase {
 	out := purchase{
 		Reference: p.Reference, Status: p.Status, Package: p.Package, Credits: p.Credits, Amount: p.Amount, Currency: p.Currency,
 		PriceVersion: p.PriceVersion, GrantID: p.Grant, CreatedAt: p.CreatedAt, Timeline: make([]moment, 0, len(p.Timeline)),
@@ -95,8 +128,7 @@ func (h *handler) purchase(w http.ResponseWriter, r *http.Request, c call) error
 		out.PaidAt = &p.PaidAt
 	}
 	for _, m := range p.Timeline {
-		out.Timeline = append(out.Timeline, moment{At: m.At, What: m.What})
+		out.Timeline = append(out.Timeline, moment{At: m.At, What: m.What, Amount: m.Amount})
 	}
-	serve.OK(w, r, out)
-	return nil
+	return out
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/fluxori/ai-credits/shared/campaigns"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/problem"
 )
@@ -15,12 +16,16 @@ const (
 	// workTime and documentsMax bound a run; the rest of the deadline is for its answer.
 	workTime     = 40 * time.Second
 	documentsMax = 50_000
+	// redeemTime is how long a redemption's own process has to grant its credits; redemptionsMax bounds a run.
+	redeemTime     = time.Minute
+	redemptionsMax = 500
 )
 
 type handler struct {
-	outbox *ledger.Ledger
-	now    func() time.Time // the system's clock, which dates the outbox
-	log    *slog.Logger
+	outbox  *ledger.Ledger
+	rewards *campaigns.Giver
+	now     func() time.Time // the system's clock, which dates the outbox
+	log     *slog.Logger
 }
 
 // swept is the answer to a run.
@@ -46,4 +51,28 @@ func (h *handler) sweep(ctx context.Context) (swept, error) {
 	}
 	return swept{}, problem.New(problem.Unavailable, "Some of the outbox could not be published; it stands for the next run.",
 		map[string]any{"sent": did.Sent, "failed": did.Failed, "more": did.More})
+}
+
+// granted is the answer to a run that looks for redemptions.
+type granted struct {
+	// Granted redemptions have their credits; Failed ones stand for the next run.
+	Granted int  `json:"granted"`
+	Failed  int  `json:"failed"`
+	More    bool `json:"more"`
+}
+
+// grant grants what was redeemed and is old enough.
+func (h *handler) grant(ctx context.Context) (granted, error) {
+	work, cancel := context.WithTimeout(ctx, workTime)
+	defer cancel()
+	did, err := h.rewards.Sweep(work, h.now().Add(-redeemTime), redemptionsMax)
+	if err == nil {
+		return granted(did), nil
+	}
+	h.log.ErrorContext(ctx, "redemptions cannot be granted", slog.Int("granted", did.Granted), slog.Int("failed", did.Failed), slog.Any("error", err))
+	if did.Failed == 0 { // they could not be read
+		return granted{}, err
+	}
+	return granted{}, problem.New(problem.Unavailable, "Some redemptions could not be granted; they stand for the next run.",
+		map[string]any{"granted": did.Granted, "failed": did.Failed, "more": did.More})
 }

@@ -7,7 +7,7 @@
 // does for three days. 400 means that it is not Stripe's, or of another mode or version, and that nothing of it was stored; 413 that it is
 // larger than 1 MiB. Errors are application/problem+json with the codes of the HTTP contract.
 //
-// It decides nothing about payments: package payments verifies and settles.
+// It decides nothing about payments: package payments verifies and settles, and package campaigns gives what a first purchase brings.
 package purchasewebhook
 
 import (
@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/backend"
+	"github.com/fluxori/ai-credits/shared/campaigns"
 	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/serve"
 )
@@ -48,9 +50,17 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 		return nil, err
 	}
 	defer b.CloseOnError(&err)
+	known, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
+	if err != nil {
+		return nil, err
+	}
+	prices := catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{})
+	giver, err := campaigns.NewGiver(campaigns.Options{Documents: b.Documents, Ledger: b.Ledger, Orgs: known, Prices: prices, Now: env.Now, Log: env.Log})
+	if err != nil {
+		return nil, err
+	}
 	receiver, err := payments.NewReceiver(payments.ReceiverOptions{
-		Documents: b.Documents, Ledger: b.Ledger, Prices: catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{}),
-		Stripe: stripe, Now: env.Now, Log: env.Log, Grace: c.Grace,
+		Documents: b.Documents, Ledger: b.Ledger, Prices: prices, Stripe: stripe, Now: env.Now, Log: env.Log, Grace: c.Grace, Bonuses: giver,
 	})
 	if err != nil {
 		return nil, err

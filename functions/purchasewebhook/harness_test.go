@@ -46,7 +46,9 @@ type world struct {
 	stripe *httptest.Server
 	// stripeDown makes Stripe's API fail.
 	stripeDown atomic.Bool
-	seconds    atomic.Int64 // the system's clock
+	// keepOnly has the events kept that Stripe sends, and not passed on.
+	keepOnly atomic.Bool
+	seconds  atomic.Int64 // the system's clock
 
 	mu     sync.Mutex
 	bodies map[string][]string // events as they were sent, by type
@@ -77,13 +79,14 @@ func newWorld(t *testing.T) *world {
 // startStripe starts the stand-in. The function is its endpoint, in this process; what it sends is kept.
 func (w *world) startStripe(t *testing.T) {
 	t.Helper()
+	api := sync.OnceValue(func() http.Handler { return w.stand.Handler() })
 	w.stripe = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if w.stripeDown.Load() {
 			rw.WriteHeader(http.StatusBadRequest) // which the client does not repeat
 			fmt.Fprint(rw, `{"error":{"type":"api_error","message":"down"}}`)
 			return
 		}
-		w.stand.Handler().ServeHTTP(rw, r)
+		api().ServeHTTP(rw, r)
 	}))
 	t.Cleanup(w.stripe.Close)
 	var err error
@@ -95,6 +98,9 @@ func (w *world) startStripe(t *testing.T) {
 				t.Error(err)
 			}
 			w.keep(string(body))
+			if w.keepOnly.Load() {
+				return
+			}
 			status, _ := w.post(r.Context(), t, string(body), r.Header.Get("Stripe-Signature"))
 			rw.WriteHeader(status)
 		}),

@@ -40,6 +40,9 @@ func TestAPaidPurchaseIsCreditedOnceHoweverOftenItIsTold(t *testing.T) {
 	}
 	w.wantCredits(t, "acme", 1000)
 	for id, e := range w.documents(t, "stripeEvents") {
+		if e["type"] == "invoice.paid" && e["outcome"] == "ignored" {
+			continue // the receipt
+		}
 		if e["outcome"] != "granted" || e["type"] != "checkout.session.completed" || e["reference"] != reference || !e["expire_at"].(time.Time).Equal(w.now().AddDate(0, 0, 90)) {
 			t.Errorf("event %s was seen as %v", id, e)
 		}

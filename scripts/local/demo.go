@@ -20,6 +20,9 @@ const demonstrated = 32 * 24 * time.Hour
 // demoOrg is the demonstration organisation.
 const demoOrg = "kalahari-crafts"
 
+// demoCode is a promotion that any organisation can redeem once.
+const demoCode = "WELCOME50"
+
 // demonstrate gives the demonstration organisation its month: a subscription that renewed, a purchase, work by two people and one service,
 // all through the functions as anybody else would. The clock ends at the present.
 func (s *system) demonstrate(ctx context.Context) error {
@@ -119,6 +122,11 @@ func (d *demo) open(ctx context.Context) error {
 	}
 	profile := `{"name":"Kalahari Crafts","country":"ZA","time_zone":"Africa/Johannesburg","owner_email":"thandi@kalahari-crafts.example"}`
 	if err := d.post(ctx, http.MethodPut, "/account/orgs/"+demoOrg, platform, profile); err != nil {
+		return err
+	}
+	gift := fmt.Sprintf(`{"name":"Welcome","on":"redemption","credits":50,"life_days":90,"starts_at":%q,"ends_at":%q,"total_max":1000,"per_org_max":1}`,
+		d.clock.Now().UTC().Format(time.RFC3339), d.clock.Now().UTC().AddDate(2, 0, 0).Format(time.RFC3339))
+	if err := d.post(ctx, http.MethodPut, "/account/operations/promotions/"+demoCode, platform, gift); err != nil {
 		return err
 	}
 	if d.admin, err = d.mint(ctx, tokenRequest{OrgID: demoOrg, UserID: "thandi", Role: "admin"}); err != nil {

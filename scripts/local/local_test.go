@@ -435,6 +435,11 @@ func TestTheDemonstrationHasAHistory(t *testing.T) {
 	if got := c.available(demoOrg, admin); got < 100 {
 		t.Errorf("the demonstration has %v credits", got)
 	}
+	before := c.available(demoOrg, admin)
+	c.must("POST", "/account/orgs/"+demoOrg+"/promotions/redeem", admin, `{"code":"welcome50"}`, "Idempotency-Key", "gift")
+	if got := c.available(demoOrg, admin); got != before+50 {
+		t.Errorf("the demonstration's code made %v credits of %v", got, before)
+	}
 	var out strings.Builder
 	s.welcome(&out)
 	if !strings.Contains(out.String(), s.base+"/debit") || !strings.Contains(out.String(), "Three commands") {

@@ -53,7 +53,7 @@ func (s *system) welcome(w io.Writer) {
 		fmt.Fprintf(w, "  %-52s %s\n", p.Name, p.Where)
 	}
 	if s.demonstration != "" {
-		fmt.Fprintf(w, "\nThe organisation %s has a history: %s.\n", demoOrg, s.demonstration)
+		fmt.Fprintf(w, "\nThe organisation %s has a history: %s. The promotion code %s gives any organisation 50 credits.\n", demoOrg, s.demonstration, demoCode)
 	}
 	fmt.Fprintf(w, `
 Three commands to try:

@@ -60,11 +60,20 @@ type PlanPrice struct {
 
 // Parse reads a Document as JSON and checks it. Errors are a *strictjson.Error or an *InvalidError.
 func Parse(data []byte) (*Catalogue, error) {
-	document, err := strictjson.Unmarshal[Document](data, documentMax)
+	document, err := decodeDocument(data)
 	if err != nil {
-		return nil, fmt.Errorf("parse catalogue: %w", err)
+		return nil, err
 	}
 	return New(document)
+}
+
+// decodeDocument reads a Document as JSON without checking it. The error is a *strictjson.Error.
+func decodeDocument(data []byte) (Document, error) {
+	document, err := strictjson.Unmarshal[Document](data, documentMax)
+	if err != nil {
+		return Document{}, fmt.Errorf("parse catalogue: %w", err)
+	}
+	return document, nil
 }
 
 // New checks a Document, which must not be changed afterwards. The error is an *InvalidError that tells all that is
@@ -90,6 +99,9 @@ func New(document Document) (*Catalogue, error) {
 
 // Version is the version's number.
 func (c *Catalogue) Version() int64 { return c.document.Version }
+
+// Referral says what referrals give; nil if nothing.
+func (c *Catalogue) Referral() *Referral { return c.document.Referral }
 
 // Document returns the version as it is written.
 func (c *Catalogue) Document() Document { return c.document }

@@ -30,6 +30,30 @@ type Document struct {
 	CustomCredits map[Currency]CustomCredits `json:"custom_credits"`
 	// Plans are the subscriptions.
 	Plans []Plan `json:"plans"`
+	// Checkout says how purchases are paid.
+	Checkout Checkout `json:"checkout"`
+	// Referral says what referrals give. Nil if nothing.
+	Referral *Referral `json:"referral,omitempty"`
+}
+
+// Checkout says what Stripe's payment page does beside taking the money.
+type Checkout struct {
+	// AutomaticTax adds the tax that Stripe works out on top of the price, as Stripe Tax is set in the account.
+	AutomaticTax bool `json:"automatic_tax"`
+	// PromotionCodes lets buyers enter promotion codes that were made at Stripe. They lower the price and leave the credits as they are.
+	PromotionCodes bool `json:"promotion_codes"`
+}
+
+// Referral says what both sides get when an organisation that came by another's code pays its first purchase.
+type Referral struct {
+	// ReferrerCredits and ReferredCredits are the rewards; LifeDays is how long each can be used, in days.
+	ReferrerCredits int64 `json:"referrer_credits"`
+	ReferredCredits int64 `json:"referred_credits"`
+	LifeDays        int64 `json:"life_days"`
+	// CodeLifeDays is for how long a code can be claimed, in days.
+	CodeLifeDays int64 `json:"code_life_days"`
+	// MonthlyMax is how many organisations may claim one referrer's codes in a calendar month.
+	MonthlyMax int64 `json:"monthly_max"`
 }
 
 // Feature is something that credits are spent on.

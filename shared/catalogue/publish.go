@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/fluxori/ai-credits/shared/coded"
 
@@ -50,8 +49,7 @@ func (s *Store) seeded(snapshot *firestore.DocumentSnapshot, err error) (bool, e
 }
 
 // Publish makes c the current version. Its number must be higher than the current one's; to publish the same document
-// again is no error and changes nothing. A Stripe price that the current version knows must not be dropped, because
-// subscribers may go on paying it: it stays among a plan's former prices.
+// again is no error and changes nothing. What would break for those who rely on the current version is refused; [Store.Propose] tells.
 //
 // Errors are an *InvalidError; an *Error, `not_found` if nothing has been seeded, `invalid_request` if the number is
 // taken, `unavailable` if a newer release has written; or Firestore's.
@@ -108,8 +106,8 @@ func (s *Store) publish(tx *firestore.Transaction, c *Catalogue, data []byte) (c
 	if err != nil {
 		return false, err
 	}
-	if dropped := before.droppedBy(c); len(dropped) > 0 {
-		return false, &InvalidError{Version: c.Version(), Problems: dropped}
+	if broken := before.brokenBy(c); len(broken) > 0 {
+		return false, &InvalidError{Version: c.Version(), Problems: broken}
 	}
 	return true, s.write(tx, c, data)
 }
@@ -147,18 +145,6 @@ func (s *Store) write(tx *firestore.Transaction, c *Catalogue, data []byte) erro
 		return fmt.Errorf("point to catalogue %d: %w", c.Version(), err)
 	}
 	return nil
-}
-
-// droppedBy tells which Stripe prices of c the next version does not have.
-func (c *Catalogue) droppedBy(next *Catalogue) []string {
-	var dropped []string
-	for id, price := range c.stripePrices {
-		if _, ok := next.stripePrices[id]; !ok {
-			dropped = append(dropped, fmt.Sprintf("plans drop the Stripe price %q of %q, which subscribers may still pay: keep it among former_prices", id, price.Plan.ID))
-		}
-	}
-	slices.Sort(dropped)
-	return dropped[:min(len(dropped), problemsMax)]
 }
 
 // explained reports whether err explains itself to the caller, so that nothing about it is unclear.

@@ -26,6 +26,10 @@ const (
 	stepsMax = 20
 	// problemsMax bounds how many problems are told.
 	problemsMax = 100
+	// daysMax bounds lives, in days: ten years.
+	daysMax = 3653
+	// monthlyMax bounds how often one organisation's referral codes are claimed in a month.
+	monthlyMax = 10_000
 	// nameMax and descriptionMax bound texts, in bytes.
 	nameMax        = 100
 	descriptionMax = 1000
@@ -72,6 +76,9 @@ func (d Document) problems() []string {
 		check.plan(at("plans", i, p.ID), p)
 	}
 	check.ladder(d)
+	if d.Referral != nil {
+		check.referral(*d.Referral)
+	}
 	return check.problems
 }
 
@@ -208,6 +215,14 @@ func (c *checker) ladder(d Document) {
 	}
 }
 
+func (c *checker) referral(r Referral) {
+	c.credits("referral.referrer_credits", r.ReferrerCredits)
+	c.credits("referral.referred_credits", r.ReferredCredits)
+	c.within("referral.life_days", r.LifeDays, daysMax)
+	c.within("referral.code_life_days", r.CodeLifeDays, daysMax)
+	c.within("referral.monthly_max", r.MonthlyMax, monthlyMax)
+}
+
 // complete checks that prices are there for each currency and no other.
 func (c *checker) complete(place string, priced func(yield func(Currency) bool)) {
 	has := slices.Sorted(priced)
@@ -237,12 +252,13 @@ func (c *checker) text(place, text string, most int) {
 	c.that(len(text) <= most && utf8.ValidString(text), place, "must be at most %d bytes of UTF-8", most)
 }
 
-func (c *checker) credits(place string, n int64) {
-	c.that(n >= 1 && n <= CreditsMax, place, "is %d, and must be from 1 to %d", n, CreditsMax)
-}
+func (c *checker) credits(place string, n int64) { c.within(place, n, CreditsMax) }
 
-func (c *checker) ratio(place string, n int64) {
-	c.that(n >= 1 && n <= ratioMax, place, "is %d, and must be from 1 to %d", n, ratioMax)
+func (c *checker) ratio(place string, n int64) { c.within(place, n, ratioMax) }
+
+// within checks that a number is from 1 to most.
+func (c *checker) within(place string, n, most int64) {
+	c.that(n >= 1 && n <= most, place, "is %d, and must be from 1 to %d", n, most)
 }
 
 func (c *checker) amount(place string, n, least int64) {

@@ -106,11 +106,20 @@ func TestEventsTellWhatTheEntrySays(t *testing.T) {
 		t.Errorf("a purchase tells %+v", e)
 	}
 	out = b.must(refund("p", 100), day)
-	if e := out.Events[0]; e.Kind != credit.EventClawedBack || e.Credits != 100 || e.Grant != paidBy("p") {
-		t.Errorf("a clawback tells %+v", e)
+	for i, kind := range []credit.EventKind{credit.EventClawedBack, credit.EventTakenBack} {
+		if e := out.Events[i]; e.Kind != kind || e.Credits != 100 || e.Grant != paidBy("p") {
+			t.Errorf("a clawback tells %+v", e)
+		}
 	}
-	alerts := []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling}
-	for _, k := range []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling, credit.EventExpired, credit.EventFrozen} {
+	b.must(buy("q", 50), day)
+	out = b.must(freeze("q", true), day)
+	for i, kind := range []credit.EventKind{credit.EventFrozen, credit.EventDisputed} {
+		if e := out.Events[i]; e.Kind != kind || e.Credits != 50 || e.Grant != paidBy("q") || e.Reason != "dispute" {
+			t.Errorf("a dispute tells %+v", e)
+		}
+	}
+	alerts := []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling, credit.EventTakenBack, credit.EventDisputed}
+	for _, k := range []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling, credit.EventExpired, credit.EventFrozen, credit.EventTakenBack, credit.EventDisputed} {
 		if k.Alert() != slices.Contains(alerts, k) {
 			t.Errorf("%s is an alert: %t", k, k.Alert())
 		}

@@ -18,18 +18,27 @@ func Target(granted, returned, paid int64) int64 {
 	return int64(q)
 }
 
-// clawBack moves a payment's grant and its bonuses to their targets.
-func (w *work) clawBack(c ClawBack) error {
-	g, err := w.find(c.Grant)
+// withBonuses lists the ids of a payment's grant and of the bonuses that are linked to it, the grant first.
+func (w *work) withBonuses(grant string) ([]string, error) {
+	g, err := w.find(grant)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !w.linked[g.ID] {
-		return &Missing{Linked: g.ID}
+		return nil, &Missing{Linked: g.ID}
 	}
 	ids := []string{g.ID}
 	for _, b := range w.known(func(b *Grant) bool { return b.LinkedTo == g.ID }) {
 		ids = append(ids, b.ID)
+	}
+	return ids, nil
+}
+
+// clawBack moves a payment's grant and its bonuses to their targets.
+func (w *work) clawBack(c ClawBack) error {
+	ids, err := w.withBonuses(c.Grant)
+	if err != nil {
+		return err
 	}
 	for _, id := range ids {
 		g, err := w.find(id) // as the one before has left it
@@ -38,7 +47,7 @@ func (w *work) clawBack(c ClawBack) error {
 		}
 		switch target := Target(g.Granted, c.Returned, c.Paid); {
 		case target > g.ClawedBack:
-			if err := w.take(g, target, c); err != nil {
+			if err := w.take(g, target, c, w.anywhere); err != nil {
 				return err
 			}
 		case target < g.ClawedBack:
@@ -48,22 +57,33 @@ func (w *work) clawBack(c ClawBack) error {
 	return nil
 }
 
-// take claws a grant back up to target: its own free credits, then, for what was spent or is held, others in burn-down order, then debt.
-// Never anything for what expired, and of a referral reward only what is unspent.
-func (w *work) take(g *Grant, target int64, c ClawBack) error {
-	delta := target - g.ClawedBack
-	own := min(delta, g.Free)
-	elsewhere := min(delta-own, max(0, g.room()+g.Held-g.TakenElsewhere))
+// anywhere draws what others have in burn-down order; what they do not have becomes debt.
+func (w *work) anywhere(credits int64) (changes []Change, drawn int64, err error) {
+	return w.draw(min(credits, w.Available))
+}
+
+// parts splits what a rise to target takes: the grant's own free credits, then, for what was spent or is held, others'. Never anything for
+// what expired, and of a referral reward only what is unspent.
+func (g *Grant) parts(target int64) (own, elsewhere int64) {
+	delta := max(0, target-g.ClawedBack)
+	own = min(delta, g.Free)
 	if g.Source == Referral {
-		elsewhere = 0
+		return own, 0
 	}
+	return own, min(delta-own, max(0, g.room()+g.Held-g.TakenElsewhere))
+}
+
+// take claws a grant back up to target: its own free credits, then those that others draws, then debt.
+func (w *work) take(g *Grant, target int64, c ClawBack, others func(int64) ([]Change, int64, error)) error {
+	delta := target - g.ClawedBack
+	own, elsewhere := g.parts(target)
 	g = w.change(g, -own, 0, func(n *Grant) {
 		n.ClawedBack = target
 		n.TakenOwn += own
 		n.TakenElsewhere += elsewhere
 		n.Moves++
 	})
-	drawn, n, err := w.draw(min(elsewhere, w.Available))
+	drawn, n, err := others(elsewhere)
 	if err != nil {
 		return err
 	}
@@ -78,6 +98,9 @@ func (w *work) take(g *Grant, target int64, c ClawBack) error {
 	w.Debt += e.Debt
 	w.own(e)
 	w.tell(Event{Kind: EventClawedBack, Grant: g.ID, Source: g.Source, Credits: own + elsewhere, Reason: c.Reason})
+	if g.Source == Purchase && own+elsewhere > 0 {
+		w.tell(Event{Kind: EventTakenBack, Grant: g.ID, Source: g.Source, Credits: own + elsewhere, Reason: c.Reason})
+	}
 	return nil
 }
 

@@ -55,6 +55,8 @@ func (w *work) do(c Command) error {
 		return w.reverse(c)
 	case ClawBack:
 		return w.clawBack(c)
+	case SetAside:
+		return w.setAside(c)
 	case FreezeGrant:
 		return w.freezeGrant(c)
 	case FreezeWallet:

@@ -21,11 +21,19 @@ const (
 	EventRestored    EventKind = "restored"
 	EventFrozen      EventKind = "frozen"
 	EventThawed      EventKind = "thawed"
+	// EventTakenBack and EventDisputed tell people of a purchase what EventClawedBack and EventFrozen tell programs of every grant.
+	EventTakenBack EventKind = "taken_back"
+	EventDisputed  EventKind = "disputed"
 )
+
+// Crossing tells whether an event says that a threshold was crossed.
+func (k EventKind) Crossing() bool {
+	return k == EventLowBalance || k == EventDebt || k == EventDebtCeiling
+}
 
 // Alert tells whether an event is for people to act on.
 func (k EventKind) Alert() bool {
-	return k == EventLowBalance || k == EventDebt || k == EventDebtCeiling || k == EventExpiring
+	return k.Crossing() || k == EventExpiring || k == EventTakenBack || k == EventDisputed
 }
 
 // Event is something that others are told after the commit that made it true.

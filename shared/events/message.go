@@ -104,7 +104,8 @@ func Encode(e credit.Event) (Message, error) {
 		topic = CreditAlerts
 		if e.Kind == credit.EventExpiring {
 			m.ExpiresAt = &e.ExpiresAt
-		} else {
+		}
+		if e.Kind.Crossing() {
 			m.Threshold = &e.Threshold
 		}
 	}

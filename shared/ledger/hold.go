@@ -73,7 +73,9 @@ func (r *round) loadHolds(ctx context.Context, ids []string) error {
 		}
 	}
 	if grants := r.state.UnknownGrants(ids); len(grants) > 0 {
-		return r.supplyGrants(ctx, grants)
+		if err := r.supplyGrants(ctx, grants); !errors.Is(err, errStale) { // the command that needs them asks again
+			return err
+		}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -108,6 +109,11 @@ func (r *round) supplyWaiting(ctx context.Context) error {
 	return nil
 }
 
+// errStale says that what is cached of a wallet is older than what is stored beneath it.
+var errStale = errors.New("the wallet has changed since it was read")
+
+// supplyGrants loads grants by their ids. One whose record says that it is in the wallet, and that is asked for because it is not, was put there
+// after the wallet was read: then the wallet must be read again.
 func (r *round) supplyGrants(ctx context.Context, ids []string) error {
 	s := &r.ledger.store
 	names := make([]string, len(ids))
@@ -125,8 +131,13 @@ func (r *round) supplyGrants(ctx context.Context, ids []string) error {
 			continue
 		}
 		g, err := decodeGrantRecord(d)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case g.Place == credit.InWallet && r.fresh:
+			return unavailable(fmt.Errorf("grant %s of %s: %w", id, r.org, errStale))
+		case g.Place == credit.InWallet:
+			return fmt.Errorf("grant %s of %s: %w", id, r.org, errStale) // no refusal is final on a wallet that was not just read
 		}
 		r.state.LoadGrants(g)
 	}

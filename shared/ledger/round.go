@@ -154,6 +154,8 @@ func (r *round) dependent(c credit.Command) bool {
 		return r.owed(c.Credits)
 	case credit.Adjust:
 		return c.Credits < 0 && r.owed(-c.Credits)
+	case credit.SetAside:
+		return r.gained
 	case credit.Reverse:
 		return r.pending[credit.CallerKey(c.Debit).Doc()] != nil || r.pending[credit.CaptureKey(credit.HoldID(r.org, c.Debit)).Doc()] != nil
 	}

@@ -42,3 +42,23 @@ func TestNothingToDoIsSaidOfTheStoredWallet(t *testing.T) {
 	}
 	audit(t, b, "acme")
 }
+
+// A grant that another process put into the wallet is not known to one that remembers an older wallet, and its own record says only that it is
+// in the wallet.
+func TestAGrantIsFoundThatAnotherProcessPutIntoTheWallet(t *testing.T) {
+	t.Parallel()
+	db := openStore(t)
+	a, b := db.ledger(t, ledger.Options{}), db.ledger(t, ledger.Options{})
+	fund(t, a, "acme", 100)
+	key := credit.SystemKey("grant", "pi_late")
+	if _, err := b.Do(t.Context(), "acme", credit.NewGrant{Key: key, Terms: credit.Terms{Source: credit.Purchase, Granted: 1000}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Do(t.Context(), "acme", credit.ClawBack{Grant: credit.GrantID(key), Returned: 40, Paid: 100}); err != nil {
+		t.Fatal(err)
+	}
+	if w, err := b.View(t.Context(), "acme"); err != nil || w.Available != 700 {
+		t.Errorf("%+v are left (%v), want 700", w.Figures, err)
+	}
+	audit(t, b, "acme")
+}

@@ -32,6 +32,7 @@ type facts struct {
 	Org                      string
 	Credits, Held, Threshold int64
 	ExpiresAt                time.Time // in the organisation's zone
+	Reason                   string    // such as "refund of purchase CR-7F3K-9QX2"
 }
 
 // page is what a mail is made of.
@@ -59,7 +60,7 @@ func (t *templates) write(e events.Credit, o orgs.Org) (written, error) {
 	if t.texts.Lookup(title) == nil || t.texts.Lookup(text) == nil {
 		return written{}, &Error{coded.Reason{Is: "invalid_request", Says: fmt.Sprintf("There are no words for an alert of the kind %q.", e.Type)}}
 	}
-	f := facts{Org: o.Name, Credits: e.Credits, Held: e.Balance.Held}
+	f := facts{Org: o.Name, Credits: e.Credits, Held: e.Balance.Held, Reason: e.Reason}
 	if e.Threshold != nil {
 		f.Threshold = *e.Threshold
 	}

@@ -65,6 +65,16 @@ func TestAlertsInWords(t *testing.T) {
 			"1 AI credit lapses on 1 April 2026",
 			"1 AI credit of Smith & <Sons> lapses on 1 April 2026 (from 00:00, Africa/Johannesburg time) unless used before. Purchased credits never expire and are not counted here.",
 		},
+		{
+			"credits taken back", events.Credit{Type: credit.EventTakenBack, Credits: 300, Reason: "refund of purchase CR-7F3K-9QX2"},
+			"300 AI credits taken back",
+			"Smith & <Sons> no longer has 300 AI credits: refund of purchase CR-7F3K-9QX2. What was used already is taken from other credits, or owed.",
+		},
+		{
+			"a dispute", events.Credit{Type: credit.EventDisputed, Credits: 1, Reason: "dispute of purchase CR-7F3K-9QX2"},
+			"A payment is disputed, 1 AI credit frozen",
+			"A bank disputes a payment of Smith & <Sons>: dispute of purchase CR-7F3K-9QX2. What is left of it, 1 AI credit, cannot be used until the dispute is decided. It comes back if the dispute is won.",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -100,7 +110,7 @@ func TestEveryAlertHasWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling, credit.EventExpiring} {
+	for _, kind := range []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling, credit.EventExpiring, credit.EventTakenBack, credit.EventDisputed} {
 		if w, err := templates.write(events.Credit{Type: kind}, orgs.Org{}); !kind.Alert() || err != nil || w.title == "" || w.text == "" {
 			t.Errorf("%s: %+v, %v", kind, w, err)
 		}

@@ -6,6 +6,7 @@
 //   - what a purchase grants is what its own record offered, and only against that very amount and currency;
 //   - the records of a purchase and its payment are the same whatever order their events came in;
 //   - an event is settled, or put aside for a person, before it is acknowledged;
+//   - what was never told is found in Stripe's own record, and settled in the same way, within 15 minutes while Stripe and the store answer;
 //   - nothing is stored of an event whose signature, mode or API version is wrong, and never any data of a card.
 //
 // The grant comes first, through the ledger, then the records: what a crash between them leaves open is closed by the event's redelivery,

@@ -9,19 +9,19 @@ const (
 	sessionAsyncFailed    = "checkout.session.async_payment_failed"
 	sessionExpired        = "checkout.session.expired"
 	invoicePaid           = "invoice.paid"
+	chargeRefunded        = "charge.refunded"
+	chargeRefundUpdated   = "charge.refund.updated"
+	refundCreated         = "refund.created"
+	refundUpdated         = "refund.updated"
+	disputeCreated        = "charge.dispute.created"
+	disputeUpdated        = "charge.dispute.updated"
+	disputeClosed         = "charge.dispute.closed"
+	disputeWithdrawn      = "charge.dispute.funds_withdrawn"
+	disputeReinstated     = "charge.dispute.funds_reinstated"
 )
 
-// noted are the types that are kept among the seen events for operators, and change nothing.
-var noted = map[string]bool{
-	"charge.refunded":                 true,
-	"charge.refund.updated":           true,
-	"charge.dispute.created":          true,
-	"charge.dispute.closed":           true,
-	"charge.dispute.funds_withdrawn":  true,
-	"charge.dispute.funds_reinstated": true,
-}
-
-// Event is what one of Stripe's events says, as far as it matters here. One of Session and Invoice is set, by its type.
+// Event is what one of Stripe's events says, as far as it matters here. One of Session, Invoice and Return is set, by its
+// type.
 type Event struct {
 	ID   string
 	Type string
@@ -29,20 +29,25 @@ type Event struct {
 	At      time.Time
 	Session *Session
 	Invoice *Invoice
+	Return  *Return
 }
 
 // Session is a Checkout Session as it was when its event was made. Amounts are in minor units.
 type Session struct {
-	ID            string
-	Mode          string
+	ID   string
+	Mode string
+	// State is open, complete or expired.
+	State         string
 	PaymentStatus string
+	// failed says that the money did not come; it is known only of a session that was asked for.
+	failed bool
 	// Reference and Org are those that our metadata names.
 	Reference, Org string
 	// Payment is the payment intent; empty when nothing was due.
 	Payment  string
 	Currency string
-	// Total is what was charged, with Tax.
-	Total, Tax int64
+	// Total is what was charged, with Tax, after Discount was taken off.
+	Total, Tax, Discount int64
 }
 
 // payment names the payment for good: by its intent, or by the session when nothing was due.

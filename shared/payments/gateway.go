@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/stripe/stripe-go/v76"
-	"github.com/stripe/stripe-go/v76/checkout/session"
 	"github.com/stripe/stripe-go/v76/customer"
 	"github.com/stripe/stripe-go/v76/invoice"
 	"github.com/stripe/stripe-go/v76/subscription"
@@ -107,43 +106,6 @@ func (g *Gateway) lines(ctx context.Context, id string) (lines []Line, truncated
 		return nil, false, stripeDown(fmt.Errorf("list the lines of invoice %s: %w", id, err))
 	}
 	return lines, false, nil
-}
-
-// openCheckout opens the checkout of a purchase. Repeated for the same purchase within a day, it returns the same session.
-func (g *Gateway) openCheckout(ctx context.Context, p Purchase, name string, o CheckoutOptions) (id, url string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	metadata := map[string]string{metaOrg: p.Org, metaReference: p.Reference}
-	params := &stripe.CheckoutSessionParams{
-		Params:            stripe.Params{Context: ctx, IdempotencyKey: stripe.String("checkout:" + p.Reference)},
-		Metadata:          metadata,
-		Mode:              stripe.String(string(stripe.CheckoutSessionModePayment)),
-		ClientReferenceID: stripe.String(p.Reference),
-		SuccessURL:        stripe.String(o.successURL(p.Reference)),
-		CancelURL:         stripe.String(o.cancelURL(p.Reference)),
-		PaymentIntentData: &stripe.CheckoutSessionPaymentIntentDataParams{Metadata: metadata},
-		LineItems: []*stripe.CheckoutSessionLineItemParams{{
-			Quantity: stripe.Int64(1),
-			PriceData: &stripe.CheckoutSessionLineItemPriceDataParams{
-				Currency:    stripe.String(strings.ToLower(string(p.Currency))),
-				UnitAmount:  stripe.Int64(p.Amount),
-				TaxBehavior: stripe.String(string(stripe.PriceTaxBehaviorExclusive)),
-				ProductData: &stripe.CheckoutSessionLineItemPriceDataProductDataParams{Name: stripe.String(name)},
-			},
-		}},
-	}
-	if o.AutomaticTax {
-		params.AutomaticTax = &stripe.CheckoutSessionAutomaticTaxParams{Enabled: stripe.Bool(true)}
-	}
-	s, err := session.Client{B: g.backend, Key: g.key}.New(params)
-	if err != nil {
-		err = fmt.Errorf("open the checkout of %s: %w", p.Reference, err)
-		if refused, ok := errors.AsType[*stripe.Error](err); ok && refused.Type == stripe.ErrorTypeInvalidRequest && refused.Param != "" {
-			return "", "", err // a parameter is refused, and would be again: a mistake of ours
-		}
-		return "", "", stripeDown(err)
-	}
-	return s.ID, s.URL, nil
 }
 
 // missing reports whether Stripe does not have what was asked for.

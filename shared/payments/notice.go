@@ -28,7 +28,11 @@ type Notice struct {
 // matters reports whether the notice's type changes something.
 func (n Notice) matters() bool {
 	switch n.Type {
-	case sessionCompleted, sessionAsyncSucceeded, sessionAsyncFailed, sessionExpired, invoicePaid:
+	case sessionCompleted, sessionAsyncSucceeded, sessionAsyncFailed, sessionExpired, sessionFound, invoicePaid:
+		return true
+	case chargeRefunded, chargeRefundUpdated, refundCreated, refundUpdated:
+		return true
+	case disputeCreated, disputeUpdated, disputeClosed, disputeWithdrawn, disputeReinstated:
 		return true
 	default:
 		return false
@@ -38,6 +42,9 @@ func (n Notice) matters() bool {
 // event reads a notice whose type matters.
 func (n Notice) event() (Event, error) {
 	e := Event{ID: n.ID, Type: n.Type, At: n.At}
+	if n.about("charge.") || n.about("refund.") {
+		return n.returnEvent(e)
+	}
 	if n.Type == invoicePaid {
 		var in stripe.Invoice
 		if err := json.Unmarshal(n.Object, &in); err != nil {
@@ -62,14 +69,15 @@ func (n Notice) event() (Event, error) {
 
 func readSession(s *stripe.CheckoutSession) *Session {
 	out := &Session{
-		ID: s.ID, Mode: string(s.Mode), PaymentStatus: string(s.PaymentStatus), Reference: s.Metadata[metaReference],
+		ID: s.ID, Mode: string(s.Mode), State: string(s.Status), PaymentStatus: string(s.PaymentStatus), Reference: s.Metadata[metaReference],
 		Org: s.Metadata[metaOrg], Currency: string(s.Currency), Total: s.AmountTotal,
 	}
 	if s.PaymentIntent != nil {
 		out.Payment = s.PaymentIntent.ID
+		out.failed = s.PaymentIntent.Status == stripe.PaymentIntentStatusRequiresPaymentMethod || s.PaymentIntent.Status == stripe.PaymentIntentStatusCanceled
 	}
 	if s.TotalDetails != nil {
-		out.Tax = s.TotalDetails.AmountTax
+		out.Tax, out.Discount = s.TotalDetails.AmountTax, s.TotalDetails.AmountDiscount
 	}
 	return out
 }

@@ -43,6 +43,8 @@ type Known struct {
 	// Purchase and Payment are our records; nil for none.
 	Purchase *Purchase
 	Payment  *Payment
+	// Account is what Stripe says of the payment; nil when it was not asked.
+	Account *Account
 	// Subscription is the invoice's, as it is now.
 	Subscription Subscription
 	// CustomerOrg is what the metadata of the invoice's customer names.
@@ -62,6 +64,11 @@ type Decision struct {
 	Fact *Fact
 	// Doubt puts the event aside for a person; nil for none. Grants beside it are beyond doubt.
 	Doubt *Doubt
+	// Ask says that this can only be decided when Known.Account is there.
+	Ask bool
+	// Payment is the record that replaces Known.Payment, and Moment what its purchase's timeline learns; nil for nothing.
+	Payment *Payment
+	Moment  Moment
 }
 
 // Plan decides what an event asks for.
@@ -72,6 +79,8 @@ func Plan(e Event, k Known) Decision {
 		d = planSession(e, k)
 	case e.Invoice != nil:
 		d = planInvoice(e, k)
+	case e.Return != nil:
+		d = planReturn(e, k)
 	}
 	for _, g := range d.Grants {
 		if err := credit.Check(g); err != nil {
@@ -100,10 +109,14 @@ func planSession(e Event, k Known) Decision {
 		d.Doubt = doubt(WrongSession, "the purchase has the session %s", p.Session)
 	case k.Payment != nil && (k.Payment.Org != p.Org || k.Payment.Reference != p.Reference):
 		d.Doubt = doubt(WrongPayment, "the payment %s is of %q, purchase %q", k.Payment.ID, k.Payment.Org, k.Payment.Reference)
+	case status == Paid && k.Payment != nil && k.Payment.Amount != s.Total:
+		d.Doubt = doubt(WrongAmount, "paid %d, the charge took %d", s.Total, k.Payment.Amount)
 	case status == Paid && !strings.EqualFold(s.Currency, string(p.Currency)):
 		d.Doubt = doubt(WrongCurrency, "paid in %s, offered in %s", s.Currency, p.Currency)
-	case status == Paid && s.Total-s.Tax != p.Amount:
-		d.Doubt = doubt(WrongAmount, "paid %d less tax of %d, offered for %d %s", s.Total, s.Tax, p.Amount, p.Currency)
+	case status == Paid && s.Total-s.Tax+s.Discount != p.Amount:
+		d.Doubt = doubt(WrongAmount, "paid %d less tax of %d after a discount of %d, offered for %d %s", s.Total, s.Tax, s.Discount, p.Amount, p.Currency)
+	case s.Discount != 0 && !p.Discounts:
+		d.Doubt = doubt(WrongAmount, "a discount of %d was taken off, and none was offered", s.Discount)
 	}
 	if d.Doubt != nil {
 		return d
@@ -133,6 +146,15 @@ func sessionStatus(e Event) (status Status, known bool) {
 		return Failed, true
 	case sessionExpired:
 		return Expired, true
+	case sessionFound:
+		switch s := e.Session; {
+		case s.State == "open":
+			return Created, true
+		case s.State == "expired":
+			return Expired, true
+		case s.PaymentStatus == "unpaid" && s.failed:
+			return Failed, true
+		}
 	}
 	switch e.Session.PaymentStatus {
 	case "paid", "no_payment_required":

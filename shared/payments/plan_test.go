@@ -199,7 +199,7 @@ func TestAPaymentOfAnotherPurchaseIsDoubted(t *testing.T) {
 	t.Parallel()
 	p := offered()
 	for want, payment := range map[Reason]*Payment{
-		"":           {ID: "pi_1", Org: p.Org, Reference: p.Reference},
+		"":           {ID: "pi_1", Org: p.Org, Reference: p.Reference, Amount: 91885},
 		WrongPayment: {ID: "pi_1", Org: p.Org, Reference: "CR-2222-2222"},
 	} {
 		d := Plan(sessionEvent(sessionCompleted, nil), Known{Purchase: p, Payment: payment})

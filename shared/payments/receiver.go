@@ -19,7 +19,7 @@ import (
 // about an hour after the period turns.
 const graceDefault = 2 * time.Hour
 
-// grantTimeout bounds one grant.
+// grantTimeout bounds one command on a wallet.
 const grantTimeout = 10 * time.Second
 
 // Ledger carries out commands on wallets.
@@ -34,7 +34,7 @@ type Prices interface {
 	Current(ctx context.Context) (*catalogue.Catalogue, error)
 }
 
-// ReceiverOptions are what a Receiver works with. All but Grace are required.
+// ReceiverOptions are what a Receiver works with. All but Grace and Bonuses are required.
 type ReceiverOptions struct {
 	Documents *firestore.Client
 	Ledger    Ledger
@@ -45,6 +45,8 @@ type ReceiverOptions struct {
 	Log *slog.Logger
 	// Grace is for how long a subscription's credits can be used after their period while it will renew. The default is 2 h.
 	Grace time.Duration
+	// Bonuses gives what campaigns promised for purchases; nil for no campaigns.
+	Bonuses Bonuses
 }
 
 // Receiver settles Stripe's events. It is safe for concurrent use, also for one event at once.
@@ -70,10 +72,7 @@ func NewReceiver(o ReceiverOptions) (*Receiver, error) {
 // Receive settles an event: its credits are granted and recorded, or it is put aside for a person, when this returns without an error. Every
 // error passes: the event is to be received again. Doing so any number of times, also at once, grants nothing twice.
 func (r *Receiver) Receive(ctx context.Context, n Notice) (Outcome, error) {
-	switch {
-	case noted[n.Type]:
-		return Recorded, r.store.saw(ctx, n, r.seen(n, Recorded, subject{}))
-	case !n.matters():
+	if !n.matters() {
 		return Ignored, nil
 	}
 	e, err := n.event()
@@ -81,6 +80,9 @@ func (r *Receiver) Receive(ctx context.Context, n Notice) (Outcome, error) {
 		return r.putAside(ctx, n, subject{}, doubt(Malformed, "%v", err))
 	}
 	about := aboutOf(e)
+	if e.Return != nil {
+		return r.receiveReturn(ctx, n, e, about)
+	}
 	known, err := r.know(ctx, e)
 	if err != nil {
 		return "", err
@@ -94,16 +96,25 @@ func (r *Receiver) Receive(ctx context.Context, n Notice) (Outcome, error) {
 		about.org = clip(d.Org)
 	}
 	for _, g := range d.Grants {
-		if refused, err := grant(ctx, do, d.Org, g); err != nil {
+		if refused, err := carryOut(ctx, do, d.Org, g); err != nil {
 			return "", err
 		} else if refused != nil {
 			return r.putAside(ctx, n, about, refused)
 		}
 	}
+	if err := r.reward(ctx, known.Purchase, d.Fact); err != nil {
+		return "", err
+	}
 	outcome := Ignored
 	if d.Fact != nil {
-		if _, err := r.store.learn(ctx, *d.Fact); err != nil {
+		payment, err := r.store.learnPayment(ctx, *d.Fact)
+		if err != nil {
 			return "", err
+		}
+		if refused, err := r.settler().settle(ctx, payment); err != nil {
+			return "", err
+		} else if refused != nil {
+			return r.putAside(ctx, n, about, refused)
 		}
 		outcome = Recorded
 	}
@@ -150,19 +161,19 @@ func (r *Receiver) know(ctx context.Context, e Event) (Known, error) {
 	return k, err
 }
 
-// grant carries out a grant, or tells why it never can be.
-func grant(ctx context.Context, do func(context.Context, string, credit.Command) (ledger.Result, error), org string, g credit.NewGrant) (*Doubt, error) {
+// carryOut carries out a command, or tells why it never can be.
+func carryOut(ctx context.Context, do func(context.Context, string, credit.Command) (ledger.Result, error), org string, c credit.Command) (*Doubt, error) {
 	ctx, cancel := context.WithTimeout(ctx, grantTimeout)
 	defer cancel()
-	_, err := do(ctx, org, g)
+	_, err := do(ctx, org, c)
 	no, refused := errors.AsType[*credit.Refusal](err)
 	switch {
 	case refused && no.Code() == credit.CodeUnknownOrg:
 		return doubt(UnknownOrg, "%q has no wallet", org), nil
 	case refused:
-		return doubt(Malformed, "%s was refused: %v", g.Key.ID, no), nil
+		return doubt(Malformed, "%+v was refused: %v", c, no), nil
 	case err != nil:
-		return nil, fmt.Errorf("grant %s to %s: %w", g.Key.ID, org, err)
+		return nil, fmt.Errorf("%T of %s: %w", c, org, err)
 	}
 	return nil, nil
 }
@@ -173,6 +184,9 @@ type subject struct{ org, reference, object, payment string }
 func aboutOf(e Event) subject {
 	if s := e.Session; s != nil {
 		return subject{org: clip(s.Org), reference: clip(s.Reference), object: s.ID, payment: s.Payment}
+	}
+	if e.Return != nil {
+		return subject{object: e.Return.object(), payment: e.Return.payment()}
 	}
 	return subject{org: clip(e.Invoice.Org), object: e.Invoice.ID, payment: e.Invoice.Payment}
 }

@@ -41,6 +41,8 @@ type Moment struct {
 	What string `firestore:"what"`
 	// Event is the id of Stripe's event; empty for what we did.
 	Event string `firestore:"event,omitempty"`
+	// Amount is the money that it is about, in minor units; 0 when that is the price, or it is about none.
+	Amount int64 `firestore:"amount,omitempty"`
 }
 
 // Offer is what a purchase sells. It is priced once, when the purchase begins.
@@ -52,6 +54,10 @@ type Offer struct {
 	Amount       int64              `firestore:"amount"`
 	Currency     catalogue.Currency `firestore:"currency"`
 	PriceVersion int64              `firestore:"price_version"`
+	// AutomaticTax says that the checkout adds the tax that Stripe works out.
+	AutomaticTax bool `firestore:"automatic_tax,omitempty"`
+	// Discounts says that the checkout takes Stripe's promotion codes, so that less than Amount may be paid, or nothing.
+	Discounts bool `firestore:"discounts,omitempty"`
 }
 
 // Purchase is the record purchases/{reference}.
@@ -88,7 +94,10 @@ type Payment struct {
 	Currency catalogue.Currency `firestore:"currency"`
 	// Grants are what it paid for.
 	Grants []Granted `firestore:"grants"`
-	PaidAt time.Time `firestore:"paid_at,omitempty"`
+	// Bonuses are what campaigns gave for it, in this organisation's wallet and in others'.
+	Bonuses []Bonus   `firestore:"bonuses,omitempty"`
+	PaidAt  time.Time `firestore:"paid_at,omitempty"`
+	Returns
 }
 
 // Granted is a grant that a payment paid for.
@@ -111,6 +120,7 @@ type Fact struct {
 	Amount, Tax           int64
 	Currency              catalogue.Currency
 	Grants                []Granted
+	Bonuses               []Bonus
 }
 
 // with is the purchase after a fact. Facts in any order, any number of times, make the same purchase.
@@ -144,6 +154,13 @@ func (p Payment) with(f Fact) Payment {
 		}
 	}
 	slices.SortFunc(p.Grants, func(a, b Granted) int { return cmp.Compare(a.ID, b.ID) })
+	p.Bonuses = slices.Clone(p.Bonuses)
+	for _, b := range f.Bonuses {
+		if !slices.Contains(p.Bonuses, b) {
+			p.Bonuses = append(p.Bonuses, b)
+		}
+	}
+	slices.SortFunc(p.Bonuses, func(a, b Bonus) int { return cmp.Or(cmp.Compare(a.Org, b.Org), cmp.Compare(a.ID, b.ID)) })
 	return p
 }
 

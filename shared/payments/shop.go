@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strconv"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -22,8 +21,6 @@ const resumeWithin = 23 * time.Hour
 type CheckoutOptions struct {
 	// ReturnURL is the page to which people come back from Stripe. It is told the reference and the session. Required.
 	ReturnURL string
-	// AutomaticTax adds the tax that Stripe works out, on top of the price.
-	AutomaticTax bool
 }
 
 func (o CheckoutOptions) check() error {
@@ -74,6 +71,8 @@ func NewShop(o ShopOptions) (*Shop, error) {
 // Order is what somebody wants to buy.
 type Order struct {
 	Org string
+	// Name and Email are the buyer's, as receipts say them.
+	Name, Email string
 	// Country is the organisation's, an ISO 3166-1 alpha-2 code in capitals. It decides the currency.
 	Country string
 	// Package is a package's id. Without one, Credits is the amount wanted.
@@ -113,7 +112,7 @@ func (s *Shop) StartPurchase(ctx context.Context, o Order) (Started, error) {
 		return Started{}, err
 	}
 	if p.CheckoutURL == "" {
-		if p, err = s.open(ctx, p); err != nil {
+		if p, err = s.open(ctx, p, Buyer{Org: o.Org, Name: o.Name, Email: o.Email}); err != nil {
 			return Started{}, err
 		}
 	}
@@ -143,7 +142,11 @@ func (s *Shop) record(ctx context.Context, o Order) (p Purchase, found bool, err
 
 // offerOf prices an order.
 func offerOf(prices *catalogue.Catalogue, o Order) (Offer, error) {
-	out := Offer{Package: o.Package, Credits: o.Credits, Currency: prices.CurrencyOf(o.Country), PriceVersion: prices.Version()}
+	checkout := prices.Document().Checkout
+	out := Offer{
+		Package: o.Package, Credits: o.Credits, Currency: prices.CurrencyOf(o.Country), PriceVersion: prices.Version(),
+		AutomaticTax: checkout.AutomaticTax, Discounts: checkout.PromotionCodes,
+	}
 	if o.Package == "" {
 		amount, err := prices.PriceOfCredits(o.Credits, out.Currency)
 		out.Amount = amount
@@ -158,12 +161,22 @@ func offerOf(prices *catalogue.Catalogue, o Order) (Offer, error) {
 }
 
 // open opens a purchase's checkout and records it. A webhook about the session may be there before.
-func (s *Shop) open(ctx context.Context, p Purchase) (Purchase, error) {
+func (s *Shop) open(ctx context.Context, p Purchase, b Buyer) (Purchase, error) {
 	now := s.opts.Now().UTC().Truncate(time.Microsecond)
 	if now.Sub(p.CreatedAt) > resumeWithin {
 		return Purchase{}, conflict("This purchase was begun too long ago to be taken up again; begin another with a new key.")
 	}
-	id, link, err := s.opts.Stripe.openCheckout(ctx, p, strconv.FormatInt(p.Credits, 10)+" AI credits", s.opts.Checkout)
+	c, err := s.customer(ctx, b, customerRecord{})
+	if err != nil {
+		return Purchase{}, err
+	}
+	id, link, err := s.opts.Stripe.openCheckout(ctx, p, c, s.opts.Checkout)
+	if missing(err) { // somebody deleted the customer
+		if c, err = s.customer(ctx, b, c); err != nil {
+			return Purchase{}, err
+		}
+		id, link, err = s.opts.Stripe.openCheckout(ctx, p, c, s.opts.Checkout)
+	}
 	if err != nil {
 		return Purchase{}, err
 	}

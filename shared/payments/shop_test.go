@@ -31,9 +31,11 @@ type market struct {
 	engine *engine.Engine
 	stand  *stripestand.Stand
 	clock  atomic.Int64 // Unix seconds
-	// answer, if set, answers for Stripe.
-	answer atomic.Pointer[http.HandlerFunc]
-	opened atomic.Int64 // requests for a checkout
+	// answer, if set, answers for Stripe's checkouts, and with everything set for all of it.
+	answer     atomic.Pointer[http.HandlerFunc]
+	everything atomic.Bool
+	opened     atomic.Int64 // requests for a checkout
+	url        string       // where Stripe is
 }
 
 func newMarket(t *testing.T) *market {
@@ -45,13 +47,14 @@ func newMarket(t *testing.T) *market {
 		if r.URL.Path == "/v1/checkout/sessions" {
 			m.opened.Add(1)
 		}
-		if answer := m.answer.Load(); answer != nil {
+		if answer := m.answer.Load(); answer != nil && (m.everything.Load() || r.URL.Path == "/v1/checkout/sessions") {
 			(*answer)(w, r)
 			return
 		}
 		m.stand.Handler().ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
+	m.url = server.URL
 	var err error
 	if m.stand, err = stripestand.New(stripestand.Options{Now: now, BaseURL: server.URL}); err != nil {
 		t.Fatal(err)
@@ -90,6 +93,17 @@ func (m *market) purchases(t *testing.T) map[string]map[string]any {
 		out[d.Ref.ID] = d.Data()
 	}
 	return out
+}
+
+// customer is an organisation's customer at Stripe, as recorded.
+func (m *market) customer(t *testing.T, org string) string {
+	t.Helper()
+	snapshot, err := m.engine.Client.Collection("stripeCustomers").Doc(org).Get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := snapshot.Data()["customer"].(string)
+	return id
 }
 
 func order(key string) payments.Order {
@@ -152,6 +166,8 @@ func TestTheCheckoutNamesItsPurchaseEverywhere(t *testing.T) {
 	want := map[string][]string{
 		"mode": {"payment"}, "client_reference_id": {got.Reference}, "metadata[org_id]": {"acme"}, "metadata[reference]": {got.Reference},
 		"payment_intent_data[metadata][org_id]": {"acme"}, "payment_intent_data[metadata][reference]": {got.Reference},
+		"customer": {m.customer(t, "acme")}, "invoice_creation[enabled]": {"true"},
+		"invoice_creation[invoice_data][metadata][org_id]": {"acme"}, "invoice_creation[invoice_data][metadata][reference]": {got.Reference},
 		"line_items[0][quantity]": {"1"}, "line_items[0][price_data][currency]": {"zar"}, "line_items[0][price_data][unit_amount]": {"79900"},
 		"line_items[0][price_data][tax_behavior]": {"exclusive"}, "line_items[0][price_data][product_data][name]": {"1000 AI credits"},
 		"success_url": {"https://fluxori.example/return?reference=" + got.Reference + "&session_id={CHECKOUT_SESSION_ID}"},

@@ -91,8 +91,18 @@ func (s store) load(ctx context.Context, reference, payment string) (records, er
 
 // learn adds a fact to the records it is about. The purchase must be there; the payment is recorded when it is not.
 func (s store) learn(ctx context.Context, f Fact) (Purchase, error) {
-	var out Purchase
-	err := s.insist(ctx, func(ctx context.Context) error {
+	purchase, _, err := s.learnBoth(ctx, f)
+	return purchase, err
+}
+
+// learnPayment is learn for who wants the payment as it is then.
+func (s store) learnPayment(ctx context.Context, f Fact) (Payment, error) {
+	_, payment, err := s.learnBoth(ctx, f)
+	return payment, err
+}
+
+func (s store) learnBoth(ctx context.Context, f Fact) (out Purchase, payment Payment, err error) {
+	err = s.insist(ctx, func(ctx context.Context) error {
 		old, err := s.load(ctx, f.Reference, f.Payment)
 		if err != nil {
 			return err
@@ -106,30 +116,32 @@ func (s store) learn(ctx context.Context, f Fact) (Purchase, error) {
 				})
 			}
 		}
-		if w := s.paymentWrite(old, f); w != nil {
+		var w write
+		if payment, w = s.paymentWrite(old, f); w != nil {
 			writes = append(writes, w)
 		}
 		return s.commit(ctx, writes)
 	})
-	return out, err
+	return out, payment, err
 }
 
-// paymentWrite is the write that lets a payment's record learn a fact; nil when there is nothing to learn.
-func (s store) paymentWrite(old records, f Fact) write {
+// paymentWrite is a payment after a fact, and the write that lets its record learn it; nil when there is nothing to learn.
+func (s store) paymentWrite(old records, f Fact) (Payment, write) {
 	if f.Payment == "" {
-		return nil
+		return Payment{}, nil
 	}
 	doc := s.payments().Doc(f.Payment)
 	if old.payment == nil {
-		return func(tx *firestore.Transaction) error {
-			return tx.Create(doc, paymentDocument{V: schemaVersion, Payment: Payment{}.with(f)})
+		next := Payment{}.with(f)
+		return next, func(tx *firestore.Transaction) error {
+			return tx.Create(doc, paymentDocument{V: schemaVersion, Payment: next})
 		}
 	}
 	next := old.payment.with(f)
 	if reflect.DeepEqual(next, *old.payment) {
-		return nil
+		return next, nil
 	}
-	return func(tx *firestore.Transaction) error {
+	return next, func(tx *firestore.Transaction) error {
 		return tx.Update(doc, next.updates(), firestore.LastUpdateTime(old.paymentAt))
 	}
 }
@@ -152,6 +164,10 @@ func (p Purchase) updates() []firestore.Update {
 func (p Payment) updates() []firestore.Update {
 	out := []firestore.Update{
 		{Path: "status", Value: p.Status}, {Path: "grants", Value: p.Grants}, {Path: "amount", Value: p.Amount}, {Path: "tax", Value: p.Tax},
+		{Path: "org", Value: p.Org}, {Path: "subscription", Value: p.Subscription}, // which a refund that was told before did not know
+	}
+	if len(p.Bonuses) > 0 {
+		out = append(out, firestore.Update{Path: "bonuses", Value: p.Bonuses})
 	}
 	if !p.PaidAt.IsZero() {
 		out = append(out, firestore.Update{Path: "paid_at", Value: p.PaidAt})
@@ -181,12 +197,20 @@ func (s store) commit(ctx context.Context, writes []write) error {
 // insist repeats what reads, decides and writes, while its writes come too late or their outcome is not known. Each time it reads what is
 // there, so that what has taken effect is found done.
 func (s store) insist(ctx context.Context, do func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	return s.insistFor(ctx, storeTimeout, do)
+}
+
+// insistFor is insist for what takes longer than the store alone.
+func (s store) insistFor(ctx context.Context, most time.Duration, do func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	pause := retryPause
 	var err error
 	for range maxAttempts {
 		err = do(ctx)
+		if err != nil && ctx.Err() != nil {
+			return storeDown(err) // whatever its code: time has run out
+		}
 		if code := status.Code(err); err == nil || code == codes.Unknown || code == codes.PermissionDenied {
 			return err // of other codes, even one that refuses what was sent, the answer to a commit that was applied may have been lost
 		}

@@ -40,6 +40,7 @@ const (
 	DataRequired        = "data_required"
 	IdempotencyConflict = "idempotency_conflict"
 	HoldSettled         = "hold_settled"
+	NotRefundable       = "not_refundable"
 	FeatureUnavailable  = "feature_unavailable"
 	Unavailable         = "unavailable"
 	InvalidRequest      = "invalid_request"
@@ -48,6 +49,8 @@ const (
 	Forbidden           = "forbidden"
 	MethodNotAllowed    = "method_not_allowed"
 	RateLimited         = "rate_limited"
+	PromotionUsed       = "promotion_used"
+	ReferralRefused     = "referral_refused"
 	Internal            = "internal"
 )
 
@@ -88,11 +91,11 @@ func Status(code string) (int, bool) {
 		return http.StatusNotFound, true
 	case MethodNotAllowed:
 		return http.StatusMethodNotAllowed, true
-	case IdempotencyConflict, HoldSettled:
+	case IdempotencyConflict, HoldSettled, PromotionUsed, ReferralRefused:
 		return http.StatusConflict, true
 	case TooLarge:
 		return http.StatusRequestEntityTooLarge, true
-	case UnknownFeature, CreditsOutOfRange, DataRequired:
+	case UnknownFeature, CreditsOutOfRange, DataRequired, NotRefundable:
 		return http.StatusUnprocessableEntity, true
 	case RateLimited:
 		return http.StatusTooManyRequests, true

@@ -43,9 +43,9 @@ func TestEachCodeHasTheStatusOfTheContract(t *testing.T) {
 	want := map[string]int{
 		"insufficient_credits": 402, "in_debt": 402, "limit_exceeded": 403, "wallet_frozen": 403, "unknown_org": 404,
 		"not_found": 404, "unknown_feature": 422, "credits_out_of_range": 422, "data_required": 422,
-		"idempotency_conflict": 409, "hold_settled": 409, "feature_unavailable": 503, "unavailable": 503,
+		"idempotency_conflict": 409, "hold_settled": 409, "not_refundable": 422, "feature_unavailable": 503, "unavailable": 503,
 		"invalid_request": 400, "too_large": 413, "unauthenticated": 401, "forbidden": 403, "method_not_allowed": 405,
-		"rate_limited": 429, "internal": 500,
+		"rate_limited": 429, "internal": 500, "promotion_used": 409, "referral_refused": 409,
 	}
 	for code, httpStatus := range want {
 		t.Run(code, func(t *testing.T) {

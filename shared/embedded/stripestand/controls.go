@@ -19,6 +19,12 @@ func (s *Stand) PayCheckoutWith(sessionID string, card Card) error {
 	return s.checkout(sessionID, payment{card: card})
 }
 
+// PayCheckoutWithCode pays an open session of mode payment after its page was
+// given a promotion code: the id of a coupon.
+func (s *Stand) PayCheckoutWithCode(sessionID, code string) error {
+	return s.checkout(sessionID, payment{card: CardVisa, code: code})
+}
+
 // PayLater completes an open session of mode payment by a method that settles
 // later; SettleLater ends it.
 func (s *Stand) PayLater(sessionID string) error {

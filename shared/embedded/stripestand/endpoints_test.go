@@ -166,6 +166,26 @@ func TestSessionIsExpiredOnce(t *testing.T) {
 	equalTypes(t, w.types(t), []string{"checkout.session.expired", "checkout.session.expired"})
 }
 
+func TestAPromotionCodeIsTakenOffWhereTheSessionAllowsIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	plain := w.checkout(t)
+	if err := w.PayCheckoutWithCode(plain.ID, "ALLFREE"); err == nil {
+		t.Error("a session that allows no codes took one")
+	}
+	c := w.checkout(t, func(p *stripe.CheckoutSessionParams) { p.AllowPromotionCodes = stripe.Bool(true) })
+	if err := w.PayCheckoutWithCode(c.ID, "NONE"); err == nil {
+		t.Error("a code that does not exist was taken")
+	}
+	check(t, w.PayCheckoutWithCode(c.ID, "ALLFREE"))
+	got := must[*stripe.CheckoutSession](t)(w.stripe.CheckoutSessions.Get(c.ID, nil))
+	equal(t, "total", got.AmountTotal, 0)
+	equal(t, "discount", got.TotalDetails.AmountDiscount, c.AmountTotal)
+	equal(t, "subtotal", got.AmountSubtotal, c.AmountSubtotal)
+	equal(t, "payment", got.PaymentStatus, stripe.CheckoutSessionPaymentStatusNoPaymentRequired)
+	equal(t, "untouched", must[*stripe.CheckoutSession](t)(w.stripe.CheckoutSessions.Get(plain.ID, nil)).Status, stripe.CheckoutSessionStatusOpen)
+}
+
 func TestIntentIsUpdatedUntilItEnds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

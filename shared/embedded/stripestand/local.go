@@ -20,13 +20,14 @@ type control struct {
 	Mode    Mode   `json:"mode"`
 	Card    Card   `json:"card"`
 	Times   int    `json:"times"`
+	Code    string `json:"promotion_code"`
 }
 
 // ControlHandler serves what the payment page and Stripe's dashboard would do,
 // beneath /_local/stripe/. Bodies are JSON; every answer but an error is JSON
 // too: the object that changed, or how webhooks stand.
 //
-//	POST checkouts/{session}/pay {card?} | pay-later | decline | expire | settle {success}
+//	POST checkouts/{session}/pay {card?, promotion_code?} | pay-later | decline | expire | settle {success}
 //	POST payments/{payment intent or charge}/refund {amount?}
 //	POST payments/{id}/dispute {amount?, reason?, inquiry?} | dispute/close {won}
 //	POST refunds/{refund}/settle {success}
@@ -44,7 +45,7 @@ func (s *Stand) ControlHandler() http.Handler {
 		if c.Card == "" {
 			c.Card = CardVisa
 		}
-		return id, s.PayCheckoutWith(id, c.Card)
+		return id, s.checkout(id, payment{card: c.Card, code: c.Code})
 	})
 	on("POST /_local/stripe/checkouts/{id}/pay-later", func(_ *http.Request, id string, _ control) (string, error) {
 		return id, s.PayLater(id)

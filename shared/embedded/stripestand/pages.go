@@ -27,6 +27,7 @@ type payPage struct {
 	Items, Sums                    []pageRow
 	Email, Declined, Cancel        string
 	AskEmail, AskCard, CanPayLater bool
+	AskCode                        bool
 	Cards                          []pageChoice
 }
 
@@ -146,7 +147,7 @@ func newPayPage(c *session) payPage {
 	page := payPage{
 		Title: "Pay", Heading: "Pay", Total: money(c.AmountTotal, c.Currency), Declined: c.Hidden.Declined,
 		Cancel: string(c.CancelURL), AskEmail: true, AskCard: c.AmountTotal > 0 || c.Mode == modeSubscription,
-		CanPayLater: c.Mode == modePayment && c.AmountTotal > 0, Cards: checkoutCards,
+		CanPayLater: c.Mode == modePayment && c.AmountTotal > 0, Cards: checkoutCards, AskCode: c.takesCodes(),
 	}
 	if c.Mode == modeSubscription {
 		page.Heading = "Subscribe"
@@ -190,7 +191,7 @@ func sums(discount, tax int64, currency string) []pageRow {
 // submitPay does what the customer chose and sends them on, as Checkout does.
 func (s *Stand) submitPay(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxRequestBytes)
-	by := payment{card: Card(r.PostFormValue("card")), email: r.PostFormValue("email")}
+	by := payment{card: Card(r.PostFormValue("card")), email: r.PostFormValue("email"), code: r.PostFormValue("promotion_code")}
 	if by.card == "" {
 		by.card = CardVisa
 	}

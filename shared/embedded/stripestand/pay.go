@@ -25,6 +25,7 @@ type payment struct {
 	card  Card
 	later bool // by a method that settles later
 	email string
+	code  string // a promotion code; empty for none
 }
 
 // paySession pays a session. A refusal by the card leaves the session open
@@ -36,6 +37,9 @@ func (o *op) paySession(id string, by payment) (declined *apiError, err error) {
 	}
 	traits, err := o.traitsOf(string(by.card))
 	if err != nil {
+		return nil, err
+	}
+	if err := o.redeemCode(c, by.code); err != nil {
 		return nil, err
 	}
 	refusal := traits.refusal(false)
@@ -61,6 +65,31 @@ func (o *op) paySession(id string, by payment) (declined *apiError, err error) {
 		return nil, o.completeFree(c)
 	}
 	return refusal, o.payOnce(c, by, refusal)
+}
+
+// takesCodes reports whether a promotion code can be entered: not any more once
+// a payment was attempted.
+func (c *session) takesCodes() bool {
+	return c.AllowPromotion != nil && *c.AllowPromotion && c.Mode == modePayment && c.PaymentIntent == ""
+}
+
+// redeemCode takes off what a promotion code is good for. A code is here the
+// id of its coupon.
+func (o *op) redeemCode(c *session, code string) error {
+	if code == "" {
+		return nil
+	}
+	if !c.takesCodes() {
+		return invalid("", "promotion_code", "%s takes no promotion codes", c.ID)
+	}
+	off, err := o.coupon(code, "promotion_code")
+	if err != nil {
+		return err
+	}
+	if off.AmountOff != nil && string(off.Currency) != c.Currency {
+		return invalid("", "promotion_code", "The code %s is in %s, the session in %s", off.ID, off.Currency, c.Currency)
+	}
+	return o.discounted(c, off)
 }
 
 // settleCustomer gives a session its customer as Stripe does at completion.

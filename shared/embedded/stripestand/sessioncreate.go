@@ -270,12 +270,18 @@ func (o *op) sessionDiscount(c *session) (*coupon, error) {
 	return off, nil
 }
 
-// sessionAmounts applies the discount and tax line by line.
+// sessionAmounts applies the discount that the session asks for, and tax.
 func (o *op) sessionAmounts(c *session) error {
 	off, err := o.sessionDiscount(c)
 	if err != nil {
 		return err
 	}
+	return o.discounted(c, off)
+}
+
+// discounted applies a discount and tax line by line.
+func (o *op) discounted(c *session, off *coupon) error {
+	c.AmountSubtotal, c.AmountTotal, c.TotalDetails = 0, 0, totalDetails{}
 	left := int64(0) // of an amount off, which covers the lines in turn
 	if off.AmountOff != nil {
 		left = *off.AmountOff
