@@ -12,7 +12,7 @@ import (
 type Kind string
 
 // The kinds of entries. KindStart is the journal of a grant that begins after its birth: without it the running figures could not be
-// answered from the ledger alone.
+// answered from the ledger alone. KindGrace is the move of a subscription grant's grace, because its renewal is awaited, or no longer.
 const (
 	KindGrant      Kind = "grant"
 	KindStart      Kind = "start"
@@ -29,6 +29,7 @@ const (
 	KindReversal   Kind = "reversal"
 	KindAdjustment Kind = "adjustment"
 	KindRepayment  Kind = "repayment"
+	KindGrace      Kind = "grace"
 )
 
 // Key names a command for exactly-once: a caller's event id, or a key of the system's own. The two never take each other's place.
@@ -108,7 +109,8 @@ type Entry struct {
 	Born *Terms
 	// Closed lists the subscription grants whose grace this entry ended.
 	Closed []string
-	// Until is when a hold that this entry placed or extended times out. A release at that moment or later is its time-out.
+	// Until is when a hold that this entry placed or extended times out: a release at that moment or later is its time-out. Of an entry that
+	// moves a grace it is until when the grant can now be used.
 	Until time.Time
 }
 
