@@ -31,6 +31,7 @@ const (
 var walked = []string{
 	sessionCompleted, sessionAsyncSucceeded, sessionAsyncFailed, sessionExpired, invoicePaid, chargeRefunded, chargeRefundUpdated, refundCreated,
 	refundUpdated, disputeCreated, disputeUpdated, disputeClosed, disputeWithdrawn, disputeReinstated,
+	subscriptionCreated, subscriptionUpdated, subscriptionDeleted, subscriptionPaused, subscriptionResumed, scheduleUpdated,
 }
 
 // walkedTypes are the types as a condition of a listing.
