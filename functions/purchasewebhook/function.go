@@ -1,4 +1,5 @@
-// Package purchasewebhook is the function to which Stripe sends its events: it turns paid purchases and paid invoices into credits.
+// Package purchasewebhook is the function to which Stripe sends its events: it turns paid purchases and paid invoices into credits, and lets
+// refunds and disputes take them back.
 //
 //	POST /purchasewebhook   one event, signed by Stripe, of API version 2023-10-16
 //

@@ -219,7 +219,7 @@ func TestRefundsThatMakeNoSenseWaitForAPerson(t *testing.T) {
 		{"less than nothing", func(_, _ string) []string { return []string{`"amount_refunded":100`, `"amount_refunded":-1`} }, payments.WrongAmount},
 		{"another charge's amount", func(_, _ string) []string { return []string{`"amount":79900`, `"amount":79901`} }, payments.WrongAmount},
 		{"nobody's", func(r, p string) []string {
-			return []string{p, "pi_other", `"metadata":{"org_id":"acme","reference":"` + r + `"}`, `"metadata":{}`}
+			return []string{p, "pi_other", `"metadata":{"org_id":"acme","reference":"` + r + `"}`, `"metadata":{}`, `"invoice":"in_`, `"receipt":"in_`}
 		}, payments.UnknownReference},
 		{"an unknown purchase's", func(r, p string) []string { return []string{p, "pi_other", r, "CR-2222-2222"} }, payments.UnknownReference},
 		{"another organisation's", func(_, p string) []string { return []string{p, "pi_other", `"org_id":"acme"`, `"org_id":"bravo"`} }, payments.WrongOrg},

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
 
 	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/embedded/firedb"
 	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
 	"github.com/fluxori/ai-credits/shared/payments"
@@ -91,11 +93,9 @@ func TestADiscountThatWasNotOfferedWaitsForAPerson(t *testing.T) {
 	w.wantCredits(t, "acme", 0)
 }
 
-// TestABonusThatCannotBeGivenYetComesWithTheEventsRedelivery has the store refuse the first purchase's rewards: the event is not acknowledged.
-func TestABonusThatCannotBeGivenYetComesWithTheEventsRedelivery(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.open(t, "referrer")
+// refer has acme come by the code of the organisation referrer.
+func (w *world) refer(t *testing.T) {
+	t.Helper()
 	_, err := w.engine.Client.Doc("campaigns/acme").Set(t.Context(), map[string]any{
 		"v": 1, "org": "acme", "referred": map[string]any{
 			"code": "R-2222-2222", "referrer": "referrer", "key": "k", "by": "p", "at": w.now(), "referrer_credits": 70, "referred_credits": 30, "life_days": 10,
@@ -103,6 +103,86 @@ func TestABonusThatCannotBeGivenYetComesWithTheEventsRedelivery(t *testing.T) {
 		},
 	})
 	check(t, err)
+}
+
+// TestARefundReversesWhatIsUnspentOfAReferral refunds half, then all, before and after the purchase is told, and takes the last refund back.
+func TestARefundReversesWhatIsUnspentOfAReferral(t *testing.T) {
+	t.Parallel()
+	for _, early := range []bool{false, true} {
+		t.Run(fmt.Sprintf("refund told first %t", early), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.open(t, "referrer")
+			w.refer(t)
+			reference, session := w.buy(t)
+			check(t, w.stand.PayCheckout(session))
+			spend := func(org string, credits int64) {
+				t.Helper()
+				_, err := w.ledger.Do(t.Context(), org, credit.Debit{
+					EventID: "work", Credits: credits, Content: credit.Content{Kind: credit.KindDebit, Org: org}, Work: credit.Work{Feature: "custom-query"},
+				})
+				check(t, err)
+			}
+			payment := func() string { return fmt.Sprint(w.documents(t, "purchases")[reference]["payment"]) }
+			if early {
+				body := w.unsent(t)
+				_, err := w.stand.RefundPayment(paymentOf(t, body), 39950)
+				check(t, err)
+				check(t, w.stand.WebhookMode(stripestand.ModeDeliver))
+				w.deliver(t)
+				w.send(t, body, payments.Credited)
+				w.wantCredits(t, "acme", 500+15)
+				w.wantCredits(t, "referrer", 35)
+				spend("referrer", 20)
+				spend("acme", 5) // of what ends first, which is the reward
+			} else {
+				w.deliver(t)
+				w.wantCredits(t, "acme", 1030)
+				w.wantCredits(t, "referrer", 70)
+				spend("referrer", 20)
+				spend("acme", 5)
+				_, err := w.stand.RefundPayment(payment(), 39950)
+				check(t, err)
+				w.deliver(t)
+				w.wantCredits(t, "acme", 500+30-15-5)
+				w.wantCredits(t, "referrer", 70-35-20)
+			}
+			refund, err := w.stand.RefundPayment(payment(), 0)
+			check(t, err)
+			w.deliver(t)
+			w.deliver(t)
+			w.wantCredits(t, "acme", 0)
+			w.wantCredits(t, "referrer", 0)
+			for _, org := range []string{"acme", "referrer"} {
+				if got, err := w.ledger.View(t.Context(), org); err != nil || got.Debt != 0 {
+					t.Errorf("%s owes %d for what was spent of a reward: %v", org, got.Debt, err)
+				}
+			}
+			check(t, w.stand.SettleRefund(refund, false))
+			w.deliver(t)
+			w.wantCredits(t, "acme", 500+30-15-5)
+			w.wantCredits(t, "referrer", 70-35-20)
+		})
+	}
+}
+
+// paymentOf is the payment that a session's event names.
+func paymentOf(t *testing.T, body string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(body, `"payment_intent":"`)
+	id, _, closed := strings.Cut(rest, `"`)
+	if !ok || !closed {
+		t.Fatalf("no payment in %s", body)
+	}
+	return id
+}
+
+// TestABonusThatCannotBeGivenYetComesWithTheEventsRedelivery has the store refuse the first purchase's rewards: the event is not acknowledged.
+func TestABonusThatCannotBeGivenYetComesWithTheEventsRedelivery(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.open(t, "referrer")
+	w.refer(t)
 	reference, session := w.buy(t)
 	check(t, w.stand.PayCheckout(session))
 	body := w.unsent(t)

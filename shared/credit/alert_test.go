@@ -118,8 +118,20 @@ func TestEventsTellWhatTheEntrySays(t *testing.T) {
 			t.Errorf("a dispute tells %+v", e)
 		}
 	}
-	alerts := []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling, credit.EventTakenBack, credit.EventDisputed}
-	for _, k := range []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling, credit.EventExpired, credit.EventFrozen, credit.EventTakenBack, credit.EventDisputed} {
+	out = b.must(freeze("q", false), day)
+	for i, kind := range []credit.EventKind{credit.EventThawed, credit.EventGivenBack} {
+		if e := out.Events[i]; e.Kind != kind || e.Credits != 50 || e.Grant != paidBy("q") {
+			t.Errorf("a dispute that is won tells %+v", e)
+		}
+	}
+	out = b.must(refund("p", 40), day)
+	for i, kind := range []credit.EventKind{credit.EventRestored, credit.EventGivenBack} {
+		if e := out.Events[i]; e.Kind != kind || e.Credits != 60 || e.Grant != paidBy("p") {
+			t.Errorf("a refund that failed tells %+v", e)
+		}
+	}
+	alerts := []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling, credit.EventTakenBack, credit.EventDisputed, credit.EventGivenBack}
+	for _, k := range []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling, credit.EventExpired, credit.EventFrozen, credit.EventTakenBack, credit.EventDisputed, credit.EventGivenBack} {
 		if k.Alert() != slices.Contains(alerts, k) {
 			t.Errorf("%s is an alert: %t", k, k.Alert())
 		}

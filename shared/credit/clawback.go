@@ -98,9 +98,7 @@ func (w *work) take(g *Grant, target int64, c ClawBack, others func(int64) ([]Ch
 	w.Debt += e.Debt
 	w.own(e)
 	w.tell(Event{Kind: EventClawedBack, Grant: g.ID, Source: g.Source, Credits: own + elsewhere, Reason: c.Reason})
-	if g.Source == Purchase && own+elsewhere > 0 {
-		w.tell(Event{Kind: EventTakenBack, Grant: g.ID, Source: g.Source, Credits: own + elsewhere, Reason: c.Reason})
-	}
+	w.tellPeople(EventTakenBack, g, own+elsewhere, c.Reason)
 	return nil
 }
 
@@ -142,5 +140,6 @@ func (w *work) restore(g *Grant, target int64, c ClawBack) {
 	}
 	w.own(e)
 	w.tell(Event{Kind: EventRestored, Grant: g.ID, Source: g.Source, Credits: elsewhere + own, Reason: c.Reason})
+	w.tellPeople(EventGivenBack, g, elsewhere+own, c.Reason)
 	w.lapse(g.ID)
 }

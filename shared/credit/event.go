@@ -21,9 +21,10 @@ const (
 	EventRestored    EventKind = "restored"
 	EventFrozen      EventKind = "frozen"
 	EventThawed      EventKind = "thawed"
-	// EventTakenBack and EventDisputed tell people of a purchase what EventClawedBack and EventFrozen tell programs of every grant.
+	// These tell people of a purchase what the above tell programs of every grant: EventClawedBack, EventFrozen, and what undoes them.
 	EventTakenBack EventKind = "taken_back"
 	EventDisputed  EventKind = "disputed"
+	EventGivenBack EventKind = "given_back"
 )
 
 // Crossing tells whether an event says that a threshold was crossed.
@@ -33,7 +34,7 @@ func (k EventKind) Crossing() bool {
 
 // Alert tells whether an event is for people to act on.
 func (k EventKind) Alert() bool {
-	return k.Crossing() || k == EventExpiring || k == EventTakenBack || k == EventDisputed
+	return k.Crossing() || k == EventExpiring || k == EventTakenBack || k == EventDisputed || k == EventGivenBack
 }
 
 // Event is something that others are told after the commit that made it true.
@@ -61,6 +62,14 @@ func (w *work) tell(e Event) {
 		e.ID = strings.Join([]string{string(e.Kind), w.Org, strconv.FormatInt(w.Seq, 10)}, ":")
 	}
 	w.out.Events = append(w.out.Events, e)
+}
+
+// tellPeople adds an alert about credits of a purchase. Of other grants there is none: a bonus follows its purchase, and a plan's invoice may
+// have a dozen.
+func (w *work) tellPeople(kind EventKind, g *Grant, credits int64, reason string) {
+	if g.Source == Purchase && credits > 0 {
+		w.tell(Event{Kind: kind, Grant: g.ID, Source: g.Source, Credits: credits, Reason: reason})
+	}
 }
 
 // watch raises the alerts of the item just done. Low balance watches available + held: it fires when that goes from above the threshold to

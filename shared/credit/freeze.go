@@ -20,8 +20,10 @@ func (w *work) freezeGrant(c FreezeGrant) error {
 	}
 	w.own(&Entry{Key: numbered(kind, g.ID, g.Moves), Kind: kind, Subject: g.ID, Credits: g.Free, Actor: c.Actor, Reason: c.Reason})
 	w.tell(Event{Kind: event, Grant: g.ID, Source: g.Source, Credits: g.Free, Reason: c.Reason})
-	if c.Frozen && g.Source == Purchase {
-		w.tell(Event{Kind: EventDisputed, Grant: g.ID, Source: g.Source, Credits: g.Free, Reason: c.Reason})
+	if c.Frozen {
+		w.tellPeople(EventDisputed, g, g.Free, c.Reason)
+	} else {
+		w.tellPeople(EventGivenBack, g, g.Free, c.Reason)
 	}
 	return nil
 }

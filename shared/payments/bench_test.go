@@ -17,6 +17,7 @@ import (
 
 // BenchmarkReceive measures what one event costs the store: RPCs, reads and writes, those of the wallet among them.
 func BenchmarkReceive(b *testing.B) {
+	receivers := map[*engine.Engine]*payments.Receiver{}
 	type events func(b *testing.B, e *engine.Engine, n int) payments.Notice
 	paid := func(b *testing.B, e *engine.Engine, n int) payments.Notice {
 		b.Helper()
@@ -42,12 +43,33 @@ func BenchmarkReceive(b *testing.B) {
 		}
 		return first
 	}
+	refund := func(b *testing.B, e *engine.Engine, n int) payments.Notice {
+		b.Helper()
+		bought := paid(b, e, n)
+		if outcome, err := receivers[e].Receive(b.Context(), bought); err != nil || outcome != payments.Credited {
+			b.Fatal(outcome, err)
+		}
+		return notice(n+1_000_000, "charge.refunded", fmt.Sprintf(`{"id":"ch_%d","payment_intent":"pi_%d","amount":79900,"amount_refunded":100,"currency":"zar"}`, n, n))
+	}
+	var told payments.Notice
+	refundAgain := func(b *testing.B, e *engine.Engine, n int) payments.Notice {
+		b.Helper()
+		if n == 0 {
+			told = refund(b, e, 0)
+		}
+		return told
+	}
 	for _, bench := range []struct {
 		name string
 		next events
-	}{{"purchase", paid}, {"purchase again", again}, {"invoice", invoice}} {
+		want payments.Outcome
+	}{
+		{"purchase", paid, payments.Credited}, {"purchase again", again, payments.Credited}, {"invoice", invoice, payments.Credited},
+		{"refund", refund, payments.Recorded}, {"refund again", refundAgain, payments.Recorded},
+	} {
 		b.Run(bench.name, func(b *testing.B) {
 			e, receiver := newReceiver(b)
+			receivers[e] = receiver
 			if _, err := receiver.Receive(b.Context(), bench.next(b, e, 0)); err != nil { // the catalogue is read, the wallet cached
 				b.Fatal(err)
 			}
@@ -59,7 +81,7 @@ func BenchmarkReceive(b *testing.B) {
 				event := bench.next(b, e, n)
 				e.Hooks.Reset()
 				b.StartTimer()
-				if outcome, err := receiver.Receive(b.Context(), event); err != nil || outcome != payments.Credited {
+				if outcome, err := receiver.Receive(b.Context(), event); err != nil || outcome != bench.want {
 					b.Fatal(outcome, err)
 				}
 				b.StopTimer()

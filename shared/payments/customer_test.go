@@ -38,7 +38,7 @@ func (m *market) customers(t *testing.T) []*stripe.Customer {
 	return out
 }
 
-func namedOrder(key string) payments.Order {
+func buyersOrder(key string) payments.Order {
 	o := order(key)
 	o.Name, o.Email = "Acme", "billing@acme.example"
 	return o
@@ -50,7 +50,7 @@ func TestAnOrganisationIsOneCustomerHoweverManyItsPurchases(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 10 {
 		wg.Go(func() {
-			if _, err := m.StartPurchase(t.Context(), namedOrder(fmt.Sprint(i))); err != nil {
+			if _, err := m.StartPurchase(t.Context(), buyersOrder(fmt.Sprint(i))); err != nil {
 				t.Error(err)
 			}
 		})
@@ -79,7 +79,7 @@ func TestACustomerThatStripeHasIsTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.StartPurchase(t.Context(), namedOrder("1")); err != nil {
+	if _, err := m.StartPurchase(t.Context(), buyersOrder("1")); err != nil {
 		t.Fatal(err)
 	}
 	if got := m.customer(t, "acme"); got != ours || len(m.customers(t)) != 1 {
@@ -95,13 +95,13 @@ func TestACustomerIsMadeOnceThoughTheStoreLosesIt(t *testing.T) {
 			c, ok := req.(*pb.CommitRequest)
 			return ok && strings.Contains(c.String(), "stripeCustomers")
 		}})
-		_, err := m.StartPurchase(t.Context(), namedOrder("1"))
+		_, err := m.StartPurchase(t.Context(), buyersOrder("1"))
 		if !after {
 			wantCode(t, err, problem.Unavailable)
 		}
 		m.engine.Hooks.Set()
 		m.clock.Add(int64((48 * time.Hour).Seconds())) // Stripe has forgotten the idempotency key
-		if _, err := m.StartPurchase(t.Context(), namedOrder("2")); err != nil {
+		if _, err := m.StartPurchase(t.Context(), buyersOrder("2")); err != nil {
 			t.Fatal(err)
 		}
 		if n := len(m.customers(t)); n != 1 {
@@ -113,7 +113,7 @@ func TestACustomerIsMadeOnceThoughTheStoreLosesIt(t *testing.T) {
 func TestACustomerWhoIsGoneIsReplaced(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t)
-	if _, err := m.StartPurchase(t.Context(), namedOrder("1")); err != nil {
+	if _, err := m.StartPurchase(t.Context(), buyersOrder("1")); err != nil {
 		t.Fatal(err)
 	}
 	gone := m.customer(t, "acme")
@@ -131,13 +131,13 @@ func TestACustomerWhoIsGoneIsReplaced(t *testing.T) {
 		m.stand.Handler().ServeHTTP(w, r)
 	})
 	m.answer.Store(&answer)
-	if _, err := m.StartPurchase(t.Context(), namedOrder("2")); err != nil {
+	if _, err := m.StartPurchase(t.Context(), buyersOrder("2")); err != nil {
 		t.Fatal(err)
 	}
 	if now := m.customer(t, "acme"); now == gone || len(m.customers(t)) != 2 {
 		t.Errorf("the customer is %s, of %d", now, len(m.customers(t)))
 	}
-	if _, err := m.StartPurchase(t.Context(), namedOrder("3")); err != nil {
+	if _, err := m.StartPurchase(t.Context(), buyersOrder("3")); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(m.customers(t)); n != 2 {

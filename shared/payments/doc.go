@@ -1,4 +1,5 @@
-// Package payments turns what Stripe says was paid into credits, and opens the checkouts in which people pay.
+// Package payments turns what Stripe says was paid into credits, and what went back into less of them;
+// it opens the checkouts in which people pay, and refunds what they have not used.
 //
 // It holds, whatever the order, repetition and loss of Stripe's events:
 //
@@ -6,6 +7,8 @@
 //   - what a purchase grants is what its own record offered, and only against that very amount and currency;
 //   - the records of a purchase and its payment are the same whatever order their events came in;
 //   - an event is settled, or put aside for a person, before it is acknowledged;
+//   - what was refunded or lost takes its share of the credits, and no more than were granted; what is disputed is frozen;
+//   - a refund of ours sets the credits aside before Stripe is called, and is ended once, whatever dies in between;
 //   - what was never told is found in Stripe's own record, and settled in the same way, within 15 minutes while Stripe and the store answer;
 //   - nothing is stored of an event whose signature, mode or API version is wrong, and never any data of a card.
 //

@@ -203,7 +203,7 @@ func (w *walk) tell(p point, x telling) point {
 		p.purchase.Timeline = insert(p.purchase.Timeline, d.Moment)
 	}
 	for _, c := range p.payment.targets() {
-		p.wallet = w.do(p, c)
+		p.wallet = w.do(p, c.command)
 	}
 	return p
 }

@@ -45,7 +45,7 @@ func TestARefundThatDiesAnywhereIsEndedOnce(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		for at := 1; ; at++ {
 			died := ""
-			for _, resumes := range []bool{false, true} {
+			for _, ending := range []string{"repeated", "swept", "told by Stripe, then swept"} {
 				s := m.sell(t)
 				m.spend(t, s.org, 700)
 				first := m.process(t, at, after)
@@ -57,7 +57,10 @@ func TestARefundThatDiesAnywhereIsEndedOnce(t *testing.T) {
 					t.Errorf("%s: the process knows that it is done", died)
 				}
 				m.advance(3 * time.Minute)
-				m.endRefund(t, died, s, resumes)
+				if ending == "told by Stripe, then swept" {
+					m.deliver(t)
+				}
+				m.endRefund(t, died+", "+ending, s, ending != "repeated")
 			}
 			if died == "" {
 				break
@@ -213,6 +216,44 @@ func (m *till) refusing(t *testing.T) *process {
 	return p
 }
 
+func TestARefundOfWhichStripeDoesNotSayIsEndedLater(t *testing.T) {
+	t.Parallel()
+	m := newTill(t)
+	s := m.sell(t)
+	p := m.process(t, 0, false)
+	p.refuse = func(w http.ResponseWriter) {
+		w.WriteHeader(http.StatusBadRequest) // which the client does not repeat
+		fmt.Fprint(w, `{"error":{"type":"invalid_request_error","code":"lock_timeout","message":"busy"}}`)
+	}
+	for range 2 {
+		_, err := p.Refund(t.Context(), s.refund("a"))
+		if coded, ok := errors.AsType[problem.Coded](err); !ok || coded.Code() != "unavailable" {
+			t.Errorf("%v", err)
+		}
+	}
+	m.wantWallet(t, "set aside", s.org, credit.Figures{})
+	if n, err := p.Resume(t.Context()); n != 0 || err != nil {
+		t.Errorf("too early, %d are ended: %v", n, err)
+	}
+	m.advance(3 * time.Minute)
+	if n, err := p.Resume(t.Context()); n != 0 || err == nil {
+		t.Errorf("in vain, %d are ended: %v", n, err)
+	}
+	p.refuse = nil
+	if n, err := p.Resume(t.Context()); n != 0 || err != nil {
+		t.Errorf("put off, %d are ended: %v", n, err)
+	}
+	m.advance(3 * time.Minute)
+	if n, err := p.Resume(t.Context()); n != 1 || err != nil {
+		t.Errorf("%d are ended: %v", n, err)
+	}
+	if got := m.refunds(t, s); !slices.Equal(got, []int64{79900}) {
+		t.Errorf("Stripe refunded %v", got)
+	}
+	m.deliver(t)
+	m.wantWallet(t, "refunded", s.org, credit.Figures{})
+}
+
 func TestARefundThatFailsLaterGivesTheCreditsBack(t *testing.T) {
 	t.Parallel()
 	m := newTill(t)
@@ -248,7 +289,7 @@ func TestCreditsThatAreSpentMeanwhileAreNotRefunded(t *testing.T) {
 	for at := 1; ; at++ {
 		s := m.sell(t)
 		first := m.process(t, at, true)
-		_, _ = first.Refund(first.ctx, s.refund("k")) //nolint:errcheck // it dies
+		_, _ = first.Refund(first.ctx, s.refund("k"))
 		died := first.point()
 		if died == "" {
 			t.Fatal("it never died between its record and its credits")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 
 	"github.com/stripe/stripe-go/v76"
@@ -85,8 +84,13 @@ func (g *Gateway) refund(ctx context.Context, p Payment, o OwnRefund) error {
 	}
 	err = fmt.Errorf("refund %s: %w", key, err)
 	no, told := errors.AsType[*stripe.Error](err)
-	if told && no.Type == stripe.ErrorTypeInvalidRequest && (no.HTTPStatusCode == http.StatusBadRequest || no.HTTPStatusCode == http.StatusNotFound) {
+	if told && no.Type == stripe.ErrorTypeInvalidRequest && !passes(no.Code) {
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}
 	return stripeDown(err)
+}
+
+// passes reports whether Stripe, which gives these the type of a wrong request, may take the same one later.
+func passes(code stripe.ErrorCode) bool {
+	return code == stripe.ErrorCodeLockTimeout || code == stripe.ErrorCodeRateLimit || code == stripe.ErrorCodeIdempotencyKeyInUse
 }

@@ -101,7 +101,7 @@ func (r *Refunder) ask(ctx context.Context, p Payment) (Payment, error) {
 			return fmt.Errorf("payment %s is not there: at Stripe %t, here %t", p.ID, found, rec.payment != nil)
 		}
 		out = *rec.payment
-		out.Returns = out.Returns.asked(p.Reference, account, r.opts.Now().UTC().Truncate(time.Second))
+		out.Returns = out.asked(p.Reference, account, r.opts.Now().UTC().Truncate(time.Second))
 		return r.store.learnReturn(ctx, rec, out, Moment{})
 	})
 	return out, err

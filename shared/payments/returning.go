@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"cloud.google.com/go/firestore"
-
-	"github.com/fluxori/ai-credits/shared/credit"
 )
 
 const (
@@ -145,8 +143,8 @@ func (s settler) settle(ctx context.Context, p Payment) (*Doubt, error) {
 		if len(targets) == 0 {
 			return nil, nil //nolint:nilnil // nothing to doubt, as with carryOut
 		}
-		for _, c := range targets {
-			if refused, err := carryOut(ctx, s.ledger.Do, p.Org, c); refused != nil || err != nil {
+		for _, t := range targets {
+			if refused, err := carryOut(ctx, s.ledger.Do, t.org, t.command); refused != nil || err != nil {
 				return refused, err
 			}
 		}
@@ -165,5 +163,5 @@ func (s settler) settle(ctx context.Context, p Payment) (*Doubt, error) {
 }
 
 func sameTargets(a, b Payment) bool {
-	return slices.EqualFunc(a.targets(), b.targets(), func(x, y credit.Command) bool { return x == y })
+	return slices.EqualFunc(a.targets(), b.targets(), func(x, y target) bool { return x == y })
 }

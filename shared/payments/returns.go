@@ -200,9 +200,17 @@ func (r Returns) disputed(d Dispute) (out Returns, ask bool) {
 // bought is the id of the grant that a purchase's payment bought; other grants came with it.
 func (p Payment) bought() string { return credit.GrantID(credit.SystemKey("grant", p.ID)) }
 
+// target is a command that brings some credits to where they should be, on the wallet that they are in.
+type target struct {
+	org     string
+	command credit.Command
+}
+
 // targets are the commands that bring a payment's credits to where they should be. All grants of a payment share alike: each loses
 // floor(returned × credits ÷ paid) of its own. What is lost is clawed back before the rest is thawed, so that it cannot be spent in between.
-func (p Payment) targets() []credit.Command {
+// Bonuses in the payment's own wallet are linked to its grant and follow it; those in others' are brought to the same share by themselves. A
+// dispute does not freeze them: their owners have no part in it.
+func (p Payment) targets() []target {
 	if p.Status != Paid || !p.known() {
 		return nil
 	}
@@ -215,17 +223,28 @@ func (p Payment) targets() []credit.Command {
 		cause = "refund or lost dispute of "
 	}
 	frozen := p.frozen()
-	var out []credit.Command
+	var out []target
+	add := func(org string, commands ...credit.Command) {
+		for _, c := range commands {
+			out = append(out, target{org, c})
+		}
+	}
 	for _, g := range p.Grants {
 		claw := credit.ClawBack{Grant: g.ID, Returned: p.returned(), Paid: p.Amount, Actor: actor, Reason: cause + what}
 		freeze := credit.FreezeGrant{Grant: g.ID, Frozen: frozen, Actor: actor, Reason: "dispute of " + what}
 		switch {
 		case frozen:
-			out = append(out, freeze, claw)
+			add(p.Org, freeze, claw)
 		case len(p.Disputes) > 0:
-			out = append(out, claw, freeze)
+			add(p.Org, claw, freeze)
 		default:
-			out = append(out, claw)
+			add(p.Org, claw)
+		}
+	}
+	for _, b := range p.Bonuses {
+		if b.Org != p.Org {
+			// The reason is told in another organisation's ledger, so it does not name the purchase.
+			add(b.Org, credit.ClawBack{Grant: b.ID, Returned: p.returned(), Paid: p.Amount, Actor: actor, Reason: "refund or dispute of the purchase it came with"})
 		}
 	}
 	return out
