@@ -12,11 +12,12 @@ import (
 
 // The topics of the system.
 const (
-	CreditEvents = "credit-events" // what happened to credits
-	CreditAlerts = "credit-alerts" // what people should know now
-	CreditExpiry = "credit-expiry" // wallets whose clock is to be seen to
-	Usage        = "ai-usage"      // work done, to be charged for
-	UsageDead    = "ai-usage-dead" // what of it could not be
+	CreditEvents  = "credit-events"  // what happened to credits
+	CreditAlerts  = "credit-alerts"  // what people should know now
+	CreditExpiry  = "credit-expiry"  // wallets whose clock is to be seen to
+	BillingCycles = "billing-cycles" // cycles to be closed
+	Usage         = "ai-usage"       // work done, to be charged for
+	UsageDead     = "ai-usage-dead"  // what of it could not be
 )
 
 // Message is something to be published. Publishing it twice is harmless: consumers know it by its id.
@@ -59,6 +60,8 @@ type Credit struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Balance   Balance    `json:"balance"`
 	Reason    string     `json:"reason,omitempty"`
+	// Cycle is the cycle that an alert is about.
+	Cycle *Cycle `json:"cycle,omitempty"`
 }
 
 // creditVersion is the version of Credit.

@@ -117,9 +117,13 @@ func (n *Notifier) Tell(ctx context.Context, e events.Credit) error {
 }
 
 // wants reports whether an organisation chose to be told of a kind of alert by a channel. Debt goes where a low balance does.
+// A cycle's statement, and a renewal that did not come, are told by each channel: they are about what is paid for each cycle.
 func wants(o orgs.Org, kind credit.EventKind, channel orgs.Channel) bool {
-	if kind == credit.EventExpiring {
+	switch kind {
+	case credit.EventExpiring:
 		return o.Alerts.Expiry.Wants(channel)
+	case events.CycleClosed, events.RenewalMissing:
+		return true
 	}
 	return o.Alerts.LowBalance.Wants(channel)
 }

@@ -33,6 +33,7 @@ type facts struct {
 	Credits, Held, Threshold int64
 	ExpiresAt                time.Time // in the organisation's zone
 	Reason                   string    // such as "refund of purchase CR-7F3K-9QX2"
+	Cycle                    *events.Cycle
 }
 
 // page is what a mail is made of.
@@ -57,6 +58,9 @@ func parseTemplates() (*templates, error) {
 // write puts an alert in words. A kind without words is an *Error, `invalid_request`.
 func (t *templates) write(e events.Credit, o orgs.Org) (written, error) {
 	title, text := string(e.Type)+".title", string(e.Type)+".text"
+	if (e.Type == events.CycleClosed || e.Type == events.RenewalMissing) != (e.Cycle != nil) {
+		return written{}, &Error{coded.Reason{Is: "invalid_request", Says: fmt.Sprintf("An alert of the kind %q without its cycle.", e.Type)}}
+	}
 	if t.texts.Lookup(title) == nil || t.texts.Lookup(text) == nil {
 		return written{}, &Error{coded.Reason{Is: "invalid_request", Says: fmt.Sprintf("There are no words for an alert of the kind %q.", e.Type)}}
 	}
@@ -64,15 +68,19 @@ func (t *templates) write(e events.Credit, o orgs.Org) (written, error) {
 	if e.Threshold != nil {
 		f.Threshold = *e.Threshold
 	}
+	zone, err := time.LoadLocation(o.Zone)
+	if err != nil {
+		zone = time.UTC // of an organisation whose zone this machine does not know
+	}
 	if e.ExpiresAt != nil {
-		zone, err := time.LoadLocation(o.Zone)
-		if err != nil {
-			zone = time.UTC // of an organisation whose zone this machine does not know
-		}
 		f.ExpiresAt = e.ExpiresAt.In(zone)
 	}
+	if e.Cycle != nil {
+		cycle := *e.Cycle
+		cycle.Start, cycle.End = cycle.Start.In(zone), cycle.End.In(zone)
+		f.Cycle = &cycle
+	}
 	var w written
-	var err error
 	if w.title, err = t.text(title, f); err != nil {
 		return written{}, err
 	}

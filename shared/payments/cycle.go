@@ -16,9 +16,12 @@ import (
 type Cycle struct {
 	Org          string `firestore:"org"`
 	Subscription string `firestore:"subscription"`
-	// Plan is the catalogue's.
-	Plan    string `firestore:"plan"`
-	Invoice string `firestore:"invoice"`
+	// Plan is the catalogue's, and PlanName what it was called.
+	Plan     string `firestore:"plan"`
+	PlanName string `firestore:"plan_name"`
+	Invoice  string `firestore:"invoice"`
+	// Items are the subscription items that the invoice billed.
+	Items []string `firestore:"items"`
 	// Period is the cycle's: the line's, or a month of a yearly one's.
 	Period Period `firestore:"period"`
 	// CloseAt is when it is due to be closed: when its credits can surely not be used any more. It is gone once the cycle is closed.

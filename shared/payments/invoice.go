@@ -91,21 +91,25 @@ func (w *billing) cycle(l Line) {
 	case !l.Period.Start.Before(l.Period.End):
 		w.wonder(doubt(Malformed, "line %s pays for no time", l.ID))
 	default:
-		w.Cycles = append(w.Cycles, w.cycles(l, p)...)
+		w.open(l, p)
 		w.PaidUntil = latest(w.PaidUntil, l.Period.End)
 		w.grantMonths(l, l.Period, p, credits)
 	}
 }
 
-// cycles are those that a line pays for. One begins a period, and the first line that is told of names its plan.
-func (w *billing) cycles(l Line, p catalogue.PlanPrice) []Cycle {
-	var out []Cycle
+// open adds the cycles that a line pays for. The first line of a period names its plan.
+func (w *billing) open(l Line, p catalogue.PlanPrice) {
 	for _, month := range months(l.Period, p.Interval) {
-		out = append(out, Cycle{
-			Org: w.Org, Subscription: w.invoice.Subscription, Plan: p.Plan.ID, Invoice: w.invoice.ID, Period: month, CloseAt: month.End.Add(w.known.Grace),
+		i := slices.IndexFunc(w.Cycles, func(c Cycle) bool { return c.Period.Start.Equal(month.Start) })
+		if i >= 0 {
+			w.Cycles[i].Items = append(w.Cycles[i].Items, l.Item)
+			continue
+		}
+		w.Cycles = append(w.Cycles, Cycle{
+			Org: w.Org, Subscription: w.invoice.Subscription, Plan: p.Plan.ID, PlanName: p.Plan.Name, Invoice: w.invoice.ID,
+			Items: []string{l.Item}, Period: month, CloseAt: month.End.Add(w.known.Grace),
 		})
 	}
-	return out
 }
 
 // upgrade grants, on the positive line, floor((new − old) × time left ÷ period) of the changes made at one moment.

@@ -81,7 +81,8 @@ func (s Subscription) renews(end time.Time) bool {
 	if s.Unbilled && (s.ResumesAt.IsZero() || s.ResumesAt.After(end)) {
 		return false
 	}
-	return s.Live() && !s.CancelAtPeriodEnd && (s.EndsAt.IsZero() || s.EndsAt.After(end))
+	ends := s.CancelAtPeriodEnd && !s.Period.End.After(end)
+	return s.Live() && !ends && (s.EndsAt.IsZero() || s.EndsAt.After(end))
 }
 
 // usableUntil is until when credits of a period of the subscription's can be used.
