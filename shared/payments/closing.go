@@ -192,8 +192,7 @@ func (c *Closer) sum(ctx context.Context, cycle Cycle, items []string) (Statemen
 
 // bought sums the credits of an organisation's purchases that were paid within a period.
 func (s store) bought(ctx context.Context, org string, p Period) (credits int64, err error) {
-	q := s.purchases().Where("org", "==", org).OrderBy("created_at", firestore.Desc).OrderBy(firestore.DocumentID, firestore.Desc).Limit(pageSize)
-	q = q.StartAt(p.End)
+	q := s.purchases().Where("org", "==", org).Where("created_at", "<", p.End).OrderBy("created_at", firestore.Desc).Limit(pageSize)
 	for range maxBoughtPages {
 		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 		snapshots, err := q.Documents(ctx).GetAll()
