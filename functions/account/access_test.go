@@ -11,6 +11,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
 	"github.com/fluxori/ai-credits/shared/orgs"
 )
 
@@ -42,6 +43,8 @@ var permitted = map[string]struct {
 	"GET /orgs/{org}/purchases/{reference}/refund":   {who: "admin support platform"},
 	"POST /orgs/{org}/purchases/{reference}/refund":  {who: "support", body: `{"amount":449}`},
 	"POST /orgs/{org}/billing-portal":                {who: "admin"},
+	"GET /orgs/{org}/subscription":                   {who: "member admin support platform"},
+	"POST /orgs/{org}/subscription/change":           {who: "admin", body: `{"plan":"growth"}`},
 	"POST /orgs/{org}/promotions/redeem":             {who: "admin", body: `{"code":"WELCOME"}`},
 	"GET /orgs/{org}/referral":                       {who: "member admin support"},
 	"POST /orgs/{org}/referral/claim":                {who: "admin", body: `{"code":"{referral}"}`},
@@ -71,6 +74,7 @@ func (s *system) populate(t *testing.T, org string) (reference string) {
 	}
 	bought := s.must(t, s.token(t, org+"-admin"), http.MethodPost, "/orgs/"+org+"/purchases", `{"package":"credits-500"}`, "Idempotency-Key", "first")
 	s.pay(t, bought)
+	s.subscribe(t, org, "price_starter_month_zar", stripestand.CardVisa)
 	reference, _ = bought.body["reference"].(string)
 	return reference
 }

@@ -16,6 +16,8 @@
 //	GET  /account/purchases/{reference}                 the same by its reference alone (support, platform)
 //	GET  /account/orgs/{org}/purchases/{reference}/refund   what a refund would give now
 //	POST /account/orgs/{org}/purchases/{reference}/refund   refund what is left, or a part (support, Idempotency-Key)
+//	GET  /account/orgs/{org}/subscription               the plan, its period, what the next cycle brings, and a change that is scheduled
+//	POST /account/orgs/{org}/subscription/change        a dearer plan at once, a cheaper one with the next period (Idempotency-Key)
 //	POST /account/orgs/{org}/billing-portal             the way to Stripe's page of plans, cards and invoices
 //	POST /account/orgs/{org}/promotions/redeem          redeem a promotion's code (Idempotency-Key)
 //	GET  /account/orgs/{org}/referral                   the code to pass on, and what it brings
@@ -116,7 +118,7 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	}
 	h := handler{
 		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, campaigns: giver,
-		receiver: receiver, refunder: refunder, letters: letters, now: env.Now,
+		receiver: receiver, refunder: refunder, plans: payments.NewPlans(receiver), letters: letters, now: env.Now,
 	}
 	return h.router(), nil
 }

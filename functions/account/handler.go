@@ -31,6 +31,7 @@ type handler struct {
 	shop      *payments.Shop
 	receiver  *payments.Receiver
 	refunder  *payments.Refunder
+	plans     *payments.Plans
 	campaigns *campaigns.Giver
 	letters   *deadletters.Store
 	now       func() time.Time // the system's clock

@@ -61,7 +61,9 @@ func (b *board) of(kind credit.EventKind) []events.Credit {
 var anchored = time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC)
 
 // turn is 10:00 UTC on a day of 2026, as the periods anchored on 31 January turn.
-func turn(month time.Month, day int) time.Time { return time.Date(2026, month, day, 10, 0, 0, 0, time.UTC) }
+func turn(month time.Month, day int) time.Time {
+	return time.Date(2026, month, day, 10, 0, 0, 0, time.UTC)
+}
 
 func newBiller(t *testing.T) *biller {
 	t.Helper()
@@ -115,15 +117,16 @@ func (b *biller) subscribe(t *testing.T, price string, card stripestand.Card, tr
 }
 
 // moveTo moves the clock: what is due at Stripe happens and is delivered at its own moment, and cycles are closed when they are due.
-func (b *biller) moveTo(t *testing.T, at time.Time) {
+func (b *biller) moveTo(t *testing.T, to time.Time) {
 	t.Helper()
+	cycles := must[[]payments.DueCycle](t)(b.closer.Due(t.Context(), to, payments.DueCycle{}, 5000))
 	for {
-		stop := at
+		stop := to
 		if due, ok := b.stand.Due(); ok && due.Before(stop) {
 			stop = due
 		}
-		if due := b.due(t, at); len(due) > 0 && due[0].At.Before(stop) {
-			stop = due[0].At
+		if len(cycles) > 0 && cycles[0].At.Before(stop) {
+			stop = cycles[0].At
 		}
 		if stop.After(b.now()) {
 			b.seconds.Store(stop.Unix())
@@ -132,23 +135,13 @@ func (b *biller) moveTo(t *testing.T, at time.Time) {
 			t.Fatal(err)
 		}
 		b.deliver(t)
-		b.closeDue(t)
-		if !stop.Before(at) {
-			return
+		for ; len(cycles) > 0 && !cycles[0].At.After(b.now()); cycles = cycles[1:] {
+			if err := b.closer.Close(t.Context(), cycles[0].ID); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-}
-
-func (b *biller) due(t *testing.T, by time.Time) []payments.DueCycle {
-	t.Helper()
-	return must[[]payments.DueCycle](t)(b.closer.Due(t.Context(), by, payments.DueCycle{}, 1000))
-}
-
-func (b *biller) closeDue(t *testing.T) {
-	t.Helper()
-	for _, c := range b.due(t, b.now()) {
-		if err := b.closer.Close(t.Context(), c.ID); err != nil {
-			t.Fatal(err)
+		if !stop.Before(to) {
+			return
 		}
 	}
 }
