@@ -22,6 +22,10 @@ var permitted = map[string]struct {
 	who  string
 	body string
 }{
+	"GET /orgs/{org}/purchases":                      {who: "admin support platform"},
+	"POST /orgs/{org}/purchases/{reference}/recover": {who: "member admin support"},
+	"GET /purchases/{reference}":                     {who: "support platform"},
+	"GET /operations/reconciliation":                 {who: "platform"},
 	"GET /catalogue":                                 {who: "stranger member admin support platform"},
 	"PUT /orgs/{org}":                                {who: "platform", body: acmeProfile},
 	"GET /orgs/{org}":                                {who: "member admin support platform"},
@@ -30,16 +34,15 @@ var permitted = map[string]struct {
 	"GET /orgs/{org}/balance":                        {who: "member admin support platform"},
 	"GET /orgs/{org}/entries":                        {who: "member admin support platform"},
 	"GET /orgs/{org}/entries/{id}":                   {who: "member admin support platform"},
+	"GET /orgs/{org}/statements/{month}":             {who: "member admin support platform"},
+	"GET /orgs/{org}/refusals":                       {who: "member admin support platform"},
+	"POST /orgs/{org}/adjustments":                   {who: "support", body: `{"credits":5,"reason":"goodwill"}`},
+	"POST /orgs/{org}/freeze":                        {who: "support", body: `{"reason":"suspected fraud"}`},
+	"POST /orgs/{org}/thaw":                          {who: "support", body: `{"reason":"cleared"}`},
 	"GET /orgs/{org}/notifications":                  {who: "member admin support platform"},
 	"POST /orgs/{org}/notifications/{id}/read":       {who: "member admin"},
 	"POST /orgs/{org}/purchases":                     {who: "admin", body: `{"package":"credits-100"}`},
 	"GET /orgs/{org}/purchases/{reference}":          {who: "admin support platform"},
-	"GET /orgs/{org}/purchases":                      {who: "admin support platform"},
-	"POST /orgs/{org}/purchases/{reference}/recover": {who: "member admin support"},
-	"GET /purchases/{reference}":                     {who: "support platform"},
-	"GET /operations/reconciliation":                 {who: "platform"},
-	"GET /operations/dead-letters":                   {who: "platform"},
-	"POST /operations/dead-letters/{letter}/replay":  {who: "platform"},
 	"GET /orgs/{org}/purchases/{reference}/refund":   {who: "admin support platform"},
 	"POST /orgs/{org}/purchases/{reference}/refund":  {who: "support", body: `{"amount":449}`},
 	"POST /orgs/{org}/billing-portal":                {who: "admin"},
@@ -50,6 +53,33 @@ var permitted = map[string]struct {
 	"POST /orgs/{org}/referral/claim":                {who: "admin", body: `{"code":"{referral}"}`},
 	"GET /operations/promotions/{code}":              {who: "platform"},
 	"PUT /operations/promotions/{code}":              {who: "platform", body: welcomeTerms},
+	"GET /operations/dead-letters":                   {who: "platform"},
+	"POST /operations/dead-letters/{letter}/replay":  {who: "platform"},
+
+	// Members, teams, limits.
+	"GET /orgs/{org}/members":                           {who: "admin support platform"},
+	"GET /orgs/{org}/members/{user}":                    {who: "member admin support platform"},
+	"PUT /orgs/{org}/members/{user}":                    {who: "admin", body: `{"role":"member"}`},
+	"DELETE /orgs/{org}/members/{user}":                 {who: "admin"},
+	"GET /orgs/{org}/teams":                             {who: "member admin support platform"},
+	"GET /orgs/{org}/teams/{team}":                      {who: "member admin support platform"},
+	"PUT /orgs/{org}/teams/{team}":                      {who: "admin", body: `{"name":"Design"}`},
+	"DELETE /orgs/{org}/teams/{team}":                   {who: "admin"},
+	"PUT /orgs/{org}/teams/{team}/members/{user}":       {who: "admin"},
+	"DELETE /orgs/{org}/teams/{team}/members/{user}":    {who: "admin"},
+	"GET /orgs/{org}/limits":                            {who: "member admin support platform"},
+	"PUT /orgs/{org}/limits":                            {who: "admin", body: `{"thresholds":[80],"organisation":{"credits":5000}}`},
+	"GET /orgs/{org}/limits/teams/{team}":               {who: "member admin support platform"},
+	"PUT /orgs/{org}/limits/teams/{team}":               {who: "admin", body: `{"credits":500}`},
+	"DELETE /orgs/{org}/limits/teams/{team}":            {who: "admin"},
+	"GET /orgs/{org}/limits/users/{user}":               {who: "member admin support platform"},
+	"PUT /orgs/{org}/limits/users/{user}":               {who: "admin", body: `{"credits":500,"soft":true}`},
+	"DELETE /orgs/{org}/limits/users/{user}":            {who: "admin"},
+	"POST /orgs/{org}/limit-requests":                   {who: "member admin", body: `{"scope":"user","reason":"The catalogue"}`},
+	"GET /orgs/{org}/limit-requests":                    {who: "member admin support platform"},
+	"GET /orgs/{org}/limit-requests/{request}":          {who: "member admin support platform"},
+	"POST /orgs/{org}/limit-requests/{request}/grant":   {who: "admin", body: `{"limit":900}`},
+	"POST /orgs/{org}/limit-requests/{request}/decline": {who: "admin", body: `{}`},
 }
 
 // cast are callers, in their relation to acme.
@@ -61,9 +91,9 @@ func cast(t *testing.T, s *system) map[string]string {
 	}
 }
 
-// populate gives an organisation an entry and a notification of the same id, and a purchase that is paid, whose reference it
-// returns.
-func (s *system) populate(t *testing.T, org string) (reference string) {
+// populate gives an organisation an entry and a notification of the same id, a team with its member and another, limits, and a limit request
+// and a paid purchase, whose ids it returns.
+func (s *system) populate(t *testing.T, org string) (reference, request string) {
 	t.Helper()
 	s.register(t, org)
 	s.do(t, org, credit.NewGrant{Key: credit.SystemKey("grant", "pi_"+org), Terms: credit.Terms{Source: credit.Purchase, Granted: 100}})
@@ -72,11 +102,15 @@ func (s *system) populate(t *testing.T, org string) (reference string) {
 	if _, err := s.store.AddNotification(t.Context(), org, n); err != nil {
 		t.Fatal(err)
 	}
+	s.team(t, org, "design", "designer", org+"-member")
+	s.do(t, org, credit.SetLimits{Changes: []credit.LimitChange{{Default: true, Limit: &credit.Limit{Credits: 300}}}})
+	asked := s.must(t, s.token(t, org+"-member"), http.MethodPost, "/orgs/"+org+"/limit-requests", `{"scope":"user","reason":"The catalogue","credits":200}`)
+	request, _ = asked.body["request_id"].(string)
 	bought := s.must(t, s.token(t, org+"-admin"), http.MethodPost, "/orgs/"+org+"/purchases", `{"package":"credits-500"}`, "Idempotency-Key", "first")
 	s.pay(t, bought)
 	s.subscribe(t, org, "price_starter_month_zar", stripestand.CardVisa)
 	reference, _ = bought.body["reference"].(string)
-	return reference
+	return reference, request
 }
 
 func TestTheTableOfRoutesIsWhatIsPermitted(t *testing.T) {
@@ -110,7 +144,10 @@ func TestEveryRouteAdmitsExactlyItsRoles(t *testing.T) {
 		t.Run(pattern, func(t *testing.T) {
 			t.Parallel()
 			s := start(t)
-			references := map[string]string{"acme": s.populate(t, "acme"), "globex": s.populate(t, "globex")}
+			references, requests := map[string]string{}, map[string]string{}
+			for _, org := range []string{"acme", "globex"} {
+				references[org], requests[org] = s.populate(t, org)
+			}
 			letter := s.putAside(t, 1)
 			s.must(t, s.platform(t), http.MethodPut, "/operations/promotions/WELCOME", welcomeTerms)
 			code := fmt.Sprint(s.must(t, s.token(t, "globex-admin"), http.MethodGet, "/orgs/globex/referral", "").body["code"])
@@ -118,7 +155,7 @@ func TestEveryRouteAdmitsExactlyItsRoles(t *testing.T) {
 			method, path, _ := strings.Cut(pattern, " ")
 			for who, token := range cast(t, s) {
 				for _, org := range []string{"acme", "globex", "nowhere-" + who} {
-					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter, "{code}", "WELCOME").Replace(path)
+					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter, "{team}", "design", "{user}", user(method, org), "{request}", cmp.Or(requests[org], requests["acme"]), "{month}", "2026-03", "{code}", "WELCOME").Replace(path)
 					got := s.call(t, token, method, filled, body, "Idempotency-Key", "a key of "+who)
 					status, code := expected(pattern, want.who, who, org)
 					if (status == 0) != (got.status/100 == 2) || status != 0 && (got.status != status || got.code() != code) {
@@ -128,6 +165,14 @@ func TestEveryRouteAdmitsExactlyItsRoles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// user is whom a route is tried on: the one member whom everybody may read, and for changes one who is nobody of the cast.
+func user(method, org string) string {
+	if method == http.MethodGet {
+		return org + "-member"
+	}
+	return "designer"
 }
 
 // expected is the status and code of a refusal, or 0 for success.
@@ -151,7 +196,7 @@ func TestAnOrganisationOneMayNotSeeAnswersAsOneThatDoesNotExist(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.populate(t, "acme")
-	reference := s.populate(t, "globex")
+	reference, request := s.populate(t, "globex")
 	for pattern, c := range permitted {
 		method, path, _ := strings.Cut(pattern, " ")
 		if !strings.Contains(path, "{org}") {
@@ -161,7 +206,7 @@ func TestAnOrganisationOneMayNotSeeAnswersAsOneThatDoesNotExist(t *testing.T) {
 			for name, body := range map[string]string{"a good body": c.body, "a bad body": "{"} {
 				var answers []answer
 				for _, org := range []string{"globex", "nowhere", "Not-An-Id", strings.Repeat("x", 65)} {
-					got := s.call(t, token, method, strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", reference).Replace(path)+"?nonsense=1", body, "X-Request-Id", "the-same")
+					got := s.call(t, token, method, strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", reference, "{team}", "design", "{user}", "globex-member", "{request}", request).Replace(path)+"?nonsense=1", body, "X-Request-Id", "the-same")
 					got.header.Del("Date")
 					answers = append(answers, got)
 				}
@@ -234,7 +279,8 @@ func TestReadsGoByMemoryAndCostNoMoreThanWhatIsAskedFor(t *testing.T) {
 	s := start(t)
 	s.populate(t, "acme")
 	token := s.token(t, "acme-member")
-	for path, reads := range map[string]int64{"/orgs/acme/balance": 1, "/orgs/acme/entries?page_size=1": 2, "/orgs/acme/entries/thing": 1, "/orgs/acme": 1, "/catalogue": 0} {
+	// An entry: itself, its grant, and a look for reversals. A statement: the wallet, the wallet again with the day and the next, and a look before the month.
+	for path, reads := range map[string]int64{"/orgs/acme/balance": 1, "/orgs/acme/entries?page_size=1": 2, "/orgs/acme/entries/thing": 3, "/orgs/acme/statements/2026-03": 5, "/orgs/acme": 1, "/catalogue": 0} {
 		s.must(t, token, http.MethodGet, path, "")
 		s.Hooks.Reset()
 		s.must(t, token, http.MethodGet, path, "")
@@ -250,9 +296,8 @@ func TestARemovedRoleCannotChangeAnythingAtOnce(t *testing.T) {
 	s.register(t, "acme")
 	token := s.token(t, "acme-admin")
 	s.must(t, token, http.MethodPut, "/orgs/acme/alerts", alertsBody)
-	if err := s.store.PutMember(t.Context(), "acme", orgs.Member{Sub: "acme-admin", Role: orgs.RoleMember}); err != nil {
-		t.Fatal(err)
-	}
+	s.must(t, token, http.MethodPut, "/orgs/acme/members/second", `{"role":"admin"}`)
+	s.must(t, token, http.MethodPut, "/orgs/acme/members/acme-admin", `{"role":"member"}`)
 	if got := s.call(t, token, http.MethodPut, "/orgs/acme/alerts", alertsBody); got.code() != "forbidden" {
 		t.Errorf("%d %s", got.status, got.raw)
 	}

@@ -248,6 +248,22 @@ func (s *system) register(t testing.TB, org string) {
 	}
 }
 
+// team makes a team, with members who are called so.
+func (s *system) team(t testing.TB, org, team string, members ...string) {
+	t.Helper()
+	if _, _, err := s.store.ChangeTeam(t.Context(), org, orgs.TeamChange{ID: team, Name: "Team " + team}); err != nil {
+		t.Fatal(err)
+	}
+	for _, sub := range members {
+		if err := s.store.PutMember(t.Context(), org, orgs.Member{Sub: sub, Role: orgs.RoleMember, Email: sub + "@people.example"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.store.JoinTeam(t.Context(), org, team, sub); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // admit makes somebody an administrator.
 func (s *system) admit(t testing.TB, org, sub string) {
 	t.Helper()

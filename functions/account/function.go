@@ -5,7 +5,11 @@
 //	GET  /account/orgs/{org}                            the profile
 //	GET  /account/orgs/{org}/balance?at=                what is there now, by source and by end; or at a past moment
 //	GET  /account/orgs/{org}/entries                    the ledger, newest first
-//	GET  /account/orgs/{org}/entries/{id}               one entry, by its id or the caller's event id, with what it did to each grant
+//	GET  /account/orgs/{org}/entries/{id}               one entry, by its id or the caller's event id: its quote, its grants, what reversed it
+//	GET  /account/orgs/{org}/statements/{month}?format= a month: opening, what moved by source, feature and day, closing; as JSON or CSV
+//	GET  /account/orgs/{org}/refusals?user=             what was refused and why, newest first; members see their own
+//	POST /account/orgs/{org}/adjustments                add or take credits by hand (support, Idempotency-Key)
+//	POST /account/orgs/{org}/freeze, …/thaw             have the wallet refuse debits and holds, or no longer (support, Idempotency-Key)
 //	GET  /account/orgs/{org}/alerts, PUT                when and how to be warned
 //	GET  /account/orgs/{org}/notifications              the dashboard's feed, newest first
 //	POST /account/orgs/{org}/notifications/{id}/read    mark one as read
@@ -18,6 +22,18 @@
 //	POST /account/orgs/{org}/purchases/{reference}/refund   refund what is left, or a part (support, Idempotency-Key)
 //	GET  /account/orgs/{org}/subscription               the plan, its period, what the next cycle brings, and a change that is scheduled
 //	POST /account/orgs/{org}/subscription/change        a dearer plan at once, a cheaper one with the next period (Idempotency-Key)
+//	GET  /account/orgs/{org}/members?team=              who is in the organisation
+//	GET  /account/orgs/{org}/members/{user}, PUT        one member, to members only themselves; let in, make administrator or plain member
+//	DELETE …/members/{user}                             end a membership; the last administrator stays
+//	GET  /account/orgs/{org}/teams?archived=            the teams in use, or those archived
+//	GET  /account/orgs/{org}/teams/{team}, PUT, DELETE  one team; make, rename, take into use again; archive
+//	PUT  …/teams/{team}/members/{user}, DELETE          put a member in a team, out of any other; take out
+//	GET  /account/orgs/{org}/limits, PUT                limits, thresholds and what is used; to members only what binds them
+//	GET  /account/orgs/{org}/limits/teams/{team}        one team's, PUT, DELETE; to members only their own team's
+//	GET  /account/orgs/{org}/limits/users/{user}        one user's, PUT, DELETE; to members only their own
+//	POST /account/orgs/{org}/limit-requests             ask for a higher limit
+//	GET  /account/orgs/{org}/limit-requests?state=      the requests that are open, or decided; to members their own
+//	GET  …/limit-requests/{request}, POST …/grant, …/decline   one request; raise the limit, or leave it
 //	POST /account/orgs/{org}/billing-portal             the way to Stripe's page of plans, cards and invoices
 //	POST /account/orgs/{org}/promotions/redeem          redeem a promotion's code (Idempotency-Key)
 //	GET  /account/orgs/{org}/referral                   the code to pass on, and what it brings
@@ -33,8 +49,9 @@
 // not exist. Bodies are strict JSON, unknown parameters are refused, lists are {items, next_page_token}, errors application/problem+json with
 // the codes of the design, §6.
 //
-// It decides nothing about credits: package orgs keeps organisations, package ledger wallets, package catalogue prices, package payments
-// purchases, package campaigns promotions and referrals, package deadletters what could not be handled.
+// It decides nothing about credits: package orgs keeps organisations, package ledger wallets and limits, package limitrequests what members ask
+// for, package catalogue prices, package payments purchases, package campaigns promotions and referrals, package refusals what was refused,
+// package deadletters what could not be handled.
 package account
 
 import (
@@ -47,8 +64,10 @@ import (
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/identity"
+	"github.com/fluxori/ai-credits/shared/limitrequests"
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/refusals"
 	"github.com/fluxori/ai-credits/shared/serve"
 )
 
@@ -101,7 +120,7 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 		return nil, err
 	}
 	receiver, err := payments.NewReceiver(payments.ReceiverOptions{
-		Documents: b.Documents, Ledger: b.Ledger, Prices: sold, Stripe: stripe, Now: env.Now, Log: env.Log, Bonuses: giver,
+		Documents: b.Documents, Ledger: b.Ledger, Prices: sold, Stripe: stripe, Now: env.Now, Log: env.Log, Grace: c.Grace, Bonuses: giver,
 	})
 	if err != nil {
 		return nil, err
@@ -116,9 +135,19 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
+	requests, err := limitrequests.New(limitrequests.Options{
+		Documents: b.Documents, Limits: b.Ledger, People: store, Publisher: b.Publisher, Logger: env.Log, Now: env.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	refused, err := refusals.NewStore(b.Documents, env.Now)
+	if err != nil {
+		return nil, err
+	}
 	h := handler{
-		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, campaigns: giver,
-		receiver: receiver, refunder: refunder, plans: payments.NewPlans(receiver), letters: letters, now: env.Now,
+		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused,
+		requests: requests, receiver: receiver, refunder: refunder, plans: payments.NewPlans(receiver), campaigns: giver, now: env.Now,
 	}
 	return h.router(), nil
 }

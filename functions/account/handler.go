@@ -9,16 +9,19 @@ import (
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/limitrequests"
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/refusals"
 )
 
 // bodyMaxBytes is ample for every body: the largest is a profile.
 const bodyMaxBytes = 16 << 10
 
-// prices knows the catalogue in force, as a *catalogue.Store does.
+// prices knows the catalogue in force and those before it, as a *catalogue.Store does.
 type prices interface {
 	Current(ctx context.Context) (*catalogue.Catalogue, error)
+	Version(ctx context.Context, version int64) (*catalogue.Catalogue, error)
 }
 
 // handler answers people. It decides nothing but who may ask.
@@ -34,5 +37,7 @@ type handler struct {
 	plans     *payments.Plans
 	campaigns *campaigns.Giver
 	letters   *deadletters.Store
+	requests  *limitrequests.Desk
+	refusals  *refusals.Store
 	now       func() time.Time // the system's clock
 }

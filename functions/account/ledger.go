@@ -157,23 +157,3 @@ func (h *handler) entries(w http.ResponseWriter, r *http.Request, c call) error 
 	serve.OK(w, r, out)
 	return nil
 }
-
-// entry finds an entry by its own id or by the caller's event id, its own first.
-func (h *handler) entry(w http.ResponseWriter, r *http.Request, c call) error {
-	id := r.PathValue("id")
-	e, err := h.ledger.EntryByDoc(r.Context(), c.org, id)
-	if no, ok := errors.AsType[*credit.Refusal](err); ok && no.Code() == credit.CodeNotFound {
-		e, err = h.ledger.Entry(r.Context(), c.org, credit.CallerKey(id))
-	}
-	if err != nil {
-		return err
-	}
-	out := showEntry(e)
-	changes := make([]change, 0, len(e.Changes))
-	for _, ch := range e.Changes {
-		changes = append(changes, change{GrantID: ch.Grant, Source: ch.Source, Free: ch.Free, Held: ch.Held})
-	}
-	out.Changes = &changes
-	serve.OK(w, r, out)
-	return nil
-}

@@ -30,6 +30,15 @@ func showNotification(n orgs.Notification) notification {
 	return out
 }
 
+// audiences are those that the caller is of.
+func (c call) audiences() []orgs.Audience {
+	out := []orgs.Audience{orgs.Everybody, orgs.Only(c.person.Sub)}
+	if !c.onlyOwn() {
+		out = append(out, orgs.Administrators)
+	}
+	return out
+}
+
 // notificationsList names the feed in page tokens.
 const notificationsList = "notifications"
 
@@ -42,7 +51,7 @@ func (h *handler) notifications(w http.ResponseWriter, r *http.Request, c call) 
 	if err != nil {
 		return err
 	}
-	found, err := h.store.Notifications(r.Context(), c.org, orgs.Page{AfterAt: p.at(), AfterID: p.ID, Limit: size + 1})
+	found, err := h.store.Notifications(r.Context(), c.org, orgs.Page{AfterAt: p.at(), AfterID: p.ID, For: c.audiences(), Limit: size + 1})
 	if err != nil {
 		return err
 	}
@@ -57,7 +66,7 @@ func (h *handler) notifications(w http.ResponseWriter, r *http.Request, c call) 
 }
 
 func (h *handler) markRead(w http.ResponseWriter, r *http.Request, c call) error {
-	n, err := h.store.MarkRead(r.Context(), c.org, r.PathValue("id"), c.person.Sub)
+	n, err := h.store.MarkRead(r.Context(), c.org, r.PathValue("id"), c.person.Sub, c.audiences()...)
 	if err != nil {
 		return err
 	}

@@ -233,9 +233,12 @@ func TestTheFeedIsPagedAndRead(t *testing.T) {
 func (s *system) walk(t *testing.T, token, path string, size int) []map[string]any {
 	t.Helper()
 	var out []map[string]any
-	page := ""
+	page, joint := "", "?"
+	if strings.Contains(path, "?") {
+		joint = "&"
+	}
 	for range 1000 {
-		got := s.must(t, token, http.MethodGet, fmt.Sprintf("%s?page_size=%d&page_token=%s", path, size, page), "")
+		got := s.must(t, token, http.MethodGet, fmt.Sprintf("%s%spage_size=%d&page_token=%s", path, joint, size, page), "")
 		items, _ := got.body["items"].([]any)
 		for _, item := range items {
 			out = append(out, item.(map[string]any))

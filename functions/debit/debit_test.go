@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"cloud.google.com/go/firestore"
 	"github.com/sethvargo/go-envconfig"
 
 	"github.com/fluxori/ai-credits/shared/catalogue"
@@ -21,6 +22,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/embedded/engine"
 	"github.com/fluxori/ai-credits/shared/identity/identitytest"
 	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/serve"
 )
 
@@ -33,6 +35,7 @@ const (
 
 // system is the function as deployed, with everything beneath it real but for Google's side of the wire.
 type system struct {
+	engine  *engine.Engine
 	url     string
 	issuer  *identitytest.Issuer
 	people  *identitytest.Issuer
@@ -42,6 +45,10 @@ type system struct {
 	passed  atomic.Int64 // seconds since the test began, by the system's clock
 }
 
+func (s *system) now() time.Time {
+	return time.Date(2026, 3, 1, 8, 0, int(s.passed.Load()), 0, time.UTC)
+}
+
 func start(t *testing.T) *system {
 	t.Helper()
 	e := engine.New(t, engine.Embedded())
@@ -49,7 +56,7 @@ func start(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &system{issuer: identitytest.New(t), people: identitytest.New(t)}
+	s := &system{engine: e, issuer: identitytest.New(t), people: identitytest.New(t)}
 	callers, err := json.Marshal(map[string]any{"callers": []map[string]any{
 		{"email": spender, "roles": []string{"spend"}},
 		{"email": bound, "roles": []string{"spend"}, "orgs": []string{"other"}},
@@ -58,7 +65,6 @@ func start(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := func() time.Time { return time.Date(2026, 3, 1, 8, 0, int(s.passed.Load()), 0, time.UTC) }
 	log := slog.New(slog.DiscardHandler)
 	settings := envconfig.MapLookuper(map[string]string{
 		"GOOGLE_CLOUD_PROJECT": e.Project, "FIRESTORE_EMULATOR_HOST": addr.String(), "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
@@ -73,10 +79,10 @@ func start(t *testing.T) *system {
 	if err := s.catalog.Seed(t.Context(), seed); err != nil {
 		t.Fatal(err)
 	}
-	if s.ledger, err = ledger.New(e.Raw, e.Database(), ledger.Options{Now: now}); err != nil {
+	if s.ledger, err = ledger.New(e.Raw, e.Database(), ledger.Options{Now: s.now}); err != nil {
 		t.Fatal(err)
 	}
-	h := function(t, serve.Env{Lookup: settings, Log: log, Now: now})
+	h := function(t, serve.Env{Lookup: settings, Log: log, Now: s.now})
 	server := httptest.NewServer(http.StripPrefix("/debit", h))
 	t.Cleanup(server.Close)
 	s.url, s.token = server.URL+"/debit", s.issuer.Service(t, spender, audience)
@@ -98,9 +104,10 @@ func function(t *testing.T, env serve.Env) http.Handler {
 	return nil
 }
 
-// fund opens an organisation with purchased credits.
+// fund opens an organisation with purchased credits and the team t1.
 func (s *system) fund(t *testing.T, org string, credits int64) {
 	t.Helper()
+	s.organise(t, org, "t1")
 	zone := "Africa/Johannesburg"
 	for _, c := range []credit.Command{
 		credit.Configure{Zone: &zone},
@@ -110,6 +117,29 @@ func (s *system) fund(t *testing.T, org string, credits int64) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// organise gives an organisation a team, in which the user u2 is.
+func (s *system) organise(t *testing.T, org, team string) *orgs.Store {
+	t.Helper()
+	// The document as package orgs writes it, as far as teams need it.
+	if _, err := s.engine.Client.Doc("orgs/"+org).Set(t.Context(), map[string]any{"v": 1, "org": org, "name": "Acme"}, firestore.MergeAll); err != nil {
+		t.Fatal(err)
+	}
+	people, err := orgs.NewStore(s.engine.Client, slog.New(slog.DiscardHandler), orgs.Options{Now: s.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := people.ChangeTeam(t.Context(), org, orgs.TeamChange{ID: team, Name: "Team " + team}); err != nil {
+		t.Fatal(err)
+	}
+	if err := people.PutMember(t.Context(), org, orgs.Member{Sub: "u2", Role: orgs.RoleMember}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := people.JoinTeam(t.Context(), org, team, "u2"); err != nil {
+		t.Fatal(err)
+	}
+	return people
 }
 
 func (s *system) available(t *testing.T, org string) int64 {

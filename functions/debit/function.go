@@ -10,11 +10,18 @@
 //	POST /debit/holds/{hold_id}/release  give all of it back
 //	POST /debit/holds/{hold_id}/extend   let it last longer
 //
-// Callers are service accounts with a Google-signed ID token and the role `spend`; people are refused with 403. Bodies are strict JSON,
+//	PUT  /debit/features/{feature}/availability            whether a feature can be run by anybody, and until when not
+//	PUT  /debit/orgs/{org}/features/{feature}/readiness    whether an organisation has the data for a feature, and what is missing
+//
+// Callers are service accounts with a Google-signed ID token and the role `spend`, for the last two `operate`; people are refused with 403. Bodies are strict JSON,
 // errors application/problem+json with the codes of the design, §6. An answer 503 means that the outcome is not known: the same request
 // with the same event id finds it out.
 //
-// It decides nothing about credits: package spend prices, package ledger carries out.
+// Work counts for the team that is sent, which must be one in use (400, field team_id), or else for the one team that its user is in. Who is in which
+// team, and which teams are in use, may be what was true up to five seconds ago.
+//
+// It decides nothing about credits: package orgs knows teams, package spend prices, package ledger carries out, package readiness knows what can be run. What was refused
+// is kept by package refusals, and told by the function account.
 package debit
 
 import (
@@ -25,6 +32,9 @@ import (
 	"github.com/fluxori/ai-credits/shared/backend"
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/identity"
+	"github.com/fluxori/ai-credits/shared/orgs"
+	"github.com/fluxori/ai-credits/shared/readiness"
+	"github.com/fluxori/ai-credits/shared/refusals"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/spend"
 )
@@ -45,7 +55,24 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 		return nil, err
 	}
 	defer b.CloseOnError(&err)
-	spender, err := spend.New(catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{}), b.Ledger)
+	prices := catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{})
+	features, err := readiness.NewStore(readiness.Options{Documents: b.Documents, Features: prices, Log: env.Log, Now: env.Now})
+	if err != nil {
+		return nil, err
+	}
+	stored, err := refusals.NewStore(b.Documents, env.Now)
+	if err != nil {
+		return nil, err
+	}
+	refused, err := refusals.NewLog(stored, env.Log, env.Now)
+	if err != nil {
+		return nil, err
+	}
+	organisations, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
+	if err != nil {
+		return nil, err
+	}
+	spender, err := spend.New(prices, b.Ledger, spend.WithTeams(organisations), spend.WithFeatures(features), spend.WithRefusalLog(refused))
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +80,8 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return serve.AtOnce(b.Concurrency, newHandler(spender, callers)), nil
+	h := &handler{spender: spender, callers: callers, features: features, ledger: b.Ledger}
+	return serve.AtOnce(b.Concurrency, h.router()), nil
 }
 
 func (c config) callers() (*identity.Services, error) {

@@ -5,6 +5,9 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/identity"
+	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/problem"
+	"github.com/fluxori/ai-credits/shared/readiness"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/spend"
 	"github.com/fluxori/ai-credits/shared/strictjson"
@@ -14,12 +17,13 @@ import (
 const bodyMaxBytes = 16 << 10
 
 type handler struct {
-	spender *spend.Spender
-	callers *identity.Services
+	spender  *spend.Spender
+	callers  *identity.Services
+	features *readiness.Store
+	ledger   *ledger.Ledger
 }
 
-func newHandler(s *spend.Spender, callers *identity.Services) http.Handler {
-	h := &handler{spender: s, callers: callers}
+func (h *handler) router() http.Handler {
 	r := serve.NewRouter()
 	r.Handle("POST /{$}", h.debit)
 	r.Handle("POST /check", h.check)
@@ -29,7 +33,13 @@ func newHandler(s *spend.Spender, callers *identity.Services) http.Handler {
 	r.Handle("POST /holds/{hold_id}/capture", h.capture)
 	r.Handle("POST /holds/{hold_id}/release", h.release)
 	r.Handle("POST /holds/{hold_id}/extend", h.extend)
+	r.Handle("PUT /features/{feature}/availability", h.setAvailability)
+	r.Handle("PUT /orgs/{org}/features/{feature}/readiness", h.setReadiness)
 	return r
+}
+
+func required(field string) error {
+	return problem.New(problem.InvalidRequest, field+" is required.", map[string]any{"field": field})
 }
 
 // debited is the answer to a debit.
@@ -134,7 +144,7 @@ func (h *handler) check(w http.ResponseWriter, r *http.Request) error {
 }
 
 // explain is a reason as one object: its code, its text, and the members that go with the code.
-func explain(r *credit.Refusal) map[string]any {
+func explain(r spend.Reason) map[string]any {
 	out := map[string]any{"code": r.Code(), "detail": r.Public()}
 	for name, value := range r.Details() {
 		out[name] = value

@@ -9,6 +9,8 @@
 // event id used with other content) is put aside in deadLetters, with the reason, published to ai-usage-dead, and answered 204: it never
 // stands in the way of the rest, and operators can replay it. Any other failure is answered 503 and comes again.
 //
+// Work counts for the team that is sent, whether anybody knows it or not, or else for the one team that its user is in.
+//
 // Pushes carry a Google-signed token of the one service account of push subscriptions. The entry's actor is the topic: who published to it is
 // not known.
 //
@@ -24,6 +26,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/spend"
 	"github.com/fluxori/ai-credits/shared/trigger"
@@ -51,7 +54,11 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 		return nil, err
 	}
 	defer b.CloseOnError(&err)
-	spender, err := spend.New(catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{}), b.Ledger)
+	organisations, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
+	if err != nil {
+		return nil, err
+	}
+	spender, err := spend.New(catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{}), b.Ledger, spend.WithTeams(organisations))
 	if err != nil {
 		return nil, err
 	}

@@ -71,6 +71,10 @@ func (b *bench) prepare(ctx context.Context, ph phase) error {
 	if err != nil {
 		return err
 	}
+	people, err := openHouse(clients, l)
+	if err != nil {
+		return err
+	}
 	credits := ph.credits
 	if credits == 0 {
 		credits = ample
@@ -81,6 +85,16 @@ func (b *bench) prepare(ctx context.Context, ph phase) error {
 		if _, err := l.Do(ctx, org, credit.Configure{Zone: &zone}); err != nil {
 			return err
 		}
+		if ph.users > 0 {
+			if err := people.register(ctx, org); err != nil {
+				return err
+			}
+		}
+		if ph.limited {
+			if _, err := l.Do(ctx, org, allLimits()); err != nil {
+				return err
+			}
+		}
 		_, err := l.Do(ctx, org, credit.NewGrant{
 			Key: credit.SystemKey("grant", org), Terms: credit.Terms{Source: credit.Purchase, Granted: credits, Payment: org},
 		})
@@ -89,6 +103,20 @@ func (b *bench) prepare(ctx context.Context, ph phase) error {
 		return err
 	}
 	return b.fill(ctx, l, ph)
+}
+
+// allLimits bind the organisation, each team and each user, and stop nobody.
+func allLimits() credit.SetLimits {
+	most := &credit.Limit{Credits: ample}
+	c := credit.SetLimits{Changes: []credit.LimitChange{
+		{Subject: credit.Subject{Scope: credit.ScopeOrganisation}, Limit: most}, {Default: true, Limit: most},
+	}}
+	for i := range teams {
+		c.Changes = append(c.Changes, credit.LimitChange{
+			Subject: credit.Subject{Scope: credit.ScopeTeam, ID: fmt.Sprint("team-", i)}, Limit: most,
+		})
+	}
+	return c
 }
 
 // filled begins the ids of the entries that a wallet is to have before.
@@ -104,7 +132,7 @@ func (b *bench) fill(ctx context.Context, l *ledger.Ledger, ph phase) error {
 	for c := range fillCallers {
 		all.Go(func() {
 			for n := c; n < ph.entries && errs[c] == nil; n += fillCallers {
-				_, errs[c] = l.Do(ctx, orgName(ph.orgs, 0), debitOf(orgName(ph.orgs, 0), fmt.Sprint(filled, n)))
+				_, errs[c] = l.Do(ctx, orgName(ph.orgs, 0), debitOf(orgName(ph.orgs, 0), fmt.Sprint(filled, n), 0))
 			}
 		})
 	}
@@ -216,7 +244,7 @@ func (c *checker) resolve(ctx context.Context) error {
 
 // repeat sends a debit again and notes its fate.
 func (c *checker) repeat(ctx context.Context, org, id string, f *fate) error {
-	_, err := c.ledger.Do(ctx, org, debitOf(org, id))
+	_, err := c.ledger.Do(ctx, org, debitOf(org, id, c.phase.users))
 	var no *credit.Refusal
 	switch {
 	case err == nil:

@@ -43,6 +43,7 @@ type driverPart struct {
 	Rate int
 	// AtOnce passes each record on by itself, so that none is lost when the driver is killed.
 	AtOnce     bool
+	Users      int // who spend; 0 for the services themselves
 	Engine     engineReady
 	URLs       []string // of the function's processes
 	CPUProfile string

@@ -43,6 +43,7 @@ type plan struct {
 	Kill       bool
 	Credits    int64 // of each wallet; 0 for ample
 	Entries    int   // that the wallet has before
+	Limits     int   // users of an organisation with all limits, in further phases; 0 for none
 	Naive      bool
 	Endpoint   string
 	JSON       bool
@@ -67,6 +68,7 @@ func parsePlan(args []string, usage io.Writer) (plan, error) {
 	f.BoolVar(&p.Kill, "kill", false, "kill one function process with SIGKILL in the middle")
 	f.Int64Var(&p.Credits, "credits", 0, "credits of each wallet, to let it run dry; 0 for ample (a debit takes 10)")
 	f.IntVar(&p.Entries, "entries", 0, "entries that the wallet has before it is measured, beside one that has none")
+	f.IntVar(&p.Limits, "limits", 0, "two further phases in which so many users and 20 teams spend: without limits, then with all three")
 	f.BoolVar(&p.Naive, "naive", true, "measure a naive transaction per debit too")
 	f.StringVar(&p.Endpoint, "endpoint", "", "host:port of another Firestore without credentials, such as Google's emulator")
 	f.BoolVar(&p.JSON, "json", false, "print JSON")
@@ -105,6 +107,7 @@ func (p plan) check() error {
 	within("processes", p.Processes, 1, 16)
 	within("duplicates", p.Duplicates, 0, 50)
 	within("entries", p.Entries, 0, 2_000_000)
+	within("limits", p.Limits, 0, 30_000)
 	within("loads", len(p.Loads), 0, 10)
 	if p.Via != viaLedger && p.Via != viaHTTP && p.Via != viaPubSub {
 		errs = append(errs, fmt.Errorf("-via %q is neither ledger, http nor pubsub", p.Via))

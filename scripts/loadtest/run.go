@@ -130,7 +130,9 @@ type phase struct {
 	kill       bool
 	credits    int64
 	entries    int
-	watched    int // the first wallet whose latency counts: 1 leaves the hot one out
+	users      int  // who spend, in teams; 0 for the services themselves
+	limited    bool // organisation, teams and users
+	watched    int  // the first wallet whose latency counts: 1 leaves the hot one out
 }
 
 // standard is the closed loop that the plan asks for.
@@ -158,6 +160,19 @@ func (b *bench) phases(ctx context.Context) error {
 		d := b.standard("repeats")
 		d.duplicates = p.Duplicates
 		if _, err := b.measure(ctx, d); err != nil {
+			return err
+		}
+	}
+	for _, limited := range []bool{false, true} {
+		if p.Limits == 0 {
+			break
+		}
+		u := b.standard(fmt.Sprintf("users%d", p.Limits))
+		if limited {
+			u.name = fmt.Sprintf("limits%d", p.Limits)
+		}
+		u.users, u.limited, u.kill = p.Limits, limited, false
+		if _, err := b.measure(ctx, u); err != nil {
 			return err
 		}
 	}
@@ -267,7 +282,7 @@ func (b *bench) drive(ctx context.Context, ph phase) (_ *heard, err error) {
 		part := driverPart{
 			Index: i, Orgs: ph.orgs, Via: ph.via, Profile: ph.profile, Hot: ph.hot, Wallets: ph.wallets, Callers: callers,
 			Duplicates: ph.duplicates, Duration: b.plan.Duration, Rate: ph.rate / drivers, AtOnce: ph.kill, Engine: b.ready, URLs: b.urls,
-			CPUProfile: b.plan.CPUProfile,
+			Users: ph.users, CPUProfile: b.plan.CPUProfile,
 		}
 		d, err := startProcess(ctx, fmt.Sprintf("%s driver %d", ph.via, i), roleDriver, part, &struct{}{})
 		if err != nil {

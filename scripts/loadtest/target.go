@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"net/http"
 	"os"
@@ -53,7 +54,7 @@ func (c *complaints) wrong(event string, what any) outcome {
 
 func newTarget(ctx context.Context, p driverPart) (target, error) {
 	if p.Via == viaHTTP {
-		return &httpTarget{urls: p.URLs, token: "Bearer " + p.Engine.Token, client: &http.Client{
+		return &httpTarget{users: p.Users, urls: p.URLs, token: "Bearer " + p.Engine.Token, client: &http.Client{
 			Transport: &http.Transport{MaxIdleConns: 0, MaxIdleConnsPerHost: inFlightMax, DisableCompression: true},
 		}}, nil
 	}
@@ -64,11 +65,11 @@ func newTarget(ctx context.Context, p driverPart) (target, error) {
 	switch p.Via {
 	case viaLedger:
 		l, err := openLedger(clients)
-		return &ledgerTarget{clients: clients, ledger: l}, err
+		return &ledgerTarget{users: p.Users, clients: clients, ledger: l}, err
 	case viaPubSub:
 		t := clients.Messages.Publisher(events.Usage)
 		t.PublishSettings.DelayThreshold = time.Millisecond
-		return &pubsubTarget{clients: clients, topic: t}, nil
+		return &pubsubTarget{users: p.Users, clients: clients, topic: t}, nil
 	case viaNaive:
 		return &naiveTarget{clients: clients}, nil
 	}
@@ -93,30 +94,47 @@ func openLedger(c *cloud.Clients) (*ledger.Ledger, error) {
 	return ledger.New(c.Commits, c.Database, o)
 }
 
+// teams is how many teams the users are in.
+const teams = 20
+
+// spenderOf is for whose work an event is, the same each time, of so many users; nobody's of none.
+func spenderOf(event string, users int) (team, user string) {
+	if users == 0 {
+		return "", ""
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(event)) // never fails
+	n := h.Sum64() % uint64(users)
+	return fmt.Sprint("team-", n%teams), fmt.Sprint("user-", n)
+}
+
 // debitOf is what the ledger is asked to do.
-func debitOf(org, event string) credit.Debit {
+func debitOf(org, event string, users int) credit.Debit {
 	credits := int64(debitCredits)
+	team, user := spenderOf(event, users)
 	return credit.Debit{
 		EventID: event, Credits: credits,
-		Content: credit.Content{Kind: credit.KindDebit, Org: org, Feature: feature, Credits: &credits},
-		Work:    credit.Work{Feature: feature, PriceVersion: 1}, Actor: serviceAccount,
+		Content: credit.Content{Kind: credit.KindDebit, Org: org, Team: team, User: user, Feature: feature, Credits: &credits},
+		Work:    credit.Work{Team: team, User: user, Feature: feature, PriceVersion: 1}, Actor: serviceAccount,
 	}
 }
 
 // bodyOf is the same as the body of POST /debit.
-func bodyOf(org, event string) []byte {
-	return fmt.Appendf(nil, `{"event_id":%q,"org_id":%q,"feature":%q,"credits":%d}`, event, org, feature, debitCredits)
+func bodyOf(org, event string, users int) []byte {
+	team, user := spenderOf(event, users)
+	return fmt.Appendf(nil, `{"event_id":%q,"org_id":%q,"team_id":%q,"user_id":%q,"feature":%q,"credits":%d}`, event, org, team, user, feature, debitCredits)
 }
 
 // ledgerTarget calls package ledger in this process.
 type ledgerTarget struct {
 	complaints
+	users   int
 	clients *cloud.Clients
 	ledger  *ledger.Ledger
 }
 
 func (t *ledgerTarget) do(ctx context.Context, org, event string, _ int) outcome {
-	r, err := t.ledger.Do(ctx, org, debitOf(org, event))
+	r, err := t.ledger.Do(ctx, org, debitOf(org, event, t.users))
 	var no *credit.Refusal
 	var down *ledger.Unavailable
 	switch {
@@ -137,6 +155,7 @@ func (t *ledgerTarget) close() error { return t.clients.Close() }
 // httpTarget posts to the debit function's processes in turn.
 type httpTarget struct {
 	complaints
+	users  int
 	urls   []string
 	token  string
 	client *http.Client
@@ -146,7 +165,7 @@ type httpTarget struct {
 const answerMaxBytes = 64 << 10
 
 func (t *httpTarget) do(ctx context.Context, org, event string, turn int) outcome {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.urls[turn%len(t.urls)], bytes.NewReader(bodyOf(org, event)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.urls[turn%len(t.urls)], bytes.NewReader(bodyOf(org, event, t.users)))
 	if err != nil {
 		return t.wrong(event, err)
 	}
@@ -179,12 +198,13 @@ func (t *httpTarget) close() error {
 
 // pubsubTarget publishes usage. What is published counts as acknowledged: it must be charged.
 type pubsubTarget struct {
+	users   int
 	clients *cloud.Clients
 	topic   *pubsub.Publisher
 }
 
 func (t *pubsubTarget) do(ctx context.Context, org, event string, _ int) outcome {
-	if _, err := t.topic.Publish(ctx, &pubsub.Message{Data: bodyOf(org, event)}).Get(ctx); err != nil {
+	if _, err := t.topic.Publish(ctx, &pubsub.Message{Data: bodyOf(org, event, t.users)}).Get(ctx); err != nil {
 		return unknown
 	}
 	return acknowledged

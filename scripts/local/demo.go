@@ -138,6 +138,9 @@ func (d *demo) open(ctx context.Context) error {
 	if d.service, err = d.mint(ctx, tokenRequest{Role: "service"}); err != nil {
 		return err
 	}
+	if err := d.organise(ctx); err != nil {
+		return err
+	}
 	customer, err := d.stripe.CreateCustomer(stripestand.NewCustomer{
 		Name: "Kalahari Crafts", Email: "thandi@kalahari-crafts.example", Card: stripestand.CardVisa, Metadata: map[string]string{"org_id": demoOrg},
 	})
@@ -150,6 +153,23 @@ func (d *demo) open(ctx context.Context) error {
 		return err
 	}
 	return d.settle(ctx)
+}
+
+// organise puts the people into two teams and sets limits that leave them room for the month's work.
+func (d *demo) organise(ctx context.Context) error {
+	for _, change := range []struct{ path, body string }{
+		{"/teams/marketing", `{"name":"Marketing"}`},
+		{"/teams/marketing/members/thandi", ""},
+		{"/teams/workshop", `{"name":"Workshop"}`},
+		{"/teams/workshop/members/pieter", ""},
+		{"/limits", `{"organisation":{"credits":6000},"default_user":{"credits":4000,"soft":true},"thresholds":[50,75,90]}`},
+		{"/limits/teams/workshop", `{"credits":3000}`},
+	} {
+		if err := d.post(ctx, http.MethodPut, "/account/orgs/"+demoOrg+change.path, d.admin, change.body); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // day is what happens on one day: some work, and once a purchase.

@@ -87,8 +87,10 @@ type FreezeGrant struct {
 	Actor, Reason string
 }
 
-// FreezeWallet sets whether a wallet refuses debits and holds.
+// FreezeWallet sets whether a wallet refuses debits and holds. With an event id it is done once: repeated after a thaw, it freezes no more.
 type FreezeWallet struct {
+	EventID       string // empty for none
+	Content       Content
 	Frozen        bool
 	Actor, Reason string
 }
@@ -115,17 +117,22 @@ func (c Adjust) key() Key       { return CallerKey(c.EventID) }
 func (c Reverse) key() Key      { return CallerKey(c.EventID) }
 func (c ClawBack) key() Key     { return Key{} }
 func (c FreezeGrant) key() Key  { return Key{} }
-func (c FreezeWallet) key() Key { return Key{} }
+func (c FreezeWallet) key() Key { return Key{ID: c.EventID} }
 func (c Configure) key() Key    { return Key{} }
 
-func (c Debit) hash() string        { return c.Content.Hash() }
-func (c NewGrant) hash() string     { return "" }
-func (c Adjust) hash() string       { return c.Content.Hash() }
-func (c Reverse) hash() string      { return c.Content.Hash() }
-func (c ClawBack) hash() string     { return "" }
-func (c FreezeGrant) hash() string  { return "" }
-func (c FreezeWallet) hash() string { return "" }
-func (c Configure) hash() string    { return "" }
+func (c Debit) hash() string       { return c.Content.Hash() }
+func (c NewGrant) hash() string    { return "" }
+func (c Adjust) hash() string      { return c.Content.Hash() }
+func (c Reverse) hash() string     { return c.Content.Hash() }
+func (c ClawBack) hash() string    { return "" }
+func (c FreezeGrant) hash() string { return "" }
+func (c FreezeWallet) hash() string {
+	if c.EventID == "" {
+		return ""
+	}
+	return c.Content.Hash()
+}
+func (c Configure) hash() string { return "" }
 
 // GrantID is the id of the grant that a key makes.
 func GrantID(k Key) string { return "g" + k.Doc() }
@@ -252,8 +259,10 @@ func (c ClawBack) check() error {
 	return checkText(c.Reason)
 }
 
-func (c FreezeGrant) check() error  { return checkText(c.Reason) }
-func (c FreezeWallet) check() error { return checkText(c.Reason) }
+func (c FreezeGrant) check() error { return checkText(c.Reason) }
+func (c FreezeWallet) check() error {
+	return first(checkOptionalID("event_id", c.EventID), checkText(c.Reason))
+}
 
 func (c Configure) check() error {
 	if c.Zone != nil {

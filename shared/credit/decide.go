@@ -40,6 +40,7 @@ func Decide(s *State, c Command, t time.Time) (*State, *Outcome, error) {
 	if w.Available+w.Held+w.Debt+w.Pending.Free+w.Aside.Free > MaxBalance {
 		return nil, nil, invalid("the wallet would hold or owe more than %d credits", MaxBalance)
 	}
+	w.usage, w.usageOf = nil, "" // may have become more
 	return &w.State, w.out, nil
 }
 
@@ -65,6 +66,8 @@ func (w *work) do(c Command) error {
 		return w.awaitRenewal(c)
 	case Configure:
 		return w.configure(c)
+	case SetLimits:
+		return w.setLimits(c)
 	case PlaceHold:
 		return w.placeHold(c)
 	case Extend:
@@ -82,8 +85,9 @@ type work struct {
 	State
 	t           time.Time // the moment of decision
 	out         *Outcome
-	owed        int64 // debt before the item at hand
-	topUp       bool  // the item at hand is a top-up
+	owed        int64         // debt before the item at hand
+	topUp       bool          // the item at hand is a top-up
+	crossed     []LimitNotice // by the item at hand
 	ownsLive    bool
 	ownsOutside bool
 	ownsDirty   bool

@@ -12,7 +12,8 @@ import (
 type Kind string
 
 // The kinds of entries. KindStart is the journal of a grant that begins after its birth: without it the running figures could not be
-// answered from the ledger alone. KindGrace is the move of a subscription grant's grace, because its renewal is awaited, or no longer.
+// answered from the ledger alone. KindLimits is of limits that were set, with what was used by those whom they begin to bind: without it the
+// counters could not. KindGrace is the move of a subscription grant's grace, because its renewal is awaited, or no longer.
 const (
 	KindGrant      Kind = "grant"
 	KindStart      Kind = "start"
@@ -30,6 +31,7 @@ const (
 	KindAdjustment Kind = "adjustment"
 	KindRepayment  Kind = "repayment"
 	KindGrace      Kind = "grace"
+	KindLimits     Kind = "limits"
 )
 
 // Key names a command for exactly-once: a caller's event id, or a key of the system's own. The two never take each other's place.
@@ -98,7 +100,9 @@ type Entry struct {
 	Subject string
 	Changes []Change
 	Debt    int64 // the change of debt
-	After   Figures
+	// Counts are what it did to the counters of limits.
+	Counts []Count
+	After  Figures
 
 	Work     Work
 	Actor    string

@@ -15,6 +15,8 @@ const (
 	EventDebt        EventKind = "debt"
 	EventDebtCeiling EventKind = "debt_ceiling"
 	EventExpiring    EventKind = "expiring"
+	EventLimit       EventKind = "limit_threshold"
+	EventLimitFull   EventKind = "limit_reached"
 	EventGranted     EventKind = "granted"
 	EventExpired     EventKind = "expired"
 	EventClawedBack  EventKind = "clawed_back"
@@ -29,12 +31,17 @@ const (
 
 // Crossing tells whether an event says that a threshold was crossed.
 func (k EventKind) Crossing() bool {
-	return k == EventLowBalance || k == EventDebt || k == EventDebtCeiling
+	return k == EventLowBalance || k == EventDebt || k == EventDebtCeiling || k == EventLimit || k == EventLimitFull
 }
 
 // Alert tells whether an event is for people to act on.
 func (k EventKind) Alert() bool {
-	return k.Crossing() || k == EventExpiring || k == EventTakenBack || k == EventDisputed || k == EventGivenBack
+	switch k {
+	case EventLowBalance, EventDebt, EventDebtCeiling, EventExpiring, EventLimit, EventLimitFull, EventTakenBack, EventDisputed, EventGivenBack:
+		return true
+	default:
+		return false
+	}
 }
 
 // Event is something that others are told after the commit that made it true.
@@ -51,8 +58,20 @@ type Event struct {
 	Threshold int64
 	// ExpiresAt is when the credits that a warning is about lapse, the first of them.
 	ExpiresAt time.Time
-	After     Figures
-	Reason    string
+	// Limit is which threshold of a limit was reached, of such an alert.
+	Limit  *LimitNotice
+	After  Figures
+	Reason string
+}
+
+// LimitNotice is a threshold of a limit that was reached. The subject's ID is empty for the organisation.
+type LimitNotice struct {
+	Subject
+	Limit    Limit
+	Used     int64 // credits
+	Percent  int64 // the threshold
+	Window   string
+	ResetsAt time.Time
 }
 
 // tell adds an event about the entry just recorded.
@@ -96,6 +115,20 @@ func (w *work) watch() {
 	}
 	w.DebtAlerts.Over = over
 	w.owed = w.Debt
+	w.watchLimits()
+}
+
+// watchLimits tells of the thresholds that the item just done has reached, each for itself.
+func (w *work) watchLimits() {
+	for _, n := range w.crossed {
+		kind := EventLimit
+		if n.Percent == percentReached {
+			kind = EventLimitFull
+		}
+		w.LimitAlerts++
+		w.tell(Event{ID: alertID("limit", w.Org, w.LimitAlerts), Kind: kind, Credits: n.Used, Threshold: n.Limit.at(n.Percent), Limit: &n})
+	}
+	w.crossed = nil
 }
 
 func alertID(kind, org string, n int64) string {

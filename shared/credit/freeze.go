@@ -28,9 +28,11 @@ func (w *work) freezeGrant(c FreezeGrant) error {
 	return nil
 }
 
-// freezeWallet moves the whole wallet to frozen or not: a frozen wallet refuses debits and holds, nothing else.
+// freezeWallet moves the whole wallet to frozen or not: a frozen wallet refuses debits and holds, nothing else. A command with an event id
+// leaves its entry also where the wallet stands so already, as the proof that it was done; what it says of the reason then holds.
 func (w *work) freezeWallet(c FreezeWallet) error {
-	if w.Frozen == c.Frozen {
+	moved := w.Frozen != c.Frozen
+	if !moved && c.EventID == "" {
 		return nil
 	}
 	w.Frozen, w.FrozenReason = c.Frozen, c.Reason
@@ -39,8 +41,14 @@ func (w *work) freezeWallet(c FreezeWallet) error {
 		kind, event, w.FrozenReason = KindThaw, EventThawed, ""
 	}
 	w.Moves++
-	w.own(&Entry{Key: numbered(kind, "wallet", w.Moves), Kind: kind, Subject: walletSubject, Actor: c.Actor, Reason: c.Reason})
-	w.tell(Event{Kind: event, Reason: c.Reason})
+	key := c.key()
+	if c.EventID == "" {
+		key = numbered(kind, "wallet", w.Moves)
+	}
+	w.own(&Entry{Key: key, Kind: kind, Hash: c.hash(), Subject: walletSubject, Actor: c.Actor, Reason: c.Reason})
+	if moved {
+		w.tell(Event{Kind: event, Reason: c.Reason})
+	}
 	return nil
 }
 

@@ -64,7 +64,7 @@ func pick[T any](h *history, from []T, label string) T {
 
 // tick moves the time, often not at all, sometimes to the very moment at which a grant starts or ends, sometimes back.
 func (h *history) tick() {
-	switch h.between(0, 9, "tick") {
+	switch h.between(0, 10, "tick") {
 	case 0, 1, 2:
 	case 3:
 		h.now = h.now.Add(time.Duration(h.between(1, 3000, "ns")))
@@ -80,6 +80,10 @@ func (h *history) tick() {
 	case 9:
 		if due := h.state.NextDueAt; due.After(h.now) {
 			h.now = due.Add(time.Duration(h.between(-1, 1, "around")) * time.Microsecond)
+		}
+	case 10:
+		if h.chance(50) {
+			h.now = credit.WindowAt(later(h.now, h.state.LastAt), johannesburg).End.Add(time.Duration(h.between(-1, 1, "around")) * time.Microsecond)
 		}
 	}
 }
@@ -142,6 +146,9 @@ func (h *history) compare() {
 	if got := h.count(credit.EventLowBalance); got != h.model.lowAlerts {
 		h.Fatalf("%d low-balance alerts at %v, should be %d", got, h.state.LastAt, h.model.lowAlerts)
 	}
+	if got := h.count(credit.EventLimit) + h.count(credit.EventLimitFull); got != h.model.told {
+		h.Fatalf("%d notices of limits at %v, should be %d", got, h.state.LastAt, h.model.told)
+	}
 	if got := h.count(credit.EventDebt) + h.count(credit.EventDebtCeiling); got != h.model.debtTold {
 		h.Fatalf("%d debt alerts at %v, should be %d", got, h.state.LastAt, h.model.debtTold)
 	}
@@ -159,6 +166,7 @@ func (h *history) settle() {
 			h.Fatalf("grant %s has %d free credits and %d held, should have %d and %d: %+v", r.id, free[r.id], held[r.id], r.free, r.held, *r)
 		}
 	}
+	h.compareCounters()
 	for _, m := range h.model.holds {
 		got := h.store.holds[credit.HoldID(org, m.event)]
 		if got.State != m.state || got.Captured != m.captured || !got.ExpiresAt.Equal(m.until) || got.Credits != m.credits {
@@ -172,12 +180,13 @@ func (h *history) settle() {
 	}
 }
 
-// again replays the batch from what is stored, without anything cached: the entries must be the same.
+// again replays the batch from what is stored, with nothing cached but counters: the entries must be the same.
 func (b *bank) again() {
 	b.Helper()
 	fork := newBank(b.failer)
 	fork.store, fork.duePage, fork.waitPage = b.store, b.duePage, b.waitPage
 	fork.forget()
+	fork.state.KeepCounters(b.began) // a journal goes as far as the counters that it knows
 	for _, o := range b.ops {
 		fork.once(o)
 	}
@@ -192,9 +201,10 @@ func (b *bank) once(o op) {
 	for range 1000 {
 		var next *credit.State
 		var out *credit.Outcome
+		var more bool
 		var err error
 		if o.command == nil {
-			next, out, _, err = credit.Journal(b.state, o.at)
+			next, out, more, err = credit.Journal(b.state, o.at)
 		} else {
 			next, out, err = credit.Decide(b.state, o.command, o.at)
 		}
@@ -204,7 +214,10 @@ func (b *bank) once(o op) {
 				b.Fatalf("%T, done before, now fails: %v", o.command, err)
 			}
 			b.gather(next, out, o)
-			return
+			if !more { // what was known to the batch may have to be loaded here in the middle of the journal
+				return
+			}
+			continue
 		}
 		b.load(missing)
 	}
@@ -304,7 +317,7 @@ func (h *history) await() {
 func (h *history) spend() {
 	usage := h.chance(40)
 	c := credit.Debit{
-		EventID: h.id("e"), Credits: h.between(1, 150, "credits"), Usage: usage, Work: credit.Work{Feature: "custom-query"},
+		EventID: h.id("e"), Credits: h.between(1, 150, "credits"), Usage: usage, Work: h.work(),
 	}
 	if have := h.model.available(); have > 0 && h.chance(10) {
 		c.Credits = have + h.between(0, 1, "all or one more")
@@ -316,7 +329,7 @@ func (h *history) spend() {
 
 func (h *history) step() {
 	h.tick()
-	switch h.between(0, 29, "what") {
+	switch h.between(0, 32, "what") {
 	case 0, 1, 2:
 		h.grant(h.terms())
 	case 3, 4:
@@ -344,11 +357,17 @@ func (h *history) step() {
 	case 16:
 		h.both(credit.FreezeGrant{Grant: pick(h, append(h.grants, "unknown"), "grant"), Frozen: h.chance(60), Reason: "dispute"})
 	case 17:
-		h.both(credit.FreezeWallet{Frozen: h.chance(30), Reason: "fraud"})
+		c := credit.FreezeWallet{Frozen: h.chance(30), Reason: pick(h, []string{"fraud", "theft"}, "reason")}
+		if h.chance(50) { // by a person
+			c.EventID = h.id("f")
+		}
+		h.both(c)
 	case 18:
 		h.configure()
-	case 28, 29:
+	case 31, 32:
 		h.await()
+	case 28, 29, 30:
+		h.setLimit()
 	case 20, 21, 22:
 		h.placeHold()
 	case 23, 24, 25, 26, 27:

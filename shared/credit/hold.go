@@ -46,6 +46,8 @@ type Hold struct {
 	Captured int64
 	// Extensions is the n of the keys of its extensions.
 	Extensions int64
+	// Counts are where its placing was counted.
+	Counts []Count
 }
 
 // Allocation is the part of a hold that stands in one grant, in credits.
@@ -168,7 +170,11 @@ func Settled(id string) *Refusal {
 
 // placeHold sets credits aside, grant by grant in burn-down order. It is refused for the reasons that a debit is.
 func (w *work) placeHold(c PlaceHold) error {
-	if reasons := Reasons(&w.Wallet, c.Credits); len(reasons) > 0 {
+	against, err := w.counted(c.Work)
+	if err != nil {
+		return err
+	}
+	if reasons := w.reasons(against, c.Credits); len(reasons) > 0 {
 		return reasons[0]
 	}
 	changes, drawn, err := w.drawInto(c.Credits, MaxHoldGrants, true)
@@ -184,7 +190,7 @@ func (w *work) placeHold(c PlaceHold) error {
 	}
 	h := &Hold{
 		ID: HoldID(w.Org, c.EventID), EventID: c.EventID, Work: c.Work, Credits: c.Credits, Allocations: allocated(changes),
-		PlacedAt: w.t, ExpiresAt: exact(w.t.Add(ttl)), State: HoldOpen,
+		PlacedAt: w.t, ExpiresAt: exact(w.t.Add(ttl)), State: HoldOpen, Counts: w.charge(against, c.Credits),
 	}
 	w.OpenHolds++
 	w.putHold(h)
@@ -193,7 +199,7 @@ func (w *work) placeHold(c PlaceHold) error {
 	}
 	w.own(&Entry{
 		Key: c.key(), Kind: KindHold, Hash: c.hash(), Subject: h.ID, Credits: c.Credits, Changes: changes, Until: h.ExpiresAt,
-		Work: c.Work, Actor: c.Actor, Metadata: c.Metadata,
+		Counts: h.Counts, Work: c.Work, Actor: c.Actor, Metadata: c.Metadata,
 	})
 	return nil
 }
@@ -259,6 +265,10 @@ func (w *work) capture(c Capture) error {
 			return err
 		}
 	}
+	counts, err := w.countCapture(h, c.Credits, used)
+	if err != nil {
+		return err
+	}
 	over := c.Credits - used // when there is any, nothing was released: what is available is so by right
 	drawn, covered, err := w.drawInto(min(over, w.Available), MaxDrawn-len(changes), false)
 	if err != nil {
@@ -269,7 +279,7 @@ func (w *work) capture(c Capture) error {
 	w.putHold(&n)
 	e := w.own(&Entry{
 		Key: c.key(), Kind: KindCapture, Hash: c.hash(), Subject: h.ID, Credits: c.Credits, Changes: append(changes, drawn...), Debt: debt,
-		Work: h.Work, Actor: c.Actor,
+		Counts: counts, Work: h.Work, Actor: c.Actor,
 	})
 	if _, known := w.debits[h.EventID]; known { // as a hold that is not captured
 		w.debits = withValue(w.debits, h.EventID, Debited{Entry: e})
@@ -301,13 +311,17 @@ func (w *work) giveBack(h *Hold, to HoldState, e *Entry) error {
 	if err := w.loaded(changes); err != nil {
 		return err
 	}
+	counts, err := w.uncount(h.parts(h.Credits))
+	if err != nil {
+		return err
+	}
 	n := *h
 	n.State = to
 	if err := w.unhold(h, changes); err != nil {
 		return err
 	}
 	w.putHold(&n)
-	e.Key, e.Kind, e.Subject, e.Credits, e.Changes, e.Work = ReleaseKey(h.ID), KindRelease, h.ID, h.Credits, changes, h.Work
+	e.Key, e.Kind, e.Subject, e.Credits, e.Changes, e.Counts, e.Work = ReleaseKey(h.ID), KindRelease, h.ID, h.Credits, changes, counts, h.Work
 	w.own(e)
 	w.lapseAll(changes)
 	return nil

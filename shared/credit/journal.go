@@ -42,7 +42,7 @@ func Journal(s *State, t time.Time) (next *State, out *Outcome, more bool, err e
 }
 
 // journalOldest journals what is due first, of what is known to be due by now. found is false when that is nothing, or a hold whose grants
-// are not loaded: unless it is the first of the journal, and then it asks for them, there is something to commit before that.
+// or counters are not loaded: unless it is the first of the journal, and then it asks for them, there is something to commit before that.
 func (w *work) journalOldest(now time.Time, isFirst bool) (found bool, err error) {
 	g, at := w.oldestDue(now)
 	h := w.oldestHold(now)
@@ -54,6 +54,12 @@ func (w *work) journalOldest(now time.Time, isFirst bool) (found bool, err error
 				return false, nil
 			}
 			return false, &Missing{Grants: w.UnknownGrants(due)}
+		}
+		if w.askFor(h.parts(0)) != nil {
+			if !isFirst {
+				return false, nil
+			}
+			return false, w.askForHolds(due)
 		}
 		w.t = h.ExpiresAt
 		if err := w.timeOut(h); err != nil {

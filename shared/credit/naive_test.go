@@ -22,6 +22,7 @@ type naive struct {
 	lowAlerts int
 	debtTold  int
 	history   []snapshot
+	quotas
 }
 
 // row is a grant.
@@ -40,6 +41,9 @@ type row struct {
 type trail struct {
 	steps         []step
 	total, undone int64
+	at            time.Time
+	work          credit.Work
+	marks         marks
 }
 
 type step struct {
@@ -52,7 +56,7 @@ type snapshot struct {
 	have credit.Figures
 }
 
-func newNaive() *naive { return &naive{trails: map[string]*trail{}} }
+func newNaive() *naive { return &naive{trails: map[string]*trail{}, quotas: newQuotas()} }
 
 func (r *row) drawable() bool { return r.started && !r.ended && !r.frozen }
 
@@ -252,6 +256,8 @@ func (m *naive) apply(c credit.Command, t time.Time) string {
 		m.frozen = c.Frozen
 	case credit.AwaitRenewal:
 		m.await(c)
+	case credit.SetLimits:
+		m.set(m.now, c)
 	case credit.Configure:
 		if c.LowBalance != nil {
 			m.low = nil
@@ -273,6 +279,8 @@ func (m *naive) debit(c credit.Debit) string {
 		return credit.CodeFrozen
 	case m.debt > 0:
 		return credit.CodeInDebt
+	case m.blocks(m.now, c.Work, c.Credits):
+		return credit.CodeLimit
 	case have < c.Credits:
 		return credit.CodeInsufficient
 	}
@@ -283,7 +291,8 @@ func (m *naive) debit(c credit.Debit) string {
 			steps = append(steps, step{nil, owed})
 			m.debt += owed
 		}
-		m.trails[c.EventID] = &trail{steps: steps, total: c.Credits}
+		m.trails[c.EventID] = &trail{steps: steps, total: c.Credits, at: m.now, work: c.Work, marks: m.charge(m.now, c.Work, c.Credits)}
+		m.roll(m.now, c.Work, c.Credits)
 	})
 	return ""
 }
@@ -390,6 +399,8 @@ func (m *naive) reverse(c credit.Reverse) string {
 	}
 	m.item(false, func() {
 		d.undone += n
+		m.undo(m.now, d.at, d.work, d.marks, n)
+		m.roll(m.now, d.work, -n)
 		var extra int64
 		for n > 0 {
 			last := &d.steps[len(d.steps)-1]

@@ -14,6 +14,8 @@ type reserved struct {
 	placed, until time.Time
 	state         credit.HoldState
 	captured      int64
+	work          credit.Work
+	marks         marks
 }
 
 func (m *naive) place(c credit.PlaceHold) string {
@@ -22,6 +24,8 @@ func (m *naive) place(c credit.PlaceHold) string {
 		return credit.CodeFrozen
 	case m.debt > 0:
 		return credit.CodeInDebt
+	case m.blocks(m.now, c.Work, c.Credits):
+		return credit.CodeLimit
 	case m.available() < c.Credits:
 		return credit.CodeInsufficient
 	}
@@ -39,6 +43,7 @@ func (m *naive) place(c credit.PlaceHold) string {
 		}
 		m.holds = append(m.holds, &reserved{
 			event: c.EventID, steps: steps, credits: c.Credits, placed: m.now, until: micros(m.now.Add(ttl)), state: credit.HoldOpen,
+			work: c.Work, marks: m.charge(m.now, c.Work, c.Credits),
 		})
 	})
 	return ""
@@ -65,6 +70,12 @@ func (m *naive) hold(id string) *reserved {
 // settle uses so many of a hold's credits in its order and releases the others.
 func (m *naive) settle(h *reserved, use int64, to credit.HoldState) (used []step) {
 	h.state = to
+	if to != credit.HoldCaptured { // a capture sees to what was counted itself
+		for s, windows := range h.marks {
+			m.takeBack(s, windows)
+		}
+		h.marks = nil
+	}
 	for _, s := range h.steps {
 		n := min(use, s.n)
 		use -= n
@@ -107,6 +118,7 @@ func (m *naive) capture(c credit.Capture) string {
 	m.item(false, func() {
 		h.captured = c.Credits
 		over := c.Credits
+		placed := h.marks
 		var steps []step
 		if h.state == credit.HoldOpen {
 			steps = m.settle(h, c.Credits, credit.HoldCaptured)
@@ -120,7 +132,8 @@ func (m *naive) capture(c credit.Capture) string {
 			steps = append(steps, step{nil, owed})
 			m.debt += owed
 		}
-		m.trails[h.event] = &trail{steps: steps, total: c.Credits}
+		m.trails[h.event] = &trail{steps: steps, total: c.Credits, at: m.now, work: h.work, marks: m.quotas.capture(m.now, h.work, placed, c.Credits)}
+		m.roll(m.now, h.work, c.Credits)
 	})
 	return ""
 }
@@ -139,7 +152,7 @@ func (m *naive) release(c credit.Release) string {
 
 func (h *history) placeHold() {
 	c := credit.PlaceHold{
-		EventID: h.id("h"), Credits: h.between(1, 150, "credits"), Work: credit.Work{Feature: "custom-query"},
+		EventID: h.id("h"), Credits: h.between(1, 150, "credits"), Work: h.work(),
 		TTL: time.Duration(h.between(0, 24*60, "ttl")) * time.Minute,
 	}
 	if have := h.model.available(); have > 0 && h.chance(30) {

@@ -20,6 +20,7 @@ const (
 	CodeInsufficient = "insufficient_credits"
 	CodeInDebt       = "in_debt"
 	CodeFrozen       = "wallet_frozen"
+	CodeLimit        = "limit_exceeded"
 	CodeNotFound     = "not_found"
 	CodeInvalid      = "invalid_request"
 	CodeConflict     = "idempotency_conflict"
@@ -72,6 +73,10 @@ type Missing struct { //nolint:errname // a question to the store, not a failure
 	Debit string
 	// Hold asks for the record of this hold: see [State.LoadHold].
 	Hold string
+	// Counters asks for these pages of counters: see [State.LoadCounters].
+	Counters []CounterPage
+	// Usage asks for what was used in this window: see [State.LoadUsage].
+	Usage string
 	// DueHolds asks for what of the open holds is due at or before this time: see [State.LoadDueHolds].
 	DueHolds time.Time
 }

@@ -16,14 +16,17 @@ type Book struct {
 	FrozenReason string
 	Repayments   int64
 	Moves        int64
-	Seq          int64
-	LastAt       time.Time
-	keys         map[Key]bool
+	LimitChanges int64
+	// Counters are what entries counted, by window.
+	Counters map[string]map[Subject]Counter
+	Seq      int64
+	LastAt   time.Time
+	keys     map[Key]bool
 }
 
 // NewBook is the book of a wallet without entries.
 func NewBook(org string) *Book {
-	return &Book{Org: org, Grants: map[string]*Grant{}, Holds: map[string]*Hold{}, keys: map[Key]bool{}}
+	return &Book{Org: org, Grants: map[string]*Grant{}, Holds: map[string]*Hold{}, Counters: map[string]map[Subject]Counter{}, keys: map[Key]bool{}}
 }
 
 // Add applies the next entry, and tells the first thing about it that cannot be true.
@@ -68,9 +71,16 @@ func (b *Book) add(e *Entry) error {
 	if err := b.subject(e); err != nil {
 		return err
 	}
+	if err := b.counts(e); err != nil {
+		return err
+	}
 	b.Debt += e.Debt
-	if e.Kind == KindRepayment {
+	switch e.Kind {
+	case KindRepayment:
 		b.Repayments++
+	case KindLimits:
+		b.LimitChanges++
+	default:
 	}
 	if b.Debt < 0 {
 		return fmt.Errorf("debt becomes %d", b.Debt)

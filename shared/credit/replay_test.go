@@ -2,10 +2,14 @@ package credit_test
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/needs"
 )
 
 // lived is a wallet with some of everything behind it.
@@ -115,11 +119,11 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 			outside := b.find(func(g *credit.Grant) bool {
 				return !slices.ContainsFunc(w.Live, func(l *credit.Grant) bool { return l.ID == g.ID })
 			})
-			if err := b.book.Verify(&w, outside, b.allHolds()); err != nil {
+			if err := b.book.Verify(&w, outside, b.allHolds(), b.allCounters()); err != nil {
 				t.Fatalf("before it is falsified: %v", err)
 			}
 			tt.tamper(&w, &outside)
-			if err := b.book.Verify(&w, outside, b.allHolds()); err == nil {
+			if err := b.book.Verify(&w, outside, b.allHolds(), b.allCounters()); err == nil {
 				t.Errorf("a wallet with another %s passes for true", tt.name)
 			}
 		})
@@ -138,7 +142,7 @@ func TestVerifyKnowsTheOrderAndSizeOfTheWallet(t *testing.T) {
 	}
 	swapped := stored(b.wallet)
 	swapped.Live[3], swapped.Live[4] = swapped.Live[4], swapped.Live[3]
-	if err := b.book.Verify(&swapped, outside(), nil); err == nil {
+	if err := b.book.Verify(&swapped, outside(), nil, nil); err == nil {
 		t.Error("a wallet out of order passes for true")
 	}
 	wait := outside()
@@ -146,12 +150,51 @@ func TestVerifyKnowsTheOrderAndSizeOfTheWallet(t *testing.T) {
 	large := stored(b.wallet)
 	large.Live = append(large.Live, moved(wait[0], credit.InWallet))
 	large.Waiting = credit.Sum{Count: 1, Free: 1}
-	if err := b.book.Verify(&large, wait[1:], nil); err == nil {
+	if err := b.book.Verify(&large, wait[1:], nil, nil); err == nil {
 		t.Error("a wallet beyond its bound passes for true")
 	}
 	gap := stored(b.wallet)
 	gap.Live[credit.MaxLive-1] = moved(wait[0], credit.InWallet)
-	if err := b.book.Verify(&gap, append(wait[1:], moved(b.wallet.Live[credit.MaxLive-1], credit.Waiting)), nil); err == nil {
+	if err := b.book.Verify(&gap, append(wait[1:], moved(b.wallet.Live[credit.MaxLive-1], credit.Waiting)), nil, nil); err == nil {
 		t.Error("a wallet that holds a grant before which another waits passes for true")
+	}
+}
+
+// TestTheBalanceAtEachEntrysTimeIsItsRunningFigures asks short histories, 10,000 when thorough, for the balance at each entry's moment, and
+// holds it against what the entries up to then make of the grants.
+func TestTheBalanceAtEachEntrysTimeIsItsRunningFigures(t *testing.T) {
+	t.Parallel()
+	rounds := 1
+	if needs.Thorough() {
+		rounds = 50 // of 200 histories
+	}
+	for i := range rounds {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			rapid.Check(t, func(rt *rapid.T) {
+				h := newHistory(rt)
+				for range h.between(1, 30, "steps") {
+					h.step()
+				}
+				h.finish()
+				book := credit.NewBook(org)
+				for _, e := range h.entries {
+					if err := book.Add(e); err != nil {
+						h.Fatalf("%v", err)
+					}
+					var sums credit.Figures
+					for _, g := range book.Grants {
+						if g.Started && !g.Frozen {
+							sums.Available += g.Free
+						}
+						sums.Held += g.Held
+					}
+					sums.Debt = book.Debt
+					if got := h.at(e.At); got != sums || got != e.After {
+						h.Fatalf("at entry %d, %s at %v: %+v; it says %+v, its grants %+v", e.Seq, e.Kind, e.At, got, e.After, sums)
+					}
+				}
+			})
+		})
 	}
 }

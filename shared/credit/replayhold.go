@@ -32,7 +32,7 @@ func (b *Book) hold(e *Entry) error {
 func (b *Book) placed(e *Entry) error {
 	h := &Hold{
 		ID: e.Subject, EventID: e.Key.ID, Work: e.Work, Credits: e.Credits, Allocations: allocated(e.Changes),
-		PlacedAt: e.At, ExpiresAt: e.Until, State: HoldOpen,
+		PlacedAt: e.At, ExpiresAt: e.Until, State: HoldOpen, Counts: e.Counts,
 	}
 	var held int64
 	for _, c := range e.Changes {

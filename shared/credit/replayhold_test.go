@@ -78,11 +78,11 @@ func TestVerifyFindsEveryDifferenceOfHolds(t *testing.T) {
 			t.Parallel()
 			b := play(t, 0, buy("p", 100), hold("h", 50, 1), hold("i", 10, 1))
 			w, holds := stored(b.wallet), b.allHolds()
-			if err := b.book.Verify(&w, nil, holds); err != nil {
+			if err := b.book.Verify(&w, nil, holds, nil); err != nil {
 				t.Fatalf("before it is falsified: %v", err)
 			}
 			tamper(&w, &holds)
-			if err := b.book.Verify(&w, nil, holds); err == nil {
+			if err := b.book.Verify(&w, nil, holds, nil); err == nil {
 				t.Errorf("another %s passes for true", name)
 			}
 		})

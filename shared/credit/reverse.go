@@ -24,12 +24,16 @@ func (w *work) reverse(c Reverse) error {
 		return Refuse(CodeInvalid, fmt.Sprintf("%d of the debit's %d credits are already reversed", d.Reversed, d.Entry.Credits),
 			map[string]any{"debit_event_id": c.Debit, "credits": d.Entry.Credits, "reversed": d.Reversed})
 	}
+	counts, err := w.uncount(w.undone(d.Entry, d.Reversed, n))
+	if err != nil {
+		return err
+	}
 	parts, debtPart := reversedParts(d.Entry, d.Reversed, n)
 	if err := w.loaded(parts); err != nil {
 		return err
 	}
 	e := &Entry{
-		Key: c.key(), Kind: KindReversal, Hash: c.hash(), Credits: n, Subject: c.Debit, Work: d.Entry.Work, Actor: c.Actor, Reason: c.Reason,
+		Key: c.key(), Kind: KindReversal, Hash: c.hash(), Credits: n, Subject: c.Debit, Counts: counts, Work: d.Entry.Work, Actor: c.Actor, Reason: c.Reason,
 	}
 	e.Debt = -min(debtPart, w.Debt)
 	w.Debt += e.Debt

@@ -1,9 +1,13 @@
 package credit
 
-// debit takes credits for work, in burn-down order. A debit is all or nothing and refused while the wallet is frozen or owes; usage
-// reports work already done, so it takes what there is and books the rest as debt.
+// debit takes credits for work, in burn-down order. A debit is all or nothing and refused while the wallet is frozen or owes, or beyond a
+// hard limit; usage reports work already done, so it takes what there is, books the rest as debt, and counts.
 func (w *work) debit(c Debit) error {
-	if reasons := Reasons(&w.Wallet, c.Credits); !c.Usage && len(reasons) > 0 {
+	against, err := w.counted(c.Work)
+	if err != nil {
+		return err
+	}
+	if reasons := w.reasons(against, c.Credits); !c.Usage && len(reasons) > 0 {
 		return reasons[0]
 	}
 	changes, drawn, err := w.draw(min(c.Credits, w.Available))
@@ -17,25 +21,9 @@ func (w *work) debit(c Debit) error {
 	w.Debt += debt
 	w.own(&Entry{
 		Key: c.key(), Kind: KindDebit, Hash: c.hash(), Credits: c.Credits, Changes: changes, Debt: debt,
-		Work: c.Work, Actor: c.Actor, Metadata: c.Metadata,
+		Counts: w.charge(against, c.Credits), Work: c.Work, Actor: c.Actor, Metadata: c.Metadata,
 	})
 	return nil
-}
-
-// Reasons lists all that stands against spending credits from a wallet whose due items are journaled, in the order of refusals.
-func Reasons(w *Wallet, credits int64) []*Refusal {
-	var out []*Refusal
-	if w.Frozen {
-		out = append(out, Refuse(CodeFrozen, "the organisation's credits are frozen; its administrator or support can tell why", nil))
-	}
-	if w.Debt > 0 {
-		out = append(out, Refuse(CodeInDebt, "earlier usage is not paid for yet; credits must be bought first", map[string]any{"debt": w.Debt}))
-	}
-	if credits > w.Available {
-		out = append(out, Refuse(CodeInsufficient, "there are not enough credits",
-			map[string]any{"credits": credits, "available": w.Available, "held": w.Held}))
-	}
-	return out
 }
 
 // tooScattered refuses what would make an entry too large.

@@ -105,6 +105,10 @@ func TestSpending(t *testing.T) {
 			buy("p", 10), credit.FreezeWallet{Frozen: true}, usage("e", 4), buy("q", 10), adjust("a", -1), reverse("r", "e", 1), refund("q", 50),
 		}, available: 11},
 		{name: "a thawed wallet spends again", do: []any{buy("p", 10), credit.FreezeWallet{Frozen: true}, credit.FreezeWallet{}, debit("e", 10)}},
+		{name: "people's freezes leave an entry each", do: []any{
+			buy("p", 10), credit.FreezeWallet{EventID: "f", Frozen: true}, credit.FreezeWallet{EventID: "g", Frozen: true}, credit.FreezeWallet{Frozen: true},
+			refused{credit.CodeFrozen, debit("e", 1)}, credit.FreezeWallet{EventID: "h"}, credit.FreezeWallet{EventID: "i"}, debit("e", 10),
+		}, entries: map[credit.Kind]int{credit.KindFreeze: 2, credit.KindThaw: 2}},
 		{name: "freezing twice is once", do: []any{credit.FreezeWallet{Frozen: true}, credit.FreezeWallet{Frozen: true}}, entries: map[credit.Kind]int{credit.KindFreeze: 1}},
 		{name: "a frozen grant is not drawn on", do: []any{buy("p", 10), freeze("p", true), refused{credit.CodeInsufficient, debit("e", 1)}}},
 		{name: "an adjustment takes all or nothing", do: []any{buy("p", 10), refused{credit.CodeInsufficient, adjust("a", -11)}, adjust("b", -10)}},
@@ -115,24 +119,42 @@ func TestSpending(t *testing.T) {
 
 func TestRefusalsComeInTheirOrder(t *testing.T) {
 	t.Parallel()
+	refusals := func(w credit.Wallet, credits int64) []*credit.Refusal {
+		t.Helper()
+		rs, err := credit.Refusals(credit.NewState(w), credit.Work{Team: "sales", User: "thandi"}, credits, day)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rs
+	}
 	w := credit.NewWallet(org, "UTC")
 	w.Debt, w.Frozen = 5, true
+	w.Limits = &credit.Limits{
+		Organisation: &credit.Limit{Credits: 9}, DefaultUser: &credit.Limit{Credits: 7}, Teams: map[string]credit.Limit{"sales": {Credits: 8}},
+	}
 	var codes []string
-	for _, r := range credit.Reasons(&w, 10) {
+	var scopes []any
+	for _, r := range refusals(w, 10) {
 		codes = append(codes, r.Code())
 		if r.Public() == "" || r.Error() == "" {
 			t.Errorf("refusal %s says nothing", r.Code())
 		}
+		if r.Code() == credit.CodeLimit {
+			scopes = append(scopes, r.Details()["scope"])
+		}
 	}
-	if want := []string{credit.CodeFrozen, credit.CodeInDebt, credit.CodeInsufficient}; !slices.Equal(codes, want) {
+	if want := []string{credit.CodeFrozen, credit.CodeInDebt, credit.CodeLimit, credit.CodeLimit, credit.CodeLimit, credit.CodeInsufficient}; !slices.Equal(codes, want) {
 		t.Errorf("reasons are %v; want %v", codes, want)
+	}
+	if want := []any{credit.ScopeOrganisation, credit.ScopeTeam, credit.ScopeUser}; !slices.Equal(scopes, want) {
+		t.Errorf("limits are of %v; want %v", scopes, want)
 	}
 	w = credit.NewWallet(org, "UTC")
 	w.Available = 10
-	if got := credit.Reasons(&w, 10); len(got) != 0 {
+	if got := refusals(w, 10); len(got) != 0 {
 		t.Errorf("spending all there is meets %v", got)
 	}
-	if got := credit.Reasons(&w, 11)[0].Details()["available"]; got != int64(10) {
+	if got := refusals(w, 11)[0].Details()["available"]; got != int64(10) {
 		t.Errorf("the refusal says that %v is available; want 10", got)
 	}
 }

@@ -72,8 +72,13 @@ type Wallet struct {
 
 	Low        LowBalance
 	DebtAlerts DebtWatch
-	Repayments int64 // the n of repayment keys
-	Moves      int64 // the n of the wallet's own freezes and thaws
+	// Limits are those in force, nil for none ever. Windows are those whose counters are kept true, the latest last.
+	Limits       *Limits
+	Windows      []CountedWindow
+	LimitChanges int64 // the n of keys of limits set
+	LimitAlerts  int64 // notices raised so far
+	Repayments   int64 // the n of repayment keys
+	Moves        int64 // the n of the wallet's own freezes and thaws
 }
 
 // State is a wallet with whatever else was loaded for the commands at hand. Decide and Journal never change a State: they return another.
@@ -98,6 +103,14 @@ type State struct {
 	dirtyHolds     map[string]bool  // holds whose record must be written
 	dueHoldsLoaded bool
 	dueHoldsNext   time.Time // no open hold that is not loaded times out before it; zero for never
+
+	tally   tally
+	usage   map[Subject]int64 // of the window usageOf, if that is not empty
+	usageOf string
+
+	zone     *time.Location // of the name zoneName, and the window of the latest decision in it
+	zoneName string
+	current  Window
 }
 
 // Debited is the entry of a debit, or of a capture, and how many of its credits earlier reversals have given back.
@@ -113,7 +126,11 @@ func NewState(w Wallet) *State { return &State{Wallet: w} }
 func NewWallet(org, zone string) Wallet { return Wallet{Org: org, Zone: zone} }
 
 // Forget drops what was loaded beside the wallet, for a state that is kept after its commit.
-func (s *State) Forget() *State { return &State{Wallet: s.Wallet} }
+//
+// Counters are kept: they hold while the wallet's version does, and the next commands will need them.
+func (s *State) Forget() *State {
+	return &State{Wallet: s.Wallet, tally: s.settled(), zone: s.zone, zoneName: s.zoneName, current: s.current}
+}
 
 // Dirty lists the grants whose own records must be written with the wallet, in the order of their ids.
 func (s *State) Dirty() []*Grant {
@@ -255,15 +272,15 @@ func (s *State) liveIndex(id string) int {
 }
 
 // cloned copies a map, and makes one of nil.
-func cloned[V any](m map[string]V) map[string]V {
+func cloned[K comparable, V any](m map[K]V) map[K]V {
 	if m == nil {
-		return map[string]V{}
+		return map[K]V{}
 	}
 	return maps.Clone(m)
 }
 
 // withValue is a copy of a map with one more value: states share maps, and a change of one must not show in another.
-func withValue[V any](m map[string]V, key string, v V) map[string]V {
+func withValue[K comparable, V any](m map[K]V, key K, v V) map[K]V {
 	out := cloned(m)
 	out[key] = v
 	return out

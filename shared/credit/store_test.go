@@ -26,11 +26,12 @@ type failer interface {
 
 // store keeps what a database would: it learns of changes only by what a commit writes.
 type store struct {
-	wallet  credit.Wallet
-	records map[string]credit.Grant
-	holds   map[string]credit.Hold
-	entries []*credit.Entry
-	book    *credit.Book
+	wallet   credit.Wallet
+	records  map[string]credit.Grant
+	holds    map[string]credit.Hold
+	counters map[credit.CounterPage]map[credit.Subject]credit.Counter
+	entries  []*credit.Entry
+	book     *credit.Book
 }
 
 // op is one call of the domain: a command, or nil for the journal alone.
@@ -44,6 +45,7 @@ type bank struct {
 	failer
 	store
 	state    *credit.State
+	began    *credit.State // of the batch
 	batch    []*credit.Entry
 	ops      []op // of the batch
 	told     map[credit.EventKind]int
@@ -57,7 +59,7 @@ type bank struct {
 func newBank(f failer) *bank {
 	b := &bank{failer: f, duePage: credit.MaxJournaled, waitPage: credit.MaxLive, seen: map[*credit.Grant]credit.Grant{}}
 	b.told, b.ids = map[credit.EventKind]int{}, map[string]bool{}
-	b.store = store{wallet: credit.NewWallet(org, "Africa/Johannesburg"), records: map[string]credit.Grant{}, holds: map[string]credit.Hold{}, book: credit.NewBook(org)}
+	b.store = store{wallet: credit.NewWallet(org, "Africa/Johannesburg"), records: map[string]credit.Grant{}, holds: map[string]credit.Hold{}, counters: map[credit.CounterPage]map[credit.Subject]credit.Counter{}, book: credit.NewBook(org)}
 	b.forget()
 	return b
 }
@@ -68,7 +70,10 @@ func opened(t *testing.T) *bank {
 }
 
 // forget drops the cached state and reads the wallet from the store.
-func (b *bank) forget() { b.state = credit.NewState(stored(b.wallet)) }
+func (b *bank) forget() {
+	b.state = credit.NewState(stored(b.wallet))
+	b.began = b.state
+}
 
 // stored copies a wallet so that nothing is shared with it.
 func stored(w credit.Wallet) credit.Wallet {
@@ -152,7 +157,8 @@ func (b *bank) twice(c credit.Command, at time.Time) (*credit.State, *credit.Out
 	if fmt.Sprint(err1) != fmt.Sprint(err2) || !reflect.DeepEqual(o1, o2) {
 		b.Fatalf("%T decided twice on one state: first %+v, %v; then %+v, %v", c, o1, err1, o2, err2)
 	}
-	if err1 == nil && (!reflect.DeepEqual(s1.Wallet, s2.Wallet) || !reflect.DeepEqual(s1.Dirty(), s2.Dirty()) || !reflect.DeepEqual(s1.DirtyHolds(), s2.DirtyHolds())) {
+	if err1 == nil && (!reflect.DeepEqual(s1.Wallet, s2.Wallet) || !reflect.DeepEqual(s1.Dirty(), s2.Dirty()) || !reflect.DeepEqual(s1.DirtyHolds(), s2.DirtyHolds()) ||
+		!reflect.DeepEqual(s1.DirtyCounters(), s2.DirtyCounters())) {
 		b.Fatalf("%T decided twice on one state gives two states: %+v and %+v", c, s1.Wallet, s2.Wallet)
 	}
 	return s1, o1, err1
@@ -220,6 +226,12 @@ func (b *bank) load(m *credit.Missing) {
 		}
 	case !m.DueHolds.IsZero():
 		b.loadDueHolds()
+	case m.Counters != nil:
+		for _, p := range m.Counters {
+			b.state.LoadCounters(p, maps.Clone(b.counters[p]))
+		}
+	case m.Usage != "":
+		b.state.LoadUsage(m.Usage, b.usage(m.Usage))
 	default:
 		b.Fatalf("nothing is asked for: %v", m)
 	}
@@ -303,6 +315,12 @@ func (b *bank) commit(cold bool) {
 	for _, h := range b.state.DirtyHolds() {
 		b.holds[h.ID] = *h
 	}
+	for _, c := range b.state.DirtyCounters() {
+		if c.Whole || b.counters[c.CounterPage] == nil {
+			b.counters[c.CounterPage] = map[credit.Subject]credit.Counter{}
+		}
+		maps.Copy(b.counters[c.CounterPage], c.By)
+	}
 	b.wallet = stored(b.state.Wallet)
 	b.entries = append(b.entries, b.batch...)
 	for _, e := range b.batch {
@@ -313,6 +331,7 @@ func (b *bank) commit(cold bool) {
 	b.batch, b.ops = nil, nil
 	b.verify()
 	b.state = b.state.Forget()
+	b.began = b.state
 	if cold {
 		b.forget()
 	}
@@ -326,9 +345,44 @@ func (b *bank) verify() {
 		live[g.ID] = true
 	}
 	outside := b.find(func(g *credit.Grant) bool { return !live[g.ID] })
-	if err := b.book.Verify(&b.wallet, outside, b.allHolds()); err != nil {
+	if err := b.book.Verify(&b.wallet, outside, b.allHolds(), b.allCounters()); err != nil {
 		b.Fatalf("verify: %v", err)
 	}
+}
+
+// usage is what the roll-ups of a window say: what debits and captures in it charged, less what reversals in it gave back.
+func (b *bank) usage(window string) map[credit.Subject]int64 {
+	out := map[credit.Subject]int64{}
+	for _, e := range slices.Concat(b.entries, b.batch) {
+		if e.At.In(johannesburg).Format("2006-01") != window {
+			continue
+		}
+		credits := e.Credits
+		switch e.Kind {
+		case credit.KindDebit, credit.KindCapture:
+		case credit.KindReversal:
+			credits = -credits
+		default:
+			continue
+		}
+		out[credit.Subject{Scope: credit.ScopeOrganisation}] += credits
+		out[credit.Subject{Scope: credit.ScopeTeam, ID: e.Work.Team}] += credits
+		out[credit.Subject{Scope: credit.ScopeUser, ID: e.Work.User}] += credits
+	}
+	delete(out, credit.Subject{Scope: credit.ScopeTeam})
+	delete(out, credit.Subject{Scope: credit.ScopeUser})
+	return out
+}
+
+// johannesburg is the tests' zone, two hours before UTC all year.
+var johannesburg = time.FixedZone("SAST", 2*60*60)
+
+func (b *bank) allCounters() []credit.Counters {
+	var out []credit.Counters
+	for p, by := range b.counters {
+		out = append(out, credit.Counters{CounterPage: p, By: by})
+	}
+	return out
 }
 
 func (b *bank) allHolds() []*credit.Hold {

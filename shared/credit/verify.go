@@ -5,9 +5,10 @@ import (
 	"reflect"
 )
 
-// Verify compares a wallet as stored, the grants outside it, and all its holds, with the book, and tells the first difference.
-func (b *Book) Verify(w *Wallet, outside []*Grant, holds []*Hold) error {
-	if w.Seq != b.Seq || !w.LastAt.Equal(b.LastAt) || w.Figures != b.Figures || w.Repayments != b.Repayments || w.Moves != b.Moves ||
+// Verify compares a wallet as stored, the grants outside it, all its holds, and all documents of counters, with the book, and tells the first
+// difference.
+func (b *Book) Verify(w *Wallet, outside []*Grant, holds []*Hold, pages []Counters) error {
+	if w.Seq != b.Seq || !w.LastAt.Equal(b.LastAt) || w.Figures != b.Figures || w.Repayments != b.Repayments || w.Moves != b.Moves || w.LimitChanges != b.LimitChanges ||
 		w.Frozen != b.Frozen || w.FrozenReason != b.FrozenReason {
 		return fmt.Errorf("wallet %s stands at entry %d with %+v; its entries end at %d with %+v", w.Org, w.Seq, w.Figures, b.Seq, b.Figures)
 	}
@@ -37,7 +38,10 @@ func (b *Book) Verify(w *Wallet, outside []*Grant, holds []*Hold) error {
 	if sums[Waiting] != w.Waiting || sums[Pending] != w.Pending || sums[Aside] != w.Aside {
 		return fmt.Errorf("wallet %s sums %+v waiting, %+v pending, %+v aside; its grants give %+v", w.Org, w.Waiting, w.Pending, w.Aside, sums)
 	}
-	return b.verifyHolds(w, holds)
+	if err := b.verifyHolds(w, holds); err != nil {
+		return err
+	}
+	return b.verifyCounters(w, pages)
 }
 
 // verifyHolds compares the holds with the book, with what the wallet counts of them, and with what stands in the grants.

@@ -58,10 +58,41 @@ type Credit struct {
 	Threshold *int64 `json:"threshold,omitempty"`
 	// ExpiresAt is when the credits that an expiry warning is about lapse, the first of them.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
-	Balance   Balance    `json:"balance"`
-	Reason    string     `json:"reason,omitempty"`
 	// Cycle is the cycle that an alert is about.
 	Cycle *Cycle `json:"cycle,omitempty"`
+	// Limit is what a notice of a limit is about.
+	Limit *Limit `json:"limit,omitempty"`
+	// LimitRequest is what an alert about a request for a higher limit is about.
+	LimitRequest *LimitRequest `json:"limit_request,omitempty"`
+	Balance      Balance       `json:"balance"`
+	Reason       string        `json:"reason,omitempty"`
+}
+
+// Limit is a threshold of a limit that was reached, of limit_threshold and limit_reached.
+type Limit struct {
+	Scope   credit.Scope `json:"scope"`
+	Subject string       `json:"subject"` // the organisation, team or user
+	Credits int64        `json:"limit"`
+	Used    int64        `json:"used"`
+	Percent int64        `json:"percent"`
+	// Blocks says that the limit refuses what would go beyond it.
+	Blocks   bool      `json:"blocks"`
+	Window   string    `json:"window"` // the calendar month, such as 2026-03
+	ResetsAt time.Time `json:"resets_at"`
+}
+
+func encodeLimit(org string, n *credit.LimitNotice) *Limit {
+	if n == nil {
+		return nil
+	}
+	l := &Limit{
+		Scope: n.Scope, Subject: n.ID, Credits: n.Limit.Credits, Used: n.Used, Percent: n.Percent, Blocks: !n.Limit.Soft, Window: n.Window,
+		ResetsAt: n.ResetsAt,
+	}
+	if n.Scope == credit.ScopeOrganisation {
+		l.Subject = org
+	}
+	return l
 }
 
 // creditVersion is the version of Credit.
@@ -101,6 +132,7 @@ func Encode(e credit.Event) (Message, error) {
 	m := Credit{
 		Version: creditVersion, ID: e.ID, Type: e.Kind, OrgID: e.Org, At: e.At, GrantID: e.Grant, Source: e.Source, Credits: e.Credits,
 		Balance: Balance{Available: e.After.Available, Held: e.After.Held, Debt: e.After.Debt}, Reason: e.Reason,
+		Limit: encodeLimit(e.Org, e.Limit),
 	}
 	topic := CreditEvents
 	if e.Kind.Alert() {

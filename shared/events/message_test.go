@@ -29,6 +29,22 @@ func TestAlertsAndEventsGoToTheirTopics(t *testing.T) {
 			`{"v":1,"id":"expiring:acme:2026-03-08:7","type":"expiring","org_id":"acme","at":"2026-03-01T08:00:00Z","credits":20,"expires_at":"2026-03-08T08:00:00Z","balance":{"available":80,"held":5,"debt":0}}`,
 		},
 		{
+			"a threshold of a limit", credit.Event{ID: "limit:acme:3", Kind: credit.EventLimit, Org: "acme", At: at, Credits: 76, Threshold: 75, After: after, Limit: &credit.LimitNotice{
+				Subject: credit.Subject{Scope: credit.ScopeTeam, ID: "sales"}, Limit: credit.Limit{Credits: 100}, Used: 76, Percent: 75, Window: "2026-03", ResetsAt: at.AddDate(0, 0, 30),
+			}}, "credit-alerts",
+			`{"v":1,"id":"limit:acme:3","type":"limit_threshold","org_id":"acme","at":"2026-03-01T08:00:00Z","credits":76,"threshold":75,` +
+				`"limit":{"scope":"team","subject":"sales","limit":100,"used":76,"percent":75,"blocks":true,"window":"2026-03","resets_at":"2026-03-31T08:00:00Z"},` +
+				`"balance":{"available":80,"held":5,"debt":0}}`,
+		},
+		{
+			"the organisation's limit, soft, reached", credit.Event{ID: "limit:acme:4", Kind: credit.EventLimitFull, Org: "acme", At: at, Credits: 100, Threshold: 100, After: after, Limit: &credit.LimitNotice{
+				Subject: credit.Subject{Scope: credit.ScopeOrganisation}, Limit: credit.Limit{Credits: 100, Soft: true}, Used: 100, Percent: 100, Window: "2026-03", ResetsAt: at.AddDate(0, 0, 30),
+			}}, "credit-alerts",
+			`{"v":1,"id":"limit:acme:4","type":"limit_reached","org_id":"acme","at":"2026-03-01T08:00:00Z","credits":100,"threshold":100,` +
+				`"limit":{"scope":"organisation","subject":"acme","limit":100,"used":100,"percent":100,"blocks":false,"window":"2026-03","resets_at":"2026-03-31T08:00:00Z"},` +
+				`"balance":{"available":80,"held":5,"debt":0}}`,
+		},
+		{
 			"granted", credit.Event{ID: "granted:acme:7", Kind: credit.EventGranted, Org: "acme", At: at, Grant: "g1", Source: credit.Purchase, Credits: 80, After: after}, "credit-events",
 			`{"v":1,"id":"granted:acme:7","type":"granted","org_id":"acme","at":"2026-03-01T08:00:00Z","grant_id":"g1","source":"purchase","credits":80,"balance":{"available":80,"held":5,"debt":0}}`,
 		},

@@ -316,7 +316,9 @@ func TestLoadServesTheQueriesOfTheSystem(t *testing.T) {
 		"wallets by what they hold":             {"wallets", "held <", "", false},
 		"counters by a subject":                 {"counters", "used.u <", "", false},
 		"roll-ups by a cell":                    {"usage", "cells.c <", "", false},
-		"refusals of a user":                    {"refusals", "user ==", "", true},
+		"refusals of a user, newest first":      {"refusals", "user ==", "-first_at", true},
+		"refusals, newest first":                {"refusals", "", "-first_at", true},
+		"refusals by their code":                {"refusals", "code ==", "", false},
 		"refusals by the time they are deleted": {"refusals", "expire_at <", "", false},
 		"events by the time they are deleted":   {"stripeEvents", "", "expire_at", false},
 	}

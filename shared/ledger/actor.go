@@ -3,6 +3,7 @@ package ledger
 import (
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -77,6 +78,7 @@ type actor struct {
 	queue   []*item
 	running bool
 	rest    *list.Element
+	kept    int // counters, while it rests
 
 	// state is the wallet as of version, nil when it must be read.
 	state   *credit.State
@@ -163,10 +165,14 @@ func (a *actor) round(ctx context.Context, batch []*item) {
 	defer a.survive(items)
 	ctx, cancel := context.WithDeadline(ctx, a.patience(items))
 	defer cancel()
-	r := &round{actor: a, items: items, usage: usage{}, pending: map[string]*credit.Entry{}}
+	r := &round{actor: a, items: items, usage: usage{}, flows: flows{}, pending: map[string]*credit.Entry{}}
 	err := r.load(ctx)
 	if err == nil {
 		err = r.decide(ctx)
+	}
+	if errors.Is(err, errMoved) {
+		r.retry()
+		return
 	}
 	if err != nil {
 		a.forget()

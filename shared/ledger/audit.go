@@ -38,6 +38,10 @@ func (l *Ledger) Audit(ctx context.Context, org string) error {
 	if err != nil {
 		return err
 	}
+	pages, err := l.allCounters(ctx, org)
+	if err != nil {
+		return err
+	}
 	after, err := l.walletAt(ctx, org)
 	if err != nil {
 		return err
@@ -49,7 +53,7 @@ func (l *Ledger) Audit(ctx context.Context, org string) error {
 	if err != nil {
 		return err
 	}
-	return book.Verify(&after.wallet, outside, holds)
+	return book.Verify(&after.wallet, outside, holds, pages)
 }
 
 func (l *Ledger) walletAt(ctx context.Context, org string) (*stored, error) {

@@ -50,6 +50,8 @@ func encodeWallet(s *stored) fields {
 		group("low_balance", fields{}.flag("on", w.Low.On).num("threshold", w.Low.Threshold).flag("below", w.Low.Below).num("n", w.Low.N)).
 		group("debt_alerts", fields{}.num("ceiling", w.DebtAlerts.Ceiling).flag("over", w.DebtAlerts.Over).num("n", w.DebtAlerts.N)).
 		num("repayments", w.Repayments).num("moves", w.Moves).
+		group("limits", encodeLimits(w.Limits)).list("windows", encodeWindows(w.Windows)).
+		num("limit_changes", w.LimitChanges).num("limit_alerts", w.LimitAlerts).
 		str("batch", s.batch).
 		group("usage", fields{}.str("day", s.usage.day).num("part", s.usage.part).num("cells", s.usage.cells)).
 		str("writer", s.turns.writer).list("roster", roster)
@@ -77,6 +79,8 @@ func decodeWallet(d *pb.Document) (*stored, error) {
 			DebtAlerts: credit.DebtWatch{Ceiling: debt.num("ceiling"), Over: debt.flag("over"), N: debt.num("n")},
 			Repayments: r.num("repayments"),
 			Moves:      r.num("moves"),
+			Limits:     decodeLimits(r.group("limits")), Windows: decodeWindows(r.groups("windows")),
+			LimitChanges: r.num("limit_changes"), LimitAlerts: r.num("limit_alerts"),
 		},
 	}
 	for _, g := range r.groups("grants") {
@@ -172,6 +176,7 @@ func encodeEntry(org, batch string, e *credit.Entry) fields {
 		group("after", fields{}.num("available", e.After.Available).num("held", e.After.Held).num("debt", e.After.Debt)).
 		str("actor", e.Actor).str("reason", e.Reason).str("metadata", e.Metadata).list("closed", closed).time("until", e.Until)
 	encodeWork(f, e.Work)
+	f.list("counts", encodeCounts(e.Counts))
 	if e.Born != nil {
 		f.group("born", encodeTerms(e.Born))
 	}
@@ -199,6 +204,7 @@ func decodeEntry(d *pb.Document) (e *credit.Entry, batch string, err error) {
 	for _, c := range r.groups("changes") {
 		e.Changes = append(e.Changes, credit.Change{Grant: c.str("grant"), Source: credit.Source(c.str("source")), Free: c.num("free"), Held: c.num("held")})
 	}
+	e.Counts = decodeCounts(r)
 	if born := r.group("born"); born.m != nil {
 		terms := decodeTerms(born)
 		e.Born = &terms

@@ -84,7 +84,7 @@ func (r *round) commit(ctx context.Context) {
 	}
 }
 
-// writes is the batch as one commit: wallet, grants, entries, roll-ups, outbox.
+// writes is the batch as one commit: wallet, grants, holds, entries, counters, roll-ups, outbox.
 func (r *round) writes(next turns) ([]*pb.Write, error) {
 	s := &r.ledger.store
 	wallet := setWrite(s.walletName(r.org), encodeWallet(&stored{wallet: r.state.Wallet, batch: r.batch, usage: r.actor.usage, turns: next}))
@@ -106,7 +106,10 @@ func (r *round) writes(next turns) ([]*pb.Write, error) {
 	for i, e := range r.entries {
 		out = append(out, createWrite(s.entryName(r.org, r.docs[i]), encodeEntry(r.org, r.batch, e)))
 	}
-	out = append(out, s.rollupWrites(r.org, r.usage, r.actor.usage)...)
+	for _, c := range r.state.DirtyCounters() {
+		out = append(out, s.counterWrite(r.org, c))
+	}
+	out = append(out, s.rollupWrites(r.org, r.usage, r.flows, r.actor.usage)...)
 	if len(r.events) > 0 {
 		w, err := r.outboxWrite()
 		if err != nil {
@@ -270,7 +273,7 @@ func (a *actor) newCells(cells map[string]int64) (n int64) {
 // recount reads which cells the roll-up document in use really has.
 func (a *actor) recount(ctx context.Context) error {
 	s := &a.ledger.store
-	name := s.walletName(a.org) + "/usage/" + rollupDoc(a.usage.day, a.usage.part)
+	name := s.rollupName(a.org, a.usage.day, a.usage.part)
 	got, err := s.get(ctx, name)
 	if err != nil {
 		return unavailable(err)

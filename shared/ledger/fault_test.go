@@ -43,10 +43,34 @@ func storms() [][]firedb.Rule {
 // once, while answers are lost, races invented and the store gone for two seconds at a time.
 func TestDebitsUnderFaultsAreAcknowledgedOnceEach(t *testing.T) {
 	t.Parallel()
-	const callers, debits, credits = 64, 10_000, 49_000 // 1–9 credits each: about 50,000 are wanted
+	for _, tt := range []struct {
+		name    string
+		debits  int
+		limited bool
+		code    string // of refusals
+	}{
+		{"on a wallet that runs dry", 10_000, false, credit.CodeInsufficient},
+		{"on a limit that fills", 4000, true, credit.CodeLimit},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			underFaults(t, tt.debits, tt.limited, tt.code)
+		})
+	}
+}
+
+func underFaults(t *testing.T, debits int, limited bool, code string) {
+	t.Helper()
+	const callers = 64
+	credits := int64(debits) * 49 / 10 // 1–9 credits each: a little more are wanted
 	db := openStore(t)
 	ledgers := []*ledger.Ledger{db.ledger(t, ledger.Options{}), db.ledger(t, ledger.Options{})}
-	fund(t, ledgers[0], "acme", credits)
+	if limited {
+		fund(t, ledgers[0], "acme", 2*credits)
+		do(t, ledgers[0], limits(map[credit.Subject]int64{company: 2 * credits, sales: credits, {}: credits}))
+	} else {
+		fund(t, ledgers[0], "acme", credits)
+	}
 
 	var charged, refused, repeats atomic.Int64
 	var refusedIDs sync.Map
@@ -76,10 +100,10 @@ func TestDebitsUnderFaultsAreAcknowledgedOnceEach(t *testing.T) {
 		wg.Go(func() {
 			for {
 				n := next.Add(1)
-				if n > debits {
+				if n > int64(debits) {
 					return
 				}
-				d := debit(fmt.Sprintf("event/%d", n), n%9+1)
+				d := by("sales", fmt.Sprint("u", n%50), debit(fmt.Sprintf("event/%d", n), n%9+1))
 				for try := 0; ; try++ {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 					_, err := ledgers[(c+try)%2].Do(ctx, "acme", d)
@@ -89,7 +113,7 @@ func TestDebitsUnderFaultsAreAcknowledgedOnceEach(t *testing.T) {
 					switch {
 					case err == nil:
 						charged.Add(d.Credits)
-					case errors.As(err, &no) && no.Code() == credit.CodeInsufficient:
+					case errors.As(err, &no) && no.Code() == code:
 						refused.Add(1)
 						refusedIDs.Store(d.EventID, true)
 					case errors.As(err, &unknown):
@@ -111,11 +135,18 @@ func TestDebitsUnderFaultsAreAcknowledgedOnceEach(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.Available != credits-charged.Load() {
-		t.Errorf("%d credits are left; %d of %d were acknowledged as charged", w.Available, charged.Load(), int64(credits))
+	left := w.Available
+	if limited {
+		left -= credits
+		if got := used(t, db, sales); got != charged.Load() {
+			t.Errorf("the team's counter is %d; %d were acknowledged as charged", got, charged.Load())
+		}
 	}
-	if refused.Load() == 0 || w.Available > 8 {
-		t.Errorf("%d refusals, %d credits left: the wallet was meant to run dry", refused.Load(), w.Available)
+	if left != credits-charged.Load() {
+		t.Errorf("%d credits are left; %d of %d were acknowledged as charged", left, charged.Load(), credits)
+	}
+	if refused.Load() == 0 || left < 0 || left > 8 {
+		t.Errorf("%d refusals, %d credits left: none were meant to be", refused.Load(), left)
 	}
 	refusedIDs.Range(func(id, _ any) bool {
 		if _, err := ledgers[0].Entry(t.Context(), "acme", credit.CallerKey(id.(string))); err == nil {
@@ -279,38 +310,55 @@ func TestACommitThatLandsLate(t *testing.T) {
 // debit's caller turns to another process, for whom there is no purchase.
 func TestADebitThatAnotherProcessRefusedCannotLand(t *testing.T) {
 	t.Parallel()
-	db := openStore(t)
-	late := &lateCommits{}
-	l, other := db.ledgerThrough(t, ledger.Options{Deadline: time.Second}, late.intercept), db.ledger(t, ledger.Options{})
-	configure(t, other, "acme")
-	late.set(true)
-	db.Hooks.Set(firedb.Rule{Method: "BatchGetDocuments", Count: 1, Fault: firedb.Fault{Delay: 200 * time.Millisecond}})
-	var wg sync.WaitGroup
-	for _, c := range []credit.Command{
-		nil, // settles: its read holds up the wallet, so that the others meet
-		credit.NewGrant{Key: credit.SystemKey("grant", "pi_1"), Terms: credit.Terms{Source: credit.Purchase, Granted: 100}},
-		debit("d", 100),
+	for _, tt := range []struct {
+		name    string
+		limit   int64
+		credits int64
+		first   credit.Command
+		code    string
+	}{
+		{"that a purchase would pay for", 1000, 0, credit.NewGrant{Key: credit.SystemKey("grant", "pi_1"), Terms: credit.Terms{Source: credit.Purchase, Granted: 100}}, credit.CodeInsufficient},
+		{"that a raised limit would let pass", 100, 1000, limits(map[credit.Subject]int64{sales: 101}), credit.CodeLimit},
+		{"that a reversal would make room for", 100, 1000, credit.Reverse{EventID: "r", Debit: "before"}, credit.CodeLimit},
 	} {
-		wg.Go(func() {
-			if c == nil {
-				_ = l.Settle(t.Context(), "acme") // its outcome is of no matter
-				return
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			db := openStore(t)
+			late := &lateCommits{}
+			l, other := db.ledgerThrough(t, ledger.Options{Deadline: time.Second}, late.intercept), db.ledger(t, ledger.Options{})
+			configure(t, other, "acme")
+			if tt.credits > 0 {
+				purchase(t, other, "acme", "pi_0", tt.credits)
+				do(t, other, by("sales", "", debit("before", 1)))
 			}
-			var unknown *ledger.Unavailable
-			if _, err := l.Do(t.Context(), "acme", c); !errors.As(err, &unknown) {
-				t.Errorf("%+v: %v", c, err)
+			do(t, other, limits(map[credit.Subject]int64{sales: tt.limit}))
+			d := by("sales", "", debit("d", 100))
+			late.set(true)
+			db.Hooks.Set(firedb.Rule{Method: "BatchGetDocuments", Count: 1, Fault: firedb.Fault{Delay: 200 * time.Millisecond}})
+			var wg sync.WaitGroup
+			for _, c := range []credit.Command{nil, tt.first, d} { // the first settles: its read holds up the wallet, so that the others meet
+				wg.Go(func() {
+					if c == nil {
+						_ = l.Settle(t.Context(), "acme") // its outcome is of no matter
+						return
+					}
+					var unknown *ledger.Unavailable
+					if _, err := l.Do(t.Context(), "acme", c); !errors.As(err, &unknown) {
+						t.Errorf("%+v: %v", c, err)
+					}
+				})
+				time.Sleep(20 * time.Millisecond)
 			}
+			wg.Wait()
+			wantRefusal(t, other, d, tt.code)
+			late.set(false)
+			late.land(t, db)
+			if _, err := other.Entry(t.Context(), "acme", credit.CallerKey("d")); err == nil {
+				t.Error("refused, and yet charged")
+			}
+			audit(t, other, "acme")
 		})
-		time.Sleep(20 * time.Millisecond)
 	}
-	wg.Wait()
-	wantRefusal(t, other, debit("d", 100), credit.CodeInsufficient)
-	late.set(false)
-	late.land(t, db)
-	if _, err := other.Entry(t.Context(), "acme", credit.CallerKey("d")); err == nil {
-		t.Error("refused, and yet charged")
-	}
-	audit(t, other, "acme")
 }
 
 func wantRefusal(t *testing.T, l *ledger.Ledger, c credit.Command, code string) {

@@ -16,6 +16,7 @@ func encodeHold(org string, h *credit.Hold) fields {
 	f := fields{"v": intValue(schemaVersion)}.str("org", org).str("id", h.ID).str("event_id", h.EventID).num("credits", h.Credits).
 		list("allocations", allocations).time("placed_at", h.PlacedAt).time("ends_at", h.ExpiresAt).str("state", string(h.State)).
 		num("captured", h.Captured).num("extensions", h.Extensions)
+	f.list("counts", encodeCounts(h.Counts))
 	encodeWork(f, h.Work)
 	if h.State == credit.HoldOpen {
 		f.time("expires_at", h.ExpiresAt)
@@ -36,6 +37,7 @@ func decodeHold(d *pb.Document) (*credit.Hold, error) {
 	for _, a := range r.groups("allocations") {
 		h.Allocations = append(h.Allocations, credit.Allocation{Grant: a.str("grant"), Source: credit.Source(a.str("source")), Credits: a.num("credits")})
 	}
+	h.Counts = decodeCounts(r)
 	return h, *r.err
 }
 

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/request"
 )
 
 // Options bound a Ledger. Zero values stand for the defaults named.
@@ -36,6 +37,7 @@ type Options struct {
 	QueueItems       int           // commands that wait for one wallet: 4,096
 	TotalItems       int           // commands that wait in all: 16,384
 	CachedWallets    int           // states kept: 2,000
+	CachedCounters   int           // counters of limits in those that rest: 262,144
 	RecentEntries    int           // entries kept over all wallets, to answer repeats without a read: 16,384
 	Concurrency      int           // wallets at work at once, at most: 512
 	Linger           time.Duration // wait for a busy wallet's next batch to gather: 1 ms
@@ -63,6 +65,7 @@ func (o Options) withDefaults() Options {
 	bound(&o.QueueItems, 4096)
 	bound(&o.TotalItems, 16384)
 	bound(&o.CachedWallets, 2000)
+	bound(&o.CachedCounters, 1<<18)
 	bound(&o.RecentEntries, 16384)
 	bound(&o.Concurrency, 512)
 	if o.Logger == nil {
@@ -84,6 +87,7 @@ type Ledger struct {
 	actors  map[string]*actor
 	idle    *list.List // actors without work, the longest idle first
 	waiting int        // commands that wait, over all wallets
+	kept    int        // counters of idle actors
 }
 
 // New makes a ledger on client's database, such as projects/p/databases/(default).
@@ -143,12 +147,24 @@ func (l *Ledger) do(ctx context.Context, org string, c credit.Command, redo bool
 	it := &item{cmd: c}
 	it.key, it.hash, it.keyed = credit.KeyOf(c)
 	it.doc = it.key.Doc()
+	note(ctx, org, it)
 	if it.keyed {
 		if r, found, err := l.repeated(ctx, org, it, redo); found {
 			return r, err
 		}
 	}
 	return l.submit(ctx, org, it)
+}
+
+// note tells the request's line in the log which wallet and which event it was about.
+func note(ctx context.Context, org string, it *item) {
+	request.Note(ctx, slog.String("org", org))
+	switch {
+	case it.keyed && it.key.System:
+		request.Note(ctx, slog.String("key", it.key.ID))
+	case it.keyed:
+		request.Note(ctx, slog.String("event_id", it.key.ID))
+	}
 }
 
 // repeated answers a command that was carried out before, as far as that is remembered or expected. It does so beside the wallet's queue:
@@ -221,6 +237,7 @@ func (l *Ledger) enqueue(org string, it *item) error {
 		if a.rest != nil {
 			l.idle.Remove(a.rest)
 			a.rest = nil
+			l.kept -= a.kept
 		}
 		go a.run()
 	}
@@ -236,6 +253,10 @@ func (l *Ledger) take(a *actor, most int) []*item {
 		a.running, a.alone = false, 0
 		a.queue = nil
 		a.rest = l.idle.PushBack(a)
+		if a.kept = 0; a.state != nil {
+			a.kept = a.state.CountersKept()
+		}
+		l.kept += a.kept
 		l.evict()
 		return nil
 	}
@@ -251,10 +272,11 @@ func (l *Ledger) take(a *actor, most int) []*item {
 
 // evict drops what is known of the wallets that have rested longest, but for one with a commit that may yet land.
 func (l *Ledger) evict() {
-	for e := l.idle.Front(); e != nil && l.idle.Len() > l.opts.CachedWallets; {
+	for e := l.idle.Front(); e != nil && (l.idle.Len() > l.opts.CachedWallets || l.kept > l.opts.CachedCounters); {
 		next := e.Next()
 		if a := e.Value.(*actor); !a.fenced() {
 			l.idle.Remove(e)
+			l.kept -= a.kept
 			delete(l.actors, a.org)
 		}
 		e = next

@@ -40,7 +40,11 @@ func (a *actor) adopt(d *pb.Document) error {
 		a.seen = time.Now()
 	}
 	a.turns = s.turns
-	a.state, a.version = credit.NewState(s.wallet), d.GetUpdateTime()
+	state := credit.NewState(s.wallet)
+	if proto.Equal(a.version, d.GetUpdateTime()) {
+		state.KeepCounters(a.state)
+	}
+	a.state, a.version = state, d.GetUpdateTime()
 	a.clearFence(a.version)
 	return nil
 }
@@ -62,6 +66,10 @@ func (r *round) supply(ctx context.Context, m *credit.Missing) error {
 		return r.supplyHolds(ctx, m.Hold)
 	case !m.DueHolds.IsZero():
 		return r.supplyDueHolds(ctx, m.DueHolds)
+	case len(m.Counters) > 0:
+		return r.supplyCounters(ctx, m.Counters)
+	case m.Usage != "":
+		return r.supplyUsage(ctx, m.Usage)
 	}
 	return r.supplyCharge(ctx, m.Debit)
 }

@@ -58,13 +58,13 @@ func (u usage) add(zone *time.Location, e *credit.Entry) {
 	u[day][cell] += credits
 }
 
-// maxIncrements is how many cells of a document one commit adds to: Firestore takes 500 transforms.
+// maxIncrements is how many fields of a document one commit adds to: Firestore takes 500 transforms.
 const maxIncrements = 500
 
 // full tells whether one more item could ask more of a document than a commit may.
-func (u usage) full() bool {
-	for _, cells := range u {
-		if len(cells) >= maxIncrements {
+func (u usage) full(fs flows) bool {
+	for day, cells := range u {
+		if len(cells)+len(fs[day])+flowsPerItem >= maxIncrements {
 			return true
 		}
 	}
@@ -74,30 +74,64 @@ func (u usage) full() bool {
 // rollupDoc is the id of a roll-up document.
 func rollupDoc(day string, part int64) string { return day + "-" + strconv.FormatInt(part, 10) }
 
-// rollupWrites adds a batch's usage with increments, which need no read; the wallet's precondition makes each count once.
-func (s *store) rollupWrites(org string, u usage, r rollup) []*pb.Write {
+// rollupWrites adds a batch's usage and flows with increments, which need no read; the wallet's precondition makes each count once. Usage goes
+// to the day's document in use, flows to its first, which is mostly the same.
+func (s *store) rollupWrites(org string, u usage, fs flows, r rollup) []*pb.Write {
 	var out []*pb.Write
-	for _, day := range slices.Sorted(maps.Keys(u)) {
+	days := map[string]bool{}
+	for day := range u {
+		days[day] = true
+	}
+	for day := range fs {
+		days[day] = true
+	}
+	for _, day := range slices.Sorted(maps.Keys(days)) {
 		part := int64(0)
 		if day == r.day {
 			part = r.part
 		}
-		w := &pb.Write{
-			Operation: &pb.Write_Update{Update: &pb.Document{
-				Name:   s.walletName(org) + "/usage/" + rollupDoc(day, part),
-				Fields: fields{"v": intValue(schemaVersion)}.str("org", org).str("day", day),
-			}},
-			UpdateMask: &pb.DocumentMask{FieldPaths: []string{"v", "org", "day"}},
-		}
+		var cells []*pb.DocumentTransform_FieldTransform
 		for _, cell := range slices.Sorted(maps.Keys(u[day])) {
-			w.UpdateTransforms = append(w.UpdateTransforms, &pb.DocumentTransform_FieldTransform{
-				FieldPath:     "cells." + quoteField(cell),
-				TransformType: &pb.DocumentTransform_FieldTransform_Increment{Increment: intValue(u[day][cell])},
-			})
+			cells = append(cells, increment("cells", cell, u[day][cell]))
 		}
-		out = append(out, w)
+		var moved []*pb.DocumentTransform_FieldTransform
+		names, values := fs.fields(day)
+		for _, name := range names {
+			moved = append(moved, increment("flows", name, values[name]))
+		}
+		if part == 0 {
+			cells, moved = nil, append(cells, moved...)
+		}
+		if len(moved) > 0 {
+			out = append(out, s.rollupWrite(org, day, 0, moved))
+		}
+		if len(cells) > 0 {
+			out = append(out, s.rollupWrite(org, day, part, cells))
+		}
 	}
 	return out
+}
+
+func (s *store) rollupWrite(org, day string, part int64, increments []*pb.DocumentTransform_FieldTransform) *pb.Write {
+	return &pb.Write{
+		Operation: &pb.Write_Update{Update: &pb.Document{
+			Name:   s.rollupName(org, day, part),
+			Fields: fields{"v": intValue(schemaVersion)}.str("org", org).str("day", day),
+		}},
+		UpdateMask:       &pb.DocumentMask{FieldPaths: []string{"v", "org", "day"}},
+		UpdateTransforms: increments,
+	}
+}
+
+func (s *store) rollupName(org, day string, part int64) string {
+	return s.walletName(org) + "/usage/" + rollupDoc(day, part)
+}
+
+func increment(group, name string, n int64) *pb.DocumentTransform_FieldTransform {
+	return &pb.DocumentTransform_FieldTransform{
+		FieldPath:     group + "." + quoteField(name),
+		TransformType: &pb.DocumentTransform_FieldTransform_Increment{Increment: intValue(n)},
+	}
 }
 
 // quoteField writes a field's name as a path segment.

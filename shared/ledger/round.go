@@ -22,6 +22,7 @@ type round struct {
 	docs    []string // of the entries, by their index: a hash each
 	events  []credit.Event
 	usage   usage
+	flows   flows
 	bytes   int // of entries and grants, about
 	told    int // bytes of events, about
 	// gained says that a command of this batch has made more possible than the stored wallet allows.
@@ -122,14 +123,14 @@ func (r *round) decide(ctx context.Context) error {
 	r.batch = rand.Text()
 	r.items = slices.DeleteFunc(r.items, r.replays)
 	for i, it := range r.items {
-		if r.bytes > r.ledger.opts.BatchBytes || r.told > outboxBytes || r.usage.full() {
+		if r.bytes > r.ledger.opts.BatchBytes || r.told > outboxBytes || r.usage.full(r.flows) {
 			r.again = append(r.again, r.items[i:]...)
 			return nil
 		}
 		more, err := r.decideOne(ctx, it)
 		var down *Unavailable
 		switch {
-		case errors.As(err, &down):
+		case errors.As(err, &down) || errors.Is(err, errMoved):
 			return err
 		case err != nil:
 			r.refuse(it, err)
@@ -149,11 +150,11 @@ func (r *round) dependent(c credit.Command) bool {
 	}
 	switch c := c.(type) {
 	case credit.Debit:
-		return !c.Usage && r.owed(c.Credits)
+		return !c.Usage && r.owed(c.Work, c.Credits)
 	case credit.PlaceHold:
-		return r.owed(c.Credits)
+		return r.owed(c.Work, c.Credits)
 	case credit.Adjust:
-		return c.Credits < 0 && r.owed(-c.Credits)
+		return c.Credits < 0 && r.gained && (r.journaled || -c.Credits > r.actor.state.Available)
 	case credit.SetAside:
 		return r.gained
 	case credit.Reverse:
@@ -162,11 +163,24 @@ func (r *round) dependent(c credit.Command) bool {
 	return r.placed(c)
 }
 
-// owed tells whether the spending of credits may owe it to this batch that it is not refused: what the stored wallet allows by itself, no
-// process refuses. So the captures that release a part do not break up the batches of a busy wallet.
-func (r *round) owed(credits int64) bool {
-	stored := r.actor.state
-	return r.gained && (r.journaled || stored.Frozen || stored.Debt > 0 || credits > stored.Available)
+// owed tells whether the spending of credits for work may owe it to this batch that it is not refused: what the stored wallet and counters
+// allow by themselves, no process refuses. So the captures that release a part do not break up the batches of a busy wallet.
+func (r *round) owed(work credit.Work, credits int64) bool {
+	if !r.gained {
+		return false
+	}
+	against, err := credit.Refusals(r.actor.state, work, credits, r.ledger.opts.Now())
+	return err != nil || len(against) > 0 // what is not loaded cannot be told
+}
+
+// loosens tells whether what was decided makes room below a limit, or moves one.
+func loosens(out *credit.Outcome) bool {
+	for _, e := range out.Entries {
+		if e.Kind == credit.KindLimits || slices.ContainsFunc(e.Counts, func(c credit.Count) bool { return c.Credits < 0 }) {
+			return true
+		}
+	}
+	return false
 }
 
 // replays answers an item whose entry was found. That needs no commit: entries are never changed.
@@ -217,7 +231,8 @@ func (r *round) decideOne(ctx context.Context, it *item) (more bool, err error) 
 		if err != nil {
 			return false, err
 		}
-		r.gained = r.gained || next.Available > r.state.Available || next.Debt < r.state.Debt || r.state.Frozen && !next.Frozen
+		r.gained = r.gained || next.Available > r.state.Available || next.Debt < r.state.Debt || r.state.Frozen && !next.Frozen ||
+			loosens(out)
 		r.keep(next, out)
 		res := Result{After: r.state.Figures, Hold: out.Hold}
 		if out.Own >= 0 {
@@ -232,8 +247,11 @@ func (r *round) decideOne(ctx context.Context, it *item) (more bool, err error) 
 
 // keep makes a decision part of the batch.
 func (r *round) keep(next *credit.State, out *credit.Outcome) {
+	before := r.state.Figures
 	r.state = next
 	for _, e := range out.Entries {
+		r.flows.add(r.location(r.state.Zone), before, e)
+		before = e.After
 		r.entries = append(r.entries, e)
 		doc := e.Key.Doc()
 		r.docs = append(r.docs, doc)
@@ -324,11 +342,16 @@ func (r *round) retry() { r.giveBack(r.items) }
 
 // entryBytes is about how large an entry's document is, with the records of the grants that it emptied.
 func entryBytes(e *credit.Entry) int {
-	return 600 + 800*len(e.Changes) + len(e.Metadata) + len(e.Reason) + len(e.Key.ID)
+	return 600 + 800*len(e.Changes) + 350*len(e.Counts) + len(e.Metadata) + len(e.Reason) + len(e.Key.ID)
 }
 
 // outboxBytes bounds what a commit tells, in one document.
 const outboxBytes = 600 << 10
 
 // eventBytes is about how large an event is as JSON, at most: one that bears a reason may have every byte of it escaped.
-func eventBytes(e credit.Event) int { return 700 + 6*len(e.Reason) }
+func eventBytes(e credit.Event) int {
+	if e.Limit != nil {
+		return 1000 + 6*len(e.Limit.ID)
+	}
+	return 700 + 6*len(e.Reason)
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/fluxori/ai-credits/shared/credit"
 )
 
 // store speaks Firestore's RPCs in the few shapes that the commit path needs.
@@ -34,6 +37,10 @@ func (s *store) holdName(org, doc string) string { return s.walletName(org) + "/
 
 func (s *store) entryName(org, doc string) string { return s.walletName(org) + "/entries/" + doc }
 
+func (s *store) counterName(org string, p credit.CounterPage) string {
+	return s.walletName(org) + "/counters/" + p.Window + "-" + strconv.FormatInt(p.Index, 10)
+}
+
 func (s *store) outboxName(id string) string { return s.documents() + "/outbox/" + id }
 
 // lastSegment is the id of a document.
@@ -41,10 +48,15 @@ func lastSegment(name string) string { return name[strings.LastIndexByte(name, '
 
 // get reads documents at one moment; those that do not exist are not in the answer.
 func (s *store) get(ctx context.Context, names ...string) (map[string]*pb.Document, error) {
+	return s.getFields(ctx, nil, names...)
+}
+
+// getFields is get for some of the documents' fields; nil for all.
+func (s *store) getFields(ctx context.Context, mask *pb.DocumentMask, names ...string) (map[string]*pb.Document, error) {
 	var out map[string]*pb.Document
 	err := s.reading(ctx, func(ctx context.Context) error {
 		out = make(map[string]*pb.Document, len(names))
-		stream, err := s.client.BatchGetDocuments(ctx, &pb.BatchGetDocumentsRequest{Database: s.database, Documents: names})
+		stream, err := s.client.BatchGetDocuments(ctx, &pb.BatchGetDocumentsRequest{Database: s.database, Documents: names, Mask: mask})
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func (l *Ledger) view(ctx context.Context, org string, at time.Time) (*round, er
 		return nil, err
 	}
 	// The round's actor is nobody's.
-	r := &round{actor: &actor{ledger: l, org: org}, usage: usage{}, pending: map[string]*credit.Entry{}}
+	r := &round{actor: &actor{ledger: l, org: org}, usage: usage{}, flows: flows{}, pending: map[string]*credit.Entry{}}
 	if err := r.read(ctx, nil, nil); err != nil {
 		return nil, err
 	}

@@ -1,12 +1,12 @@
 // Package notify tells an organisation of alerts: as an entry of its dashboard's feed, by e-mail to its administrators, both, or not at all,
-// as the organisation chose.
+// as the organisation chose. Requests for higher limits are told to administrators, and what becomes of one to the member who made it, by both.
 //
 // Invariants:
 //   - An alert is told once by each channel, whatever is delivered again, at once or later. The choice is the one in force when the alert
 //     was first met. Only a mail that the server took and whose answer was lost may go out twice, with the same message id.
 //   - The feed does not wait for the mail server. A mail server that is down leaves the alert to be delivered again, and the mail goes out then.
 //   - One address that is refused keeps nobody else from being told.
-//   - Addresses are read when they are needed, and kept nowhere.
+//   - Addresses, the names of members and what they write are read or sent when they are needed, and kept nowhere.
 //
 // It does not own alerts (package credit), settings, addresses and the feed (package orgs), or delivery and its repetition (Pub/Sub).
 package notify
@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/coded"
@@ -32,6 +33,7 @@ import (
 type Organisations interface {
 	Get(ctx context.Context, org string) (orgs.Org, error)
 	Administrators(ctx context.Context, org string) ([]string, error)
+	Member(ctx context.Context, org, sub string) (orgs.Member, error)
 	AddNotification(ctx context.Context, org string, n orgs.Notification) (added bool, err error)
 }
 
@@ -116,22 +118,27 @@ func (n *Notifier) Tell(ctx context.Context, e events.Credit) error {
 	return c.finish(ctx)
 }
 
-// wants reports whether an organisation chose to be told of a kind of alert by a channel. Debt goes where a low balance does.
-// A cycle's statement, and a renewal that did not come, are told by each channel: they are about what is paid for each cycle.
+// wants reports whether an organisation chose to be told of a kind of alert by a channel. Debt goes where a low balance does. Notices of
+// limits are in the feed, and by mail if those of a low balance would be, switched on or not: who sets a limit wants to be told. Of limit requests
+// everybody concerned is told by each channel: a person waits for the answer. So is a cycle's statement, and a renewal that did not come: they
+// are about what is paid for each cycle.
 func wants(o orgs.Org, kind credit.EventKind, channel orgs.Channel) bool {
 	switch kind {
 	case credit.EventExpiring:
 		return o.Alerts.Expiry.Wants(channel)
-	case events.CycleClosed, events.RenewalMissing:
+	case credit.EventLimit, credit.EventLimitFull:
+		return channel == orgs.Dashboard || slices.Contains(o.Alerts.LowBalance.Channels, channel)
+	case events.LimitRequested, events.LimitRequestGranted, events.LimitRequestDeclined, events.CycleClosed, events.RenewalMissing:
 		return true
+	default:
+		return o.Alerts.LowBalance.Wants(channel)
 	}
-	return o.Alerts.LowBalance.Wants(channel)
 }
 
 // deliver does what is left to do of a delivery: the feed first, for it does not depend on anybody else.
 func (n *Notifier) deliver(ctx context.Context, c *claim, e events.Credit, o orgs.Org, words written) error {
 	if c.Dashboard {
-		entry := orgs.Notification{ID: e.ID, Kind: string(e.Type), At: e.At, Title: words.title, Text: words.text, Credits: e.Credits}
+		entry := orgs.Notification{ID: e.ID, Kind: string(e.Type), At: e.At, Title: words.title, Text: words.text, Credits: e.Credits, Audience: audience(e)}
 		if e.Threshold != nil {
 			entry.Threshold = *e.Threshold
 		}
@@ -142,18 +149,22 @@ func (n *Notifier) deliver(ctx context.Context, c *claim, e events.Credit, o org
 	if !c.Email {
 		return nil
 	}
-	return n.mailAll(ctx, c, e, o, words)
+	return n.mailAll(ctx, c, e, o)
 }
 
-// mailAll sends an alert's mail to every administrator who does not have it. The mail of one does not wait for that of another.
-func (n *Notifier) mailAll(ctx context.Context, c *claim, e events.Credit, o orgs.Org, words written) error {
-	text, html, err := n.templates.mail(words, o, n.dashboard)
+// mailAll sends an alert's mail to everybody it is for who does not have it. The mail of one does not wait for that of another.
+func (n *Notifier) mailAll(ctx context.Context, c *claim, e events.Credit, o orgs.Org) error {
+	addresses, name, err := n.recipients(ctx, e)
 	if err != nil {
 		return err
 	}
-	addresses, err := n.orgs.Administrators(ctx, o.ID)
+	words, err := n.templates.writeAbout(e, o, name)
 	if err != nil {
-		return fmt.Errorf("alert %s: %w", e.ID, err)
+		return err
+	}
+	text, html, err := n.templates.mail(words, o, n.dashboard)
+	if err != nil {
+		return err
 	}
 	for _, to := range addresses {
 		if c.has(to) {
@@ -164,7 +175,7 @@ func (n *Notifier) mailAll(ctx context.Context, c *claim, e events.Credit, o org
 		}
 		err := n.mailer.Send(ctx, Mail{To: to, Subject: words.title, Text: text, HTML: html, ID: alertHash(e.ID), Date: n.now()})
 		if _, no := errors.AsType[*RefusedError](err); no {
-			n.log.WarnContext(ctx, "an administrator's address is refused", slog.String("org", o.ID), slog.String("alert", e.ID), slog.Any("error", err))
+			n.log.WarnContext(ctx, "an address is refused", slog.String("org", o.ID), slog.String("alert", e.ID), slog.Any("error", err))
 		} else if err != nil {
 			return unavailable(fmt.Errorf("alert %s: %w", e.ID, err))
 		}

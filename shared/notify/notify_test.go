@@ -74,6 +74,14 @@ func (h *house) Administrators(context.Context, string) ([]string, error) {
 	return slices.Clone(h.admins), nil
 }
 
+// Member implements notify.Organisations.
+func (h *house) Member(ctx context.Context, _, sub string) (orgs.Member, error) {
+	if sub != "m" {
+		return (*orgs.Store)(nil).Member(ctx, "", "") // as of somebody who is none
+	}
+	return orgs.Member{Sub: sub, Role: orgs.RoleMember, Name: "Pieter", Email: "m@acme.test"}, nil
+}
+
 // AddNotification implements notify.Organisations.
 func (h *house) AddNotification(_ context.Context, _ string, n orgs.Notification) (bool, error) {
 	h.mu.Lock()

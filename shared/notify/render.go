@@ -11,6 +11,7 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/coded"
 
+	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/events"
 	"github.com/fluxori/ai-credits/shared/orgs"
 )
@@ -31,16 +32,25 @@ type templates struct {
 type facts struct {
 	Org                      string
 	Credits, Held, Threshold int64
-	ExpiresAt                time.Time // in the organisation's zone
-	Reason                   string    // such as "refund of purchase CR-7F3K-9QX2"
-	Cycle                    *events.Cycle
+	Reason                   string        // such as "refund of purchase CR-7F3K-9QX2"
+	ExpiresAt                time.Time     // in the organisation's zone
+	Request                  *request      // of an alert about a limit request
+	Limit                    *events.Limit // of a notice of a limit
+	Cycle                    *events.Cycle // of a cycle's statement, or of a renewal that did not come
 }
 
 // page is what a mail is made of.
-type page struct{ Org, Title, Text, Link string }
+type page struct {
+	Org, Title, Text, Link string
+	// Personal says that it is for one member, and not for the administrators.
+	Personal bool
+}
 
 // written is an alert in words.
-type written struct{ title, text string }
+type written struct {
+	title, text string
+	personal    bool
+}
 
 func parseTemplates() (*templates, error) {
 	funcs := template.FuncMap{"number": number, "credits": credits, "lapse": lapse, "day": day, "clock": clock}
@@ -55,16 +65,22 @@ func parseTemplates() (*templates, error) {
 	return &templates{texts: texts, html: html}, nil
 }
 
-// write puts an alert in words. A kind without words is an *Error, `invalid_request`.
+// write puts an alert in words that may be kept. A kind without words is an *Error, `invalid_request`.
 func (t *templates) write(e events.Credit, o orgs.Org) (written, error) {
+	return t.writeAbout(e, o, "")
+}
+
+// writeAbout is write with the name of the member whom the alert is about, and with what was written by people.
+func (t *templates) writeAbout(e events.Credit, o orgs.Org, name string) (written, error) {
 	title, text := string(e.Type)+".title", string(e.Type)+".text"
-	if (e.Type == events.CycleClosed || e.Type == events.RenewalMissing) != (e.Cycle != nil) {
-		return written{}, &Error{coded.Reason{Is: "invalid_request", Says: fmt.Sprintf("An alert of the kind %q without its cycle.", e.Type)}}
-	}
-	if t.texts.Lookup(title) == nil || t.texts.Lookup(text) == nil {
+	asks := e.Type == events.LimitRequested || e.Type == events.LimitRequestGranted || e.Type == events.LimitRequestDeclined
+	limits := e.Type == credit.EventLimit || e.Type == credit.EventLimitFull
+	cycles := e.Type == events.CycleClosed || e.Type == events.RenewalMissing
+	unknown := t.texts.Lookup(title) == nil || t.texts.Lookup(text) == nil
+	if unknown || asks != (e.LimitRequest != nil) || limits != (e.Limit != nil) || cycles != (e.Cycle != nil) {
 		return written{}, &Error{coded.Reason{Is: "invalid_request", Says: fmt.Sprintf("There are no words for an alert of the kind %q.", e.Type)}}
 	}
-	f := facts{Org: o.Name, Credits: e.Credits, Held: e.Balance.Held, Reason: e.Reason}
+	f := facts{Org: o.Name, Credits: e.Credits, Held: e.Balance.Held, Reason: e.Reason, Request: readRequest(e, name)}
 	if e.Threshold != nil {
 		f.Threshold = *e.Threshold
 	}
@@ -80,7 +96,12 @@ func (t *templates) write(e events.Credit, o orgs.Org) (written, error) {
 		cycle.Start, cycle.End = cycle.Start.In(zone), cycle.End.In(zone)
 		f.Cycle = &cycle
 	}
-	var w written
+	if e.Limit != nil {
+		limit := *e.Limit
+		limit.ResetsAt = limit.ResetsAt.In(zone)
+		f.Limit = &limit
+	}
+	w := written{personal: personal(e)}
 	if w.title, err = t.text(title, f); err != nil {
 		return written{}, err
 	}
@@ -90,7 +111,7 @@ func (t *templates) write(e events.Credit, o orgs.Org) (written, error) {
 
 // mail makes the two bodies of an alert's e-mail.
 func (t *templates) mail(w written, o orgs.Org, link string) (plain, html string, err error) {
-	p := page{Org: o.Name, Title: w.title, Text: w.text, Link: link}
+	p := page{Org: o.Name, Title: w.title, Text: w.text, Link: link, Personal: w.personal}
 	if plain, err = t.text("mail.txt.tmpl", p); err != nil {
 		return "", "", err
 	}

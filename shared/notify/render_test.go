@@ -56,6 +56,34 @@ func TestAlertsInWords(t *testing.T) {
 			"Smith & <Sons> owes 1 200 AI credits for AI work that was already done, which reaches the ceiling of 1 000. AI features are refused until credits are bought. What is bought first pays what is owed.",
 		},
 		{
+			"a threshold of a team's limit", events.Credit{Type: credit.EventLimit, Limit: &events.Limit{
+				Scope: credit.ScopeTeam, Subject: "sales", Credits: 1500, Used: 1125, Percent: 75, Blocks: true, ResetsAt: end,
+			}},
+			"75 % of the monthly limit of team sales is used",
+			"Smith & <Sons>: 1 125 AI credits of the 1 500 that team sales may use this month are used. What would go beyond them is refused until 1 April 2026, unless an administrator raises the limit.",
+		},
+		{
+			"a threshold of the organisation's soft limit", events.Credit{Type: credit.EventLimit, Limit: &events.Limit{
+				Scope: credit.ScopeOrganisation, Subject: "acme", Credits: 2, Used: 1, Percent: 50, ResetsAt: end,
+			}},
+			"50 % of the monthly limit of the organisation is used",
+			"Smith & <Sons>: 1 AI credit of the 2 that the organisation may use this month is used. This limit refuses nothing; it begins anew on 1 April 2026.",
+		},
+		{
+			"a user's limit reached", events.Credit{Type: credit.EventLimitFull, Limit: &events.Limit{
+				Scope: credit.ScopeUser, Subject: "thandi", Credits: 100, Used: 130, Percent: 100, Blocks: true, ResetsAt: end,
+			}},
+			"The monthly limit of user thandi is reached",
+			"Smith & <Sons>: 130 AI credits are used; user thandi may use 100 a month. AI features that this limit binds are refused until 1 April 2026, unless an administrator raises it. Work that was already done is charged for all the same.",
+		},
+		{
+			"the organisation's soft limit reached", events.Credit{Type: credit.EventLimitFull, Limit: &events.Limit{
+				Scope: credit.ScopeOrganisation, Subject: "acme", Credits: 100, Used: 100, Percent: 100, ResetsAt: end,
+			}},
+			"The monthly limit of the organisation is reached",
+			"Smith & <Sons>: 100 AI credits are used; the organisation may use 100 a month. This limit refuses nothing; it begins anew on 1 April 2026.",
+		},
+		{
 			"credits that lapse, in the organisation's zone", events.Credit{Type: credit.EventExpiring, Credits: 12345, ExpiresAt: &end},
 			"12 345 AI credits lapse on 1 April 2026",
 			"12 345 AI credits of Smith & <Sons> lapse on 1 April 2026 (from 00:00, Africa/Johannesburg time) unless used before. Purchased credits never expire and are not counted here.",

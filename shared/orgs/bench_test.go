@@ -1,6 +1,7 @@
 package orgs_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/fluxori/ai-credits/shared/embedded/engine"
@@ -30,4 +31,35 @@ func BenchmarkRole(b *testing.B) {
 			b.ReportMetric(float64(h.Hooks.Counts().Reads)/float64(b.N), "reads/op")
 		})
 	}
+}
+
+// BenchmarkTeamOf finds the teams of 2,000 members in turn, as a busy wallet's debits do.
+func BenchmarkTeamOf(b *testing.B) {
+	h := openOn(b, engine.New(b, engine.Embedded()))
+	subs := make([]string, 2000)
+	for i := range subs {
+		subs[i] = fmt.Sprintf("m%d", i)
+	}
+	h.people(b, "acme", subs, []string{"design"})
+	for _, sub := range subs {
+		h.join(b, "acme", "design", sub)
+		if team, err := h.store.TeamOf(b.Context(), "acme", sub); err != nil || team != "design" {
+			b.Fatal(team, err)
+		}
+	}
+	for _, sub := range subs {
+		if _, err := h.store.TeamOf(b.Context(), "acme", sub); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	h.Hooks.Reset()
+	i := 0
+	for b.Loop() {
+		if team, err := h.store.TeamOf(b.Context(), "acme", subs[i%len(subs)]); err != nil || team != "design" {
+			b.Fatal(team, err)
+		}
+		i++
+	}
+	b.ReportMetric(float64(h.Hooks.Counts().Reads)/float64(b.N), "reads/op")
 }

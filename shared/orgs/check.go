@@ -90,7 +90,7 @@ func checkChannels(f *faults, field string, enabled bool, channels []Channel) {
 func (m Member) check() error {
 	var f faults
 	if m.Sub == "" || !plain(m.Sub, maxSub) {
-		f.add("sub", "must have 1 to %d bytes without control characters", maxSub)
+		f.add("user_id", "must have 1 to %d bytes without control characters", maxSub)
 	}
 	if m.Role != RoleMember && m.Role != RoleAdmin {
 		f.add("role", "must be member or admin")
@@ -99,6 +99,21 @@ func (m Member) check() error {
 		f.add("email", "must be an e-mail address")
 	}
 	if !plain(m.Name, maxName) {
+		f.add("name", "must be at most %d bytes of text without control characters", maxName)
+	}
+	return f.err()
+}
+
+// check tells what is wrong with a team.
+func (t Team) check() error {
+	var f faults
+	if !validTeam(t.ID) {
+		f.add("team_id", "must have 1 to 64 of a-z, 0-9 and -")
+	}
+	switch {
+	case strings.TrimSpace(t.Name) == "":
+		f.add("name", "is required")
+	case !plain(t.Name, maxName):
 		f.add("name", "must be at most %d bytes of text without control characters", maxName)
 	}
 	return f.err()
@@ -118,6 +133,9 @@ func (n Notification) check() error {
 	}
 	if n.Title == "" || !plain(n.Title, maxTitle) {
 		f.add("title", "must have 1 to %d bytes of text on one line", maxTitle)
+	}
+	if len(n.Audience) > maxSub+len(Only("")) {
+		f.add("audience", "must be everybody, the administrators or one member")
 	}
 	if len(n.Text) > maxText || !utf8.ValidString(n.Text) {
 		f.add("text", "must have at most %d bytes of text", maxText)

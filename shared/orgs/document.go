@@ -25,8 +25,10 @@ type orgDoc struct {
 	OwnerSub       string    `firestore:"owner_sub,omitempty"`
 	BillingContact string    `firestore:"billing_contact,omitempty"`
 	Alerts         alertsDoc `firestore:"alerts"`
-	CreatedAt      time.Time `firestore:"created_at"`
-	UpdatedAt      time.Time `firestore:"updated_at"`
+	// Roster counts the changes of who is in which team.
+	Roster    int64     `firestore:"roster,omitempty"`
+	CreatedAt time.Time `firestore:"created_at"`
+	UpdatedAt time.Time `firestore:"updated_at"`
 }
 
 type alertsDoc struct {
@@ -52,7 +54,18 @@ type memberDoc struct {
 	Role     Role      `firestore:"role"`
 	Email    string    `firestore:"email,omitempty"`
 	Name     string    `firestore:"name,omitempty"`
+	Team     string    `firestore:"team,omitempty"`
 	JoinedAt time.Time `firestore:"joined_at"`
+}
+
+// teamDoc is the document orgs/{org}/teams/{team}.
+type teamDoc struct {
+	V          int64     `firestore:"v"`
+	ID         string    `firestore:"id"`
+	Name       string    `firestore:"name"`
+	Archived   bool      `firestore:"archived"`
+	CreatedAt  time.Time `firestore:"created_at"`
+	ArchivedAt time.Time `firestore:"archived_at,omitempty"`
 }
 
 // notificationDoc is the document orgs/{org}/notifications/{id}.
@@ -63,6 +76,7 @@ type notificationDoc struct {
 	At        time.Time `firestore:"at"`
 	Title     string    `firestore:"title"`
 	Text      string    `firestore:"text,omitempty"`
+	Audience  Audience  `firestore:"audience"`
 	Credits   int64     `firestore:"credits,omitempty"`
 	Threshold int64     `firestore:"threshold,omitempty"`
 	ReadAt    time.Time `firestore:"read_at,omitempty"`
@@ -72,7 +86,7 @@ type notificationDoc struct {
 func encodeOrg(o Org) orgDoc {
 	return orgDoc{
 		V: schemaVersion, Org: o.ID, Revision: o.Revision, Name: o.Name, Country: o.Country, Zone: o.Zone, Currency: o.Currency,
-		OwnerEmail: o.OwnerEmail, OwnerSub: o.ownerSub, BillingContact: o.BillingContact,
+		OwnerEmail: o.OwnerEmail, OwnerSub: o.ownerSub, BillingContact: o.BillingContact, Roster: o.roster,
 		Alerts:    alertsDoc{LowBalance: lowBalanceDoc(o.Alerts.LowBalance), Expiry: expiryDoc(o.Alerts.Expiry)},
 		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
 	}
@@ -84,24 +98,36 @@ func decodeOrg(snapshot *firestore.DocumentSnapshot) (Org, error) {
 		return Org{}, err
 	}
 	return Org{
-		ID: d.Org, Revision: d.Revision, Currency: d.Currency, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt, ownerSub: d.OwnerSub,
+		ID: d.Org, Revision: d.Revision, Currency: d.Currency, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt, ownerSub: d.OwnerSub, roster: d.Roster,
 		Profile: Profile{Name: d.Name, Country: d.Country, Zone: d.Zone, OwnerEmail: d.OwnerEmail, BillingContact: d.BillingContact},
 		Alerts:  Alerts{LowBalance: LowBalance(d.Alerts.LowBalance), Expiry: Expiry(d.Alerts.Expiry)},
 	}, nil
 }
 
 func encodeMember(m Member) memberDoc {
-	return memberDoc{V: schemaVersion, Sub: m.Sub, Role: m.Role, Email: m.Email, Name: m.Name, JoinedAt: m.JoinedAt}
+	return memberDoc{V: schemaVersion, Sub: m.Sub, Role: m.Role, Email: m.Email, Name: m.Name, Team: m.Team, JoinedAt: m.JoinedAt}
 }
 
 func decodeMember(snapshot *firestore.DocumentSnapshot) (Member, error) {
 	d, err := decode[memberDoc](snapshot)
-	return Member{Sub: d.Sub, Role: d.Role, Email: d.Email, Name: d.Name, JoinedAt: d.JoinedAt}, err
+	return Member{Sub: d.Sub, Role: d.Role, Email: d.Email, Name: d.Name, Team: d.Team, JoinedAt: d.JoinedAt}, err
+}
+
+func encodeTeam(t Team) teamDoc {
+	return teamDoc{V: schemaVersion, ID: t.ID, Name: t.Name, Archived: !t.ArchivedAt.IsZero(), CreatedAt: t.CreatedAt, ArchivedAt: t.ArchivedAt}
+}
+
+func decodeTeam(snapshot *firestore.DocumentSnapshot) (Team, error) {
+	d, err := decode[teamDoc](snapshot)
+	return Team{ID: d.ID, Name: d.Name, CreatedAt: d.CreatedAt, ArchivedAt: d.ArchivedAt}, err
 }
 
 func encodeNotification(n Notification) notificationDoc {
+	if n.Audience == "" {
+		n.Audience = Everybody
+	}
 	return notificationDoc{
-		V: schemaVersion, ID: n.ID, Kind: n.Kind, At: n.At, Title: n.Title, Text: n.Text, Credits: n.Credits, Threshold: n.Threshold,
+		V: schemaVersion, ID: n.ID, Kind: n.Kind, At: n.At, Title: n.Title, Text: n.Text, Audience: n.Audience, Credits: n.Credits, Threshold: n.Threshold,
 		ReadAt: n.ReadAt, ReadBy: n.ReadBy,
 	}
 }
@@ -109,7 +135,7 @@ func encodeNotification(n Notification) notificationDoc {
 func decodeNotification(snapshot *firestore.DocumentSnapshot) (Notification, error) {
 	d, err := decode[notificationDoc](snapshot)
 	return Notification{
-		ID: d.ID, Kind: d.Kind, At: d.At, Title: d.Title, Text: d.Text, Credits: d.Credits, Threshold: d.Threshold, ReadAt: d.ReadAt, ReadBy: d.ReadBy,
+		ID: d.ID, Kind: d.Kind, At: d.At, Title: d.Title, Text: d.Text, Audience: d.Audience, Credits: d.Credits, Threshold: d.Threshold, ReadAt: d.ReadAt, ReadBy: d.ReadBy,
 	}, err
 }
 

@@ -24,6 +24,11 @@ func notFound(what string) *Error {
 	return &Error{coded.Reason{Is: "not_found", Says: fmt.Sprintf("There is no such %s.", what)}}
 }
 
+// refused is a change that what is stored does not allow.
+func refused(field, reason, format string, args ...any) *Error {
+	return &Error{coded.Reason{Is: "invalid_request", Says: fmt.Sprintf(format, args...), With: map[string]any{"field": field, "reason": reason}}}
+}
+
 func unavailable(format string, args ...any) *Error {
 	return &Error{coded.Reason{Is: "unavailable", Says: "The organisation cannot be read or changed now; repeat the request.", From: fmt.Errorf(format, args...)}}
 }

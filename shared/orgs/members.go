@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"cloud.google.com/go/firestore"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/fluxori/ai-credits/shared/credit"
 )
@@ -124,59 +122,6 @@ func (s *Store) refresh(ctx context.Context, snapshot *firestore.DocumentSnapsho
 	if err != nil {
 		s.log.WarnContext(ctx, "a member's address could not be brought up to date", slog.Any("error", err))
 	}
-}
-
-// PutMember makes a person a member, or changes the member; JoinedAt stays what it was. Errors are an *Error: `invalid_request`,
-// `unknown_org` or `unavailable`.
-func (s *Store) PutMember(ctx context.Context, org string, m Member) error {
-	if credit.CheckOrg(org) != nil {
-		return UnknownOrg()
-	}
-	if err := m.check(); err != nil {
-		return err
-	}
-	err := s.change(ctx, "write a member of "+org, func(_ context.Context, tx *firestore.Transaction) error {
-		got, err := tx.GetAll([]*firestore.DocumentRef{s.org(org), s.member(org, m.Sub)})
-		if err != nil {
-			return err //nolint:wrapcheck // the client decides by the bare error whether to try again
-		}
-		if !got[0].Exists() {
-			return UnknownOrg()
-		}
-		if _, err := decodeOrg(got[0]); err != nil {
-			return err
-		}
-		m.JoinedAt = s.now()
-		if got[1].Exists() {
-			before, err := decodeMember(got[1])
-			if err != nil {
-				return err
-			}
-			m.JoinedAt = before.JoinedAt
-		}
-		return tx.Set(got[1].Ref, encodeMember(m))
-	})
-	if err == nil {
-		s.roles.Put(roleKey{org, m.Sub}, knownRole{m.Role, s.opts.MachineNow()})
-	}
-	return err
-}
-
-// Member returns a member. Errors are an *Error, `not_found` or `unavailable`.
-func (s *Store) Member(ctx context.Context, org, sub string) (Member, error) {
-	if credit.CheckOrg(org) != nil || (Member{Sub: sub, Role: RoleMember}).check() != nil {
-		return Member{}, notFound("member")
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
-	defer cancel()
-	snapshot, err := s.member(org, sub).Get(ctx)
-	if status.Code(err) == codes.NotFound {
-		return Member{}, notFound("member")
-	}
-	if err != nil {
-		return Member{}, unavailable("read a member of %s: %w", org, err)
-	}
-	return decodeMember(snapshot)
 }
 
 // Administrators returns the addresses of an organisation's administrators, at most 100, in order and without repeats; the owner's as long

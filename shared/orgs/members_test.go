@@ -51,6 +51,9 @@ func TestTheOwnerBecomesAdministratorOnce(t *testing.T) {
 		if err != nil || m.Role != orgs.RoleAdmin || m.Email != "owner@ACME.example" || m.Name != "Thandi" || !m.JoinedAt.Equal(h.now()) {
 			t.Errorf("%+v, %v", m, err)
 		}
+		if err := h.store.PutMember(t.Context(), "acme", orgs.Member{Sub: "other", Role: orgs.RoleAdmin}); err != nil {
+			t.Fatal(err)
+		}
 		// Another account with the same address, and the owner once made a plain member, do not become administrators by it.
 		if got := role(t, h.store, "acme", orgs.Visitor{Sub: "owner-2", VerifiedEmail: "owner@acme.example"}); got != "" {
 			t.Errorf("a second account with the owner's address is %q", got)
@@ -127,6 +130,9 @@ func TestARoleIsRememberedForFiveSeconds(t *testing.T) {
 	h.micros.Add(1)
 	if got := recent(); got != orgs.RoleAdmin {
 		t.Errorf("%q after five seconds", got)
+	}
+	if err := elsewhere.PutMember(t.Context(), "acme", orgs.Member{Sub: "other", Role: orgs.RoleAdmin}); err != nil {
+		t.Fatal(err)
 	}
 	set(h.store, orgs.RoleMember)
 	if got := recent(); got != orgs.RoleMember {
@@ -247,6 +253,47 @@ func TestTheFeedIsPagedNewestFirst(t *testing.T) {
 	})
 }
 
+func TestTheFeedShowsEachReaderWhatIsForThem(t *testing.T) {
+	t.Parallel()
+	engine.Each(t, func(t *testing.T, e *engine.Engine) {
+		h := openOn(t, e)
+		for i, audience := range []orgs.Audience{"", orgs.Administrators, orgs.Only("m"), orgs.Only("n"), orgs.Everybody} {
+			n := notification(fmt.Sprint(i), h.now().Add(time.Duration(i)*time.Hour))
+			n.Audience = audience
+			if _, err := h.store.AddNotification(t.Context(), "acme", n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, c := range map[string]struct {
+			of   []orgs.Audience
+			want []string
+		}{
+			"all there are":    {nil, []string{"4", "3", "2", "1", "0"}},
+			"a member":         {[]orgs.Audience{orgs.Everybody, orgs.Only("m")}, []string{"4", "2", "0"}},
+			"an administrator": {[]orgs.Audience{orgs.Everybody, orgs.Only("n"), orgs.Administrators}, []string{"4", "3", "1", "0"}},
+		} {
+			var got []string
+			p := orgs.Page{For: c.of, Limit: 2}
+			for range 4 {
+				items, err := h.store.Notifications(t.Context(), "acme", p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, n := range items {
+					got = append(got, n.ID)
+					p.AfterAt, p.AfterID = n.At, n.ID
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%s sees %v, want %v", name, got, c.want)
+			}
+		}
+		if _, err := h.store.MarkRead(t.Context(), "acme", "1", "m", orgs.Everybody, orgs.Only("m")); code(err) != "not_found" {
+			t.Errorf("a member reads what is for administrators: %v", err)
+		}
+	})
+}
+
 func TestANotificationIsAddedAndReadOnce(t *testing.T) {
 	t.Parallel()
 	h := open(t)
@@ -296,7 +343,19 @@ func TestAnOutageIsUnavailable(t *testing.T) {
 		"put member": func() error {
 			return h.store.PutMember(t.Context(), "acme", orgs.Member{Sub: "x", Role: orgs.RoleAdmin})
 		},
-		"feed": func() error { _, err := h.store.Notifications(t.Context(), "acme", orgs.Page{}); return err },
+		"members": func() error { _, err := h.store.Members(t.Context(), "acme", orgs.MemberPage{}); return err },
+		"remove":  func() error { _, err := h.store.RemoveMember(t.Context(), "acme", "m"); return err },
+		"team":    func() error { _, err := h.store.Team(t.Context(), "acme", "t"); return err },
+		"teams":   func() error { _, err := h.store.Teams(t.Context(), "acme", orgs.TeamPage{}); return err },
+		"change team": func() error {
+			_, _, err := h.store.ChangeTeam(t.Context(), "acme", orgs.TeamChange{ID: "t", Name: "T"})
+			return err
+		},
+		"archive":    func() error { _, err := h.store.ArchiveTeam(t.Context(), "acme", "t"); return err },
+		"join":       func() error { _, err := h.store.JoinTeam(t.Context(), "acme", "t", "m"); return err },
+		"team of":    func() error { _, err := h.store.TeamOf(t.Context(), "acme", "m"); return err },
+		"check team": func() error { return h.store.CheckTeam(t.Context(), "acme", "t") },
+		"feed":       func() error { _, err := h.store.Notifications(t.Context(), "acme", orgs.Page{}); return err },
 		"add": func() error {
 			_, err := h.store.AddNotification(t.Context(), "acme", notification("n", h.now()))
 			return err

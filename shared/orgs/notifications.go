@@ -2,6 +2,7 @@ package orgs
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -19,6 +20,8 @@ type Page struct {
 	// AfterAt and AfterID are those of the last notification that was seen; zero for the newest.
 	AfterAt time.Time
 	AfterID string
+	// For are the audiences whose notifications are wanted, at most 10; none for all there are.
+	For []Audience
 	// Limit is how many are wanted, from 1 to 500.
 	Limit int
 }
@@ -57,6 +60,9 @@ func (s *Store) Notifications(ctx context.Context, org string, p Page) ([]Notifi
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
 	q := s.notifications(org).OrderBy("at", firestore.Desc).OrderBy(firestore.DocumentID, firestore.Desc)
+	if len(p.For) > 0 {
+		q = q.Where("audience", "in", p.For)
+	}
 	if p.AfterID != "" {
 		if !validNotificationID(p.AfterID) {
 			return nil, notFound("page")
@@ -76,9 +82,9 @@ func (s *Store) Notifications(ctx context.Context, org string, p Page) ([]Notifi
 	return out, nil
 }
 
-// MarkRead states that a notification was read, by whom and when; the first to read it stands. It returns the notification as it is then.
-// Errors are an *Error, `not_found` or `unavailable`.
-func (s *Store) MarkRead(ctx context.Context, org, id, by string) (out Notification, err error) {
+// MarkRead states that a notification was read, by whom and when; the first to read it stands. Whoever reads is of some audiences, and no other
+// notification is found; none stands for all. It returns the notification as it is then. Errors are an *Error, `not_found` or `unavailable`.
+func (s *Store) MarkRead(ctx context.Context, org, id, by string, of ...Audience) (out Notification, err error) {
 	if credit.CheckOrg(org) != nil || !validNotificationID(id) {
 		return Notification{}, notFound("notification")
 	}
@@ -91,11 +97,20 @@ func (s *Store) MarkRead(ctx context.Context, org, id, by string) (out Notificat
 		if err != nil {
 			return err //nolint:wrapcheck // the client decides by the bare error whether to try again
 		}
-		if out, err = decodeNotification(snapshot); err != nil || !out.ReadAt.IsZero() {
+		if out, err = decodeNotification(snapshot); err != nil {
 			return err
+		}
+		if len(of) > 0 && !slices.Contains(of, out.Audience) {
+			return notFound("notification")
+		}
+		if !out.ReadAt.IsZero() {
+			return nil
 		}
 		out.ReadAt, out.ReadBy = s.now(), by
 		return tx.Update(ref, []firestore.Update{{Path: "read_at", Value: out.ReadAt}, {Path: "read_by", Value: by}})
 	})
-	return out, err
+	if err != nil {
+		return Notification{}, err
+	}
+	return out, nil
 }

@@ -1,4 +1,4 @@
-// Package orgs keeps organisations: their profile and settings, their members, and the feed of notifications on their dashboard.
+// Package orgs keeps organisations: their profile and settings, their members and teams, and the feed of notifications on their dashboard.
 //
 // Invariants:
 //   - What is stored is valid as [Profile.Check] and [Alerts.Check] demand.
@@ -7,6 +7,9 @@
 //     process died in between, is healed by the next change, or by the same change repeated. Who reads settings reads the document.
 //   - The owner becomes an administrator once, on the first visit with the owner's e-mail address as verified by the issuer. Who is removed
 //     later, or comes by the address later, does not become one by it.
+//   - An organisation that has an administrator keeps one: the last is neither removed nor made a plain member.
+//   - A member is in one team at most. A team that is archived keeps its history, has no members as far as anybody is told, and gets none.
+//   - A member's team, as told by [Store.TeamOf], is one that was the member's at most five seconds ago.
 //   - A notification is added once per id.
 //   - Every document has a version; one that a newer release wrote is `unavailable`, and nothing is written.
 //
@@ -111,6 +114,8 @@ type Org struct {
 	UpdatedAt time.Time
 	// ownerSub is who became an administrator as the owner; empty while nobody has.
 	ownerSub string
+	// roster counts the changes of who is in which team.
+	roster int64
 }
 
 // Configure is what the wallet must know of an organisation.
@@ -128,10 +133,37 @@ type Member struct {
 	Sub  string
 	Role Role
 	// Email is an address that the issuer has verified, or that whoever made the membership vouches for; it may be empty.
-	Email    string
-	Name     string
+	Email string
+	Name  string
+	// Team is the team that the member is in, or empty. In a team that is archived it is empty too.
+	Team     string
 	JoinedAt time.Time
 }
+
+// Team is a group of members whose spending is counted, and can be limited, together.
+type Team struct {
+	// ID has 1 to 64 of a-z, 0-9 and -, and never changes.
+	ID        string
+	Name      string
+	CreatedAt time.Time
+	// ArchivedAt is zero while the team is in use.
+	ArchivedAt time.Time
+}
+
+// Archived reports whether nothing can be spent for the team any more.
+func (t Team) Archived() bool { return !t.ArchivedAt.IsZero() }
+
+// Audience is who sees a notification in the feed.
+type Audience string
+
+// The audiences that are not one person.
+const (
+	Everybody      Audience = "all"
+	Administrators Audience = "admins"
+)
+
+// Only is the audience of one member.
+func Only(sub string) Audience { return Audience("user:" + sub) }
 
 // Notification is one item of the dashboard's feed.
 type Notification struct {
@@ -143,6 +175,8 @@ type Notification struct {
 	At time.Time
 	// Title and Text are plain text for people.
 	Title, Text string
+	// Audience is whom it is for; empty is [Everybody].
+	Audience Audience
 	// Credits and Threshold are the figures that go with the kind, in credits; zero if it has none.
 	Credits, Threshold int64
 	// ReadAt and ReadBy say who marked it as read first; zero and empty while nobody has.

@@ -348,6 +348,10 @@ func TestDocumentsOfANewerReleaseAreLeftAlone(t *testing.T) {
 	}
 	newer("orgs/acme/members/m")
 	newer("orgs/acme/notifications/n")
+	if _, _, err := h.store.ChangeTeam(t.Context(), "acme", orgs.TeamChange{ID: "t", Name: "T"}); err != nil {
+		t.Fatal(err)
+	}
+	newer("orgs/acme/teams/t")
 	calls := map[string]func() error{
 		"member": func() error { _, err := h.store.Member(t.Context(), "acme", "m"); return err },
 		"role":   func() error { _, err := h.another(t).Role(t.Context(), "acme", orgs.Visitor{Sub: "m"}); return err },
@@ -358,7 +362,15 @@ func TestDocumentsOfANewerReleaseAreLeftAlone(t *testing.T) {
 			_, err := h.store.Notifications(t.Context(), "acme", orgs.Page{Limit: 9})
 			return err
 		},
-		"mark": func() error { _, err := h.store.MarkRead(t.Context(), "acme", "n", "m"); return err },
+		"mark":   func() error { _, err := h.store.MarkRead(t.Context(), "acme", "n", "m"); return err },
+		"remove": func() error { _, err := h.store.RemoveMember(t.Context(), "acme", "m"); return err },
+		"rename": func() error {
+			_, _, err := h.store.ChangeTeam(t.Context(), "acme", orgs.TeamChange{ID: "t", Name: "U"})
+			return err
+		},
+		"archive":    func() error { _, err := h.store.ArchiveTeam(t.Context(), "acme", "t"); return err },
+		"check team": func() error { return h.store.CheckTeam(t.Context(), "acme", "t") },
+		"team of":    func() error { _, err := h.store.TeamOf(t.Context(), "acme", "m"); return err },
 	}
 	for name, call := range calls {
 		if err := call(); code(err) != "unavailable" {

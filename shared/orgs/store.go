@@ -28,6 +28,10 @@ type Options struct {
 	Timeout time.Duration
 	// RolesMax is how many roles are kept in memory. The default is 10,000.
 	RolesMax int
+	// TeamsMax and MembersMax bound the teams in use and the members of one organisation. The defaults are 500 and 10,000.
+	TeamsMax, MembersMax int
+	// TeamsOfMax is how many members' teams are kept in memory. The default is 20,000.
+	TeamsOfMax int
 	// MachineNow is the machine's clock, by which what is in memory ages. The default is time.Now.
 	MachineNow func() time.Time
 }
@@ -38,6 +42,8 @@ type Store struct {
 	log    *slog.Logger
 	opts   Options
 	roles  *lru.Cache[roleKey, knownRole]
+	// directory is what TeamOf remembers.
+	directory directory
 }
 
 type roleKey struct{ org, sub string }
@@ -62,10 +68,21 @@ func NewStore(client *firestore.Client, log *slog.Logger, opts Options) (*Store,
 	if opts.RolesMax <= 0 {
 		opts.RolesMax = 10_000
 	}
+	if opts.TeamsMax <= 0 {
+		opts.TeamsMax = 500
+	}
+	if opts.MembersMax <= 0 {
+		opts.MembersMax = 10_000
+	}
+	if opts.TeamsOfMax <= 0 {
+		opts.TeamsOfMax = 20_000
+	}
 	if opts.MachineNow == nil {
 		opts.MachineNow = time.Now
 	}
-	return &Store{client: client, log: log, opts: opts, roles: lru.New[roleKey, knownRole](opts.RolesMax)}, nil
+	return &Store{
+		client: client, log: log, opts: opts, roles: lru.New[roleKey, knownRole](opts.RolesMax), directory: newDirectory(opts.TeamsOfMax),
+	}, nil
 }
 
 // now is the moment that a document is dated with, in Firestore's precision.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 
 	"github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/subscription"
@@ -126,16 +125,16 @@ func (c planChange) explain(step string, err error) error {
 		return nil
 	}
 	err = fmt.Errorf("%s subscription %s to %s: %w", step, c.s.ID, c.price.ID, err)
-	e, ok := errors.AsType[*stripe.Error](err)
+	no, told := errors.AsType[*stripe.Error](err)
 	switch {
-	case !ok || e.HTTPStatusCode >= http.StatusInternalServerError || e.HTTPStatusCode == http.StatusTooManyRequests || e.HTTPStatusCode == http.StatusConflict:
+	case !told || passes(no.Code):
 		return stripeDown(err)
-	case e.Type == stripe.ErrorTypeIdempotency:
+	case no.Type == stripe.ErrorTypeIdempotency:
 		return &Error{coded.Reason{Is: "idempotency_conflict", Says: "The Idempotency-Key was used for another change of plan.", From: err}}
-	case e.HTTPStatusCode == http.StatusPaymentRequired, step == "upgrade" && e.Code == stripe.ErrorCodeResourceMissing:
+	case no.Type == stripe.ErrorTypeCard, step == "upgrade" && no.Code == stripe.ErrorCodeResourceMissing: // there is no card
 		return declined(err)
-	case e.HTTPStatusCode == http.StatusUnauthorized || e.HTTPStatusCode == http.StatusForbidden:
-		return stripeDown(err)
+	case no.Type == stripe.ErrorTypeInvalidRequest:
+		return refuse("Stripe does not take this change of plan. It may be made on the billing page.", err)
 	}
-	return refuse("Stripe does not take this change of plan. It may be made on the billing page.", err)
+	return stripeDown(err)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/refusals"
 )
 
 // HoldRequest is the body of POST /debit/holds.
@@ -22,7 +23,7 @@ type Capture struct {
 
 // Hold sets credits aside for work to come, at the price that a debit would have: all or nothing.
 func (s *Spender) Hold(ctx context.Context, r HoldRequest, actor string) (ledger.Result, error) {
-	d, err := s.command(ctx, r.Request, actor)
+	d, err := s.command(ctx, r.Request, actor, false)
 	d.Content.Kind = credit.KindHold
 	c := credit.PlaceHold{EventID: d.EventID, Content: d.Content, Credits: d.Credits, Work: d.Work, Actor: d.Actor, Metadata: d.Metadata}
 	if err != nil {
@@ -33,7 +34,11 @@ func (s *Spender) Hold(ctx context.Context, r HoldRequest, actor string) (ledger
 			return ledger.Result{}, err
 		}
 	}
-	return s.ledger.Do(ctx, r.OrgID, c)
+	result, err := s.begin(ctx, r.Ask, c)
+	if err != nil {
+		s.record(ctx, refusals.Hold, d, r.OrgID, err)
+	}
+	return result, err
 }
 
 // FindHold is a hold as it is now.

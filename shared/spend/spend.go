@@ -4,9 +4,15 @@
 // The price follows the catalogue's version in force at the time of decision, or the version that the caller's quote named; the entry records
 // which. A request that the catalogue refuses today, but that was charged yesterday, gets yesterday's result.
 //
+// Work counts for the team that is sent or, without one, for the team that its user is in when it is charged. The team as sent is part of what
+// makes two requests the same, the team found is not: who was moved since gets the same result again.
+//
 // What a hold was placed for is priced then; its capture says what the work cost in the end, and is not priced again.
 //
-// It does not own prices (package catalogue), what a debit or a hold does (package credit), exactly-once (package ledger), or who may ask.
+// Before work begins, a check and a hold ask too whether its feature can be run. A check answers with everything that stands against the work,
+// a hold with the first; a check is a question and leaves no trace, a debit or hold that is refused is logged.
+//
+// It does not own prices (package catalogue), whether a feature can be run (package readiness), what is logged (package refusals), what a debit or a hold does (package credit), exactly-once (package ledger), or who may ask.
 package spend
 
 import (
@@ -19,6 +25,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/refusals"
 )
 
 // Ask is work and its quantity: the body of POST /debit/check.
@@ -50,30 +57,44 @@ type Prices interface {
 
 // Spender carries out requests.
 type Spender struct {
-	prices Prices
-	ledger *ledger.Ledger
+	prices   Prices
+	ledger   *ledger.Ledger
+	features Features
+	teams    Teams
+	refused  RefusalLog
 }
 
+// Option adds to what a Spender does.
+type Option func(*Spender)
+
 // New makes a Spender.
-func New(prices Prices, l *ledger.Ledger) (*Spender, error) {
+func New(prices Prices, l *ledger.Ledger, opts ...Option) (*Spender, error) {
 	if prices == nil || l == nil {
 		return nil, errors.New("spending needs prices and a ledger")
 	}
-	return &Spender{prices: prices, ledger: l}, nil
+	s := &Spender{prices: prices, ledger: l}
+	for _, o := range opts {
+		o(s)
+	}
+	return s, nil
 }
 
 // Debit charges for work: all or nothing.
 func (s *Spender) Debit(ctx context.Context, r Request, actor string) (ledger.Result, error) {
-	d, err := s.command(ctx, r, actor)
+	d, err := s.command(ctx, r, actor, false)
 	if err != nil {
 		return s.earlier(ctx, r, d, err)
 	}
-	return s.ledger.Do(ctx, r.OrgID, d)
+	result, err := s.ledger.Do(ctx, r.OrgID, d)
+	if err != nil {
+		s.record(ctx, refusals.Debit, d, r.OrgID, err)
+	}
+	return result, err
 }
 
 // Usage charges for work already done: what is not there becomes debt. again says that the event has probably been seen before.
 func (s *Spender) Usage(ctx context.Context, r Request, actor string, again bool) (ledger.Result, error) {
-	d, err := s.command(ctx, r, actor)
+	d, err := s.command(ctx, r, actor, true)
 	if err != nil {
 		return s.earlier(ctx, r, d, err)
 	}
@@ -94,19 +115,6 @@ func (s *Spender) Quote(ctx context.Context, r Ask) (catalogue.Quote, error) {
 		return catalogue.Quote{}, err
 	}
 	return prices.Price(r.Feature, catalogue.Quantity{Credits: r.Credits, Units: r.Units})
-}
-
-// Check is the price of a request and everything that stands against charging it now. It changes nothing.
-func (s *Spender) Check(ctx context.Context, r Ask) (catalogue.Quote, []*credit.Refusal, error) {
-	q, err := s.Quote(ctx, r)
-	if err != nil {
-		return catalogue.Quote{}, nil, err
-	}
-	w, err := s.ledger.View(ctx, r.OrgID)
-	if err != nil {
-		return catalogue.Quote{}, nil, err
-	}
-	return q, credit.Reasons(&w, q.Credits), nil
 }
 
 // Reversal asks to give a debit's credits back.
@@ -154,19 +162,17 @@ func (r Ask) check() error {
 	return nil
 }
 
-// command prices a request. When that fails the command still names the event, so that an earlier result can be found.
-func (s *Spender) command(ctx context.Context, r Request, actor string) (credit.Debit, error) {
+// command prices a request and finds the team that it counts for; done says that the work is done already. When that fails the command still
+// names the event, so that an earlier result can be found.
+func (s *Spender) command(ctx context.Context, r Request, actor string, done bool) (credit.Debit, error) {
 	d := credit.Debit{
 		EventID: r.EventID,
 		Content: credit.Content{
 			Kind: credit.KindDebit, Org: r.OrgID, User: r.UserID, Team: r.TeamID, Feature: r.Feature, Credits: r.Credits, Units: r.Units,
 		},
-		Work:     credit.Work{User: r.UserID, Team: r.TeamID, Feature: r.Feature, Units: r.Units},
+		Work:     r.work(),
 		Actor:    actor,
 		Metadata: string(r.Metadata),
-	}
-	if r.OccurredAt != nil {
-		d.Work.OccurredAt = r.OccurredAt.UTC().Truncate(time.Microsecond)
 	}
 	if err := credit.CheckID("event_id", r.EventID); err != nil {
 		return d, err
@@ -175,14 +181,35 @@ func (s *Spender) command(ctx context.Context, r Request, actor string) (credit.
 	if err != nil {
 		return d, err
 	}
+	if d.Work, err = s.work(ctx, r.Ask, done); err != nil {
+		return d, err
+	}
 	d.Credits, d.Work.PriceVersion = q.Credits, q.PriceVersion
 	return d, nil
 }
 
-// earlier answers a request that cannot be priced now with the result that its command had when it could be, or with why it cannot.
+// work is what is asked for, as it was sent.
+func (r Ask) work() credit.Work {
+	w := credit.Work{User: r.UserID, Team: r.TeamID, Feature: r.Feature, Units: r.Units}
+	if r.OccurredAt != nil {
+		w.OccurredAt = r.OccurredAt.UTC().Truncate(time.Microsecond)
+	}
+	return w
+}
+
+// work is what is asked for, with the team that it counts for; done says that the work is done already.
+func (s *Spender) work(ctx context.Context, r Ask, done bool) (credit.Work, error) {
+	w := r.work()
+	var err error
+	w.Team, err = s.team(ctx, r, done)
+	return w, err
+}
+
+// earlier answers a request that cannot be priced now, or whose team cannot be spent for any more, with the result that its command had when
+// it could be, or with why it cannot.
 func (s *Spender) earlier(ctx context.Context, r Request, c credit.Command, why error) (ledger.Result, error) {
 	var refused *catalogue.Error
-	if !errors.As(why, &refused) {
+	if !errors.As(why, &refused) && !noTeam(why) {
 		return ledger.Result{}, why
 	}
 	result, found, err := s.ledger.Earlier(ctx, r.OrgID, c)

@@ -145,23 +145,54 @@ func valueAt(fields map[string]*pb.Value, path fieldPath) *pb.Value {
 	return v
 }
 
-// withValue returns a copy of fields in which path holds v; a nil v deletes. What is not on the path is shared.
-func withValue(fields map[string]*pb.Value, path fieldPath, v *pb.Value) map[string]*pb.Value {
-	out := maps.Clone(fields)
-	if out == nil {
-		out = map[string]*pb.Value{}
+// edit changes fields that others share: each map is copied once, however many paths lead into it.
+type edit struct {
+	fields map[string]*pb.Value
+	copied bool                      // fields
+	own    map[*pb.MapValue]struct{} // the maps below that are copies
+}
+
+// set makes path hold v; a nil v deletes. What is not on a path stays shared.
+func (e *edit) set(path fieldPath, v *pb.Value) {
+	if !e.copied {
+		e.fields, e.copied = copyOf(e.fields), true
 	}
-	head, rest := path[0], path[1:]
-	sub, isMap := out[head].GetValueType().(*pb.Value_MapValue)
-	switch {
-	case len(rest) == 0 && v == nil:
-		delete(out, head)
-	case len(rest) == 0:
-		out[head] = v
-	case isMap:
-		out[head] = mapValue(withValue(sub.MapValue.GetFields(), rest, v))
-	case v != nil: // a scalar or nothing on the way gives place to a map; deleting below it changes nothing
-		out[head] = mapValue(withValue(nil, rest, v))
+	in := e.fields
+	for _, head := range path[:len(path)-1] {
+		sub, isMap := in[head].GetValueType().(*pb.Value_MapValue)
+		switch {
+		case isMap:
+			in = e.ownMap(in, head, sub.MapValue)
+		case v == nil: // deleting below what is no map changes nothing
+			return
+		default: // a scalar or nothing on the way gives place to a map
+			in = e.ownMap(in, head, nil)
+		}
 	}
-	return out
+	if last := path[len(path)-1]; v == nil {
+		delete(in, last)
+	} else {
+		in[last] = v
+	}
+}
+
+// ownMap makes in[head] a copy of a map, unless it is one, and returns its fields.
+func (e *edit) ownMap(in map[string]*pb.Value, head string, m *pb.MapValue) map[string]*pb.Value {
+	if _, own := e.own[m]; own {
+		return m.Fields
+	}
+	v := mapValue(copyOf(m.GetFields()))
+	if e.own == nil {
+		e.own = map[*pb.MapValue]struct{}{}
+	}
+	e.own[v.GetMapValue()] = struct{}{}
+	in[head] = v
+	return v.GetMapValue().GetFields()
+}
+
+func copyOf(fields map[string]*pb.Value) map[string]*pb.Value {
+	if fields == nil {
+		return map[string]*pb.Value{}
+	}
+	return maps.Clone(fields)
 }

@@ -284,11 +284,11 @@ func project(d *pb.Document, paths []fieldPath) *pb.Document {
 	if paths == nil {
 		return d
 	}
-	out := &pb.Document{Name: d.GetName(), CreateTime: d.GetCreateTime(), UpdateTime: d.GetUpdateTime()}
+	var out edit
 	for _, p := range paths {
 		if v := valueAt(d.GetFields(), p); v != nil {
-			out.Fields = withValue(out.GetFields(), p, v)
+			out.set(p, v)
 		}
 	}
-	return out
+	return &pb.Document{Name: d.GetName(), Fields: out.fields, CreateTime: d.GetCreateTime(), UpdateTime: d.GetUpdateTime()}
 }

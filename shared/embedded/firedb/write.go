@@ -126,20 +126,20 @@ func (p *write) apply(current *pb.Document, at *timestamppb.Timestamp) (*pb.Docu
 	if p.delete {
 		return nil, &pb.WriteResult{}, nil
 	}
-	fields := p.fields
+	edited := edit{fields: p.fields}
 	if p.masked {
-		fields = current.GetFields()
+		edited.fields = current.GetFields()
 		for _, path := range p.mask {
-			fields = withValue(fields, path, valueAt(p.fields, path))
+			edited.set(path, valueAt(p.fields, path))
 		}
 	}
 	res := &pb.WriteResult{UpdateTime: at}
 	for _, t := range p.transforms {
-		v, reported := t.value(valueAt(fields, t.path), at)
-		fields = withValue(fields, t.path, v)
+		v, reported := t.value(valueAt(edited.fields, t.path), at)
+		edited.set(t.path, v)
 		res.TransformResults = append(res.TransformResults, reported)
 	}
-	next := &pb.Document{Name: p.name, Fields: fields, CreateTime: at, UpdateTime: at}
+	next := &pb.Document{Name: p.name, Fields: edited.fields, CreateTime: at, UpdateTime: at}
 	if !p.whole {
 		if err := checkSize(next); err != nil {
 			return nil, nil, err

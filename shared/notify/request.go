@@ -1,0 +1,95 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/orgs"
+)
+
+// request is what the texts may say of a request for a higher limit.
+type request struct {
+	// Who is the name of who asks, or that it is a member.
+	Who string
+	// Of is whose use is limited, in words.
+	Of string
+	// Credits is how many more are asked for, or zero. Limit is what the limit is; Unlimited that there is none.
+	Credits, Limit int64
+	Unlimited      bool
+	// Reason is in mails only: what somebody writes, and who it is, is not kept in the feed.
+	Reason string
+}
+
+// aMember stands for a name that is not known, or not to be kept.
+const aMember = "A member"
+
+// readRequest puts an alert's limit request in words. Without a name it has no reason either.
+func readRequest(e events.Credit, name string) *request {
+	l := e.LimitRequest
+	if l == nil {
+		return nil
+	}
+	r := &request{Who: aMember, Of: "what the whole organisation uses", Credits: l.Credits, Unlimited: l.Limit == nil}
+	switch {
+	case l.Scope == "user" && personal(e):
+		r.Of = "what you use"
+	case l.Scope == "user":
+		r.Of = "what the member uses"
+	case l.Scope == "team":
+		r.Of = "what team " + l.SubjectName + " uses"
+	}
+	if l.Limit != nil {
+		r.Limit = *l.Limit
+	}
+	if name != "" {
+		r.Who, r.Reason = name, l.Reason
+	}
+	return r
+}
+
+// personal reports whether an alert is for one member alone: what has become of the member's request.
+func personal(e events.Credit) bool {
+	return e.LimitRequest != nil && e.Type != events.LimitRequested
+}
+
+// audience is who sees an alert in the feed.
+func audience(e events.Credit) orgs.Audience {
+	switch {
+	case e.Limit != nil && e.Limit.Scope != credit.ScopeOrganisation:
+		return orgs.Administrators
+	case e.LimitRequest == nil:
+		return orgs.Everybody
+	case personal(e):
+		return orgs.Only(e.LimitRequest.UserID)
+	}
+	return orgs.Administrators
+}
+
+// recipients are the addresses that an alert's mail goes to, and the name of the member whom it is about, if it is about one.
+func (n *Notifier) recipients(ctx context.Context, e events.Credit) (addresses []string, name string, err error) {
+	if e.LimitRequest != nil {
+		m, err := n.orgs.Member(ctx, e.OrgID, e.LimitRequest.UserID)
+		if no, ok := errors.AsType[*orgs.Error](err); ok && no.Code() == "not_found" {
+			m, err = orgs.Member{}, nil // no longer one
+		}
+		if err != nil {
+			return nil, "", fmt.Errorf("alert %s: %w", e.ID, err)
+		}
+		if name = m.Name; name == "" {
+			name = aMember
+		}
+		if personal(e) {
+			if m.Email == "" {
+				return nil, name, nil
+			}
+			return []string{m.Email}, name, nil
+		}
+	}
+	if addresses, err = n.orgs.Administrators(ctx, e.OrgID); err != nil {
+		return nil, "", fmt.Errorf("alert %s: %w", e.ID, err)
+	}
+	return addresses, name, nil
+}
