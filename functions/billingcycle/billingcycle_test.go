@@ -164,7 +164,7 @@ func (s *system) openMany(t testing.TB, n int) {
 		places <- struct{}{}
 		all.Go(func() {
 			defer func() { <-places }()
-			s.open(t, fmt.Sprint("org-", i), end.Add(time.Duration(i%60)*time.Second))
+			s.open(t, fmt.Sprint("org", i), end.Add(time.Duration(i%60)*time.Second))
 		})
 	}
 	all.Wait()
