@@ -292,10 +292,9 @@ func (h *history) line() {
 		Item: pick(h, []string{"si_a", "si_b"}, "item"),
 	}
 	c := credit.NewGrant{Terms: t}
-	switch {
-	case h.chance(20): // an upgrade within the period
+	if h.chance(20) { // an upgrade within the period
 		c.Terms.EffectiveAt, c.Prorated = start.Add(50*time.Hour), true
-	case h.chance(20): // a line of another item in the place of one that is gone
+	} else if h.chance(20) { // a line of another item in the place of one that is gone
 		c.Follows = []string{"si_a", "si_b"}
 	}
 	h.granted(c)

@@ -112,7 +112,7 @@ func (a *actor) run() {
 		a.ledger.gate.enter()
 		a.landedIn = 0
 		batch := a.ledger.take(a, a.batchItems()) // what has gathered until now
-		if batch == nil { // the actor rests: it may run anew already, and nothing of it may be touched here
+		if batch == nil {                         // the actor rests: it may run anew already, and nothing of it may be touched here
 			a.ledger.gate.leave(0)
 			return
 		}

@@ -261,7 +261,7 @@ func (y *year) invoiced(t *testing.T, s subscribed) (out []granted) {
 		more := y.plans[l.Price.ID] - old[l.Invoice+fmt.Sprint(l.Period.Start)]
 		start, end := at(l.Period.Start), at(l.Period.End)
 		i := slices.IndexFunc(whole, func(w granted) bool { return w.end.Equal(end) })
-		length := int64(0)
+		var length int64
 		if i >= 0 {
 			length = int64(whole[i].end.Sub(whole[i].start) / time.Second)
 		} else { // the period itself was never paid for
