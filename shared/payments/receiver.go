@@ -99,6 +99,9 @@ func (r *Receiver) Receive(ctx context.Context, n Notice) (Outcome, error) {
 	if e.Return != nil {
 		return r.receiveReturn(ctx, n, e, about)
 	}
+	if e.Told != nil || e.Scheduled != nil {
+		return r.receiveSubscription(ctx, n, e)
+	}
 	known, err := r.know(ctx, e)
 	if err != nil {
 		return "", err
@@ -116,6 +119,11 @@ func (r *Receiver) Receive(ctx context.Context, n Notice) (Outcome, error) {
 			return "", err
 		} else if refused != nil {
 			return r.putAside(ctx, n, about, refused)
+		}
+	}
+	if len(d.Cycles) > 0 {
+		if err := r.opened(ctx, d, known.Subscription); err != nil {
+			return "", err
 		}
 	}
 	if err := r.reward(ctx, known.Purchase, d.Fact); err != nil {
@@ -163,7 +171,7 @@ func (r *Receiver) know(ctx context.Context, e Event) (Known, error) {
 	if k.Prices, err = r.opts.Prices.Current(ctx); err != nil {
 		return k, fmt.Errorf("the plans of invoice %s: %w", in.ID, err)
 	}
-	if k.Subscription, err = r.opts.Stripe.subscription(ctx, in.Subscription); err != nil {
+	if k.Subscription, err = r.askSubscription(ctx, in.Subscription); err != nil {
 		return k, err
 	}
 	if in.Org == "" && k.Subscription.Org == "" && in.Customer != "" {
@@ -203,6 +211,12 @@ func aboutOf(e Event) subject {
 	}
 	if e.Return != nil {
 		return subject{object: e.Return.object(), payment: e.Return.payment()}
+	}
+	if e.Told != nil {
+		return subject{org: clip(e.Told.Org), object: e.Told.ID}
+	}
+	if e.Scheduled != nil {
+		return subject{object: e.Scheduled.ID}
 	}
 	return subject{org: clip(e.Invoice.Org), object: e.Invoice.ID, payment: e.Invoice.Payment}
 }
