@@ -30,8 +30,9 @@ const (
 // walked are the types of events that are walked: all that change something. Stripe takes 20 at most.
 var walked = []string{
 	sessionCompleted, sessionAsyncSucceeded, sessionAsyncFailed, sessionExpired, invoicePaid, chargeRefunded, chargeRefundUpdated, refundCreated,
-	refundUpdated, disputeCreated, disputeUpdated, disputeClosed, disputeWithdrawn, disputeReinstated,
-	subscriptionCreated, subscriptionUpdated, subscriptionDeleted, subscriptionPaused, subscriptionResumed, scheduleUpdated,
+	refundUpdated, disputeCreated, disputeUpdated, disputeClosed, disputeWithdrawn, disputeReinstated, intentSucceeded,
+	intentFailed, customerUpdated,
+	subscriptionCreated, subscriptionUpdated, subscriptionDeleted,
 }
 
 // walkedTypes are the types as a condition of a listing.
