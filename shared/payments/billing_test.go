@@ -141,7 +141,18 @@ func (b *biller) moveTo(t *testing.T, to time.Time) {
 			}
 		}
 		if !stop.Before(to) {
-			return
+			break
+		}
+	}
+	b.close(t)
+}
+
+// close closes the cycles that have begun and become due on the way.
+func (b *biller) close(t *testing.T) {
+	t.Helper()
+	for _, c := range must[[]payments.DueCycle](t)(b.closer.Due(t.Context(), b.now(), payments.DueCycle{}, 5000)) {
+		if err := b.closer.Close(t.Context(), c.ID); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

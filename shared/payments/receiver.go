@@ -92,15 +92,14 @@ func (r *Receiver) Receive(ctx context.Context, n Notice) (Outcome, error) {
 			return "", fmt.Errorf("a new card of %s: %w", e.Card.Org, err)
 		}
 		return Recorded, r.store.saw(ctx, n, r.seen(n, Recorded, subject{org: clip(e.Card.Org)}))
+	case e.Told != nil || e.Scheduled != nil:
+		return r.receiveSubscription(ctx, n, e)
 	case e.Session == nil && e.Invoice == nil && e.Return == nil:
 		return Ignored, nil
 	}
 	about := aboutOf(e)
 	if e.Return != nil {
 		return r.receiveReturn(ctx, n, e, about)
-	}
-	if e.Told != nil || e.Scheduled != nil {
-		return r.receiveSubscription(ctx, n, e)
 	}
 	known, err := r.know(ctx, e)
 	if err != nil {
@@ -211,12 +210,6 @@ func aboutOf(e Event) subject {
 	}
 	if e.Return != nil {
 		return subject{object: e.Return.object(), payment: e.Return.payment()}
-	}
-	if e.Told != nil {
-		return subject{org: clip(e.Told.Org), object: e.Told.ID}
-	}
-	if e.Scheduled != nil {
-		return subject{object: e.Scheduled.ID}
 	}
 	return subject{org: clip(e.Invoice.Org), object: e.Invoice.ID, payment: e.Invoice.Payment}
 }
