@@ -12,7 +12,10 @@ import (
 	"time"
 
 	"cloud.google.com/go/firestore"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
+	"github.com/fluxori/ai-credits/shared/embedded/firedb"
 	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
 	"github.com/fluxori/ai-credits/shared/payments"
 )
@@ -113,6 +116,37 @@ func TestWhatCannotBeSettledHoldsUpNothingElse(t *testing.T) {
 	if wrote, _ := w.run(t); wrote != 1 {
 		t.Errorf("after that a run wrote %d documents", wrote)
 	}
+}
+
+// TestWhatIsOwedIsNotForgottenWhenARunFails has the store fail while a debt is paid: what is owed is listed by no walk any more.
+func TestWhatIsOwedIsNotForgottenWhenARunFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run(t)
+	check(t, w.stand.WebhookMode(stripestand.ModeDrop))
+	n, _ := w.buy(t, "acme")
+	record := w.Client.Collection("purchases").Doc(w.bought[n])
+	set := func(v int) {
+		t.Helper()
+		_, err := record.Update(t.Context(), []firestore.Update{{Path: "v", Value: v}})
+		check(t, err)
+	}
+	set(2)
+	w.run(t)
+	w.pass(t, 20*day)
+	w.run(t)
+	set(1)
+	w.Hooks.Set(firedb.Rule{Fault: firedb.Fault{Code: codes.PermissionDenied}, When: func(m proto.Message) bool {
+		return nameOf(m) == "BatchGetDocumentsRequest stripeEvents"
+	}})
+	if status, answer := w.Fire(t, "reconcile"); status == http.StatusOK {
+		t.Errorf("though the store failed: %v", answer)
+	}
+	w.heal()
+	if _, answer := w.run(t); answer["received"] != 1.0 || answer["owed"] != 0.0 {
+		t.Errorf("once the store answers: %v", answer)
+	}
+	w.wantCredits(t, "acme", 1000)
 }
 
 // alerts are the references of the purchases that a log says are paid and not credited.

@@ -236,7 +236,7 @@ func (r *Refunder) Refund(ctx context.Context, o RefundOrder) (Refunded, error) 
 			}
 			continue
 		}
-		if p, err = r.ask(ctx, p); err == nil && !sameTargets(p, *rec.payment) {
+		if p, err = r.ask(ctx, p); err == nil && (p.unsettled() || !sameTargets(p, *rec.payment)) {
 			err = r.settle(ctx, p)
 		}
 		if err != nil {
@@ -268,6 +268,11 @@ func (r *Refunder) again(ctx context.Context, p Payment, i int, o RefundOrder) (
 		return Refunded{}, conflict("This key was used for a refund of another amount.")
 	}
 	var err error
+	if p.unsettled() {
+		if err = r.settle(ctx, p); err != nil {
+			return Refunded{}, err
+		}
+	}
 	switch own.State {
 	case RefundBegun:
 		own, err = r.finish(ctx, p, own, true)

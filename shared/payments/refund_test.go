@@ -196,6 +196,64 @@ func TestARefundThatStripeRefusesGivesTheCreditsBack(t *testing.T) {
 	m.wantWallet(t, "refunded", s.org, credit.Figures{})
 }
 
+// TestARefusedRefundWhoseProcessDiesGivesTheCreditsBack kills the process to which Stripe says no before and after each of its calls. Stripe tells
+// nobody of what it refused, so nothing but our own record leads back to the credits.
+func TestARefusedRefundWhoseProcessDiesGivesTheCreditsBack(t *testing.T) {
+	t.Parallel()
+	m := newTill(t)
+	points := 0
+	for _, after := range []bool{false, true} {
+		for at := 1; ; at++ {
+			died := ""
+			for _, ending := range []string{"swept", "repeated", "another order"} {
+				s := m.sell(t)
+				first := m.refusing(t)
+				first.dieAt, first.after = at, after
+				_, _ = first.Refund(first.ctx, s.refund("k"))
+				if died = first.point(); died == "" {
+					break
+				}
+				m.advance(3 * time.Minute)
+				m.endRefusal(t, died+", "+ending, s, ending)
+			}
+			if died == "" {
+				break
+			}
+			points++
+		}
+	}
+	if points < 20 {
+		t.Errorf("it died at %d points only", points)
+	}
+}
+
+// endRefusal lets another process, to which Stripe says no as well, sweep or repeat the order, or has another order placed.
+func (m *till) endRefusal(t *testing.T, died string, s sold, ending string) {
+	t.Helper()
+	next := m.refusing(t)
+	switch ending {
+	case "swept":
+		if _, err := next.Resume(t.Context()); err != nil {
+			t.Errorf("%s: %v", died, err)
+		}
+	case "repeated":
+		if _, err := next.Refund(t.Context(), s.refund("k")); reason(err) != "stripe_refused" {
+			t.Errorf("%s: %v", died, err)
+		}
+	default:
+		if _, err := next.Refund(t.Context(), s.refund("another")); reason(err) != "stripe_refused" {
+			t.Errorf("%s: %v", died, err)
+		}
+	}
+	m.wantWallet(t, died, s.org, credit.Figures{Available: 1000})
+	if at := m.record(t, s)["resume_at"]; at != nil {
+		t.Errorf("%s: it is to be resumed at %v", died, at)
+	}
+	if got := m.refunds(t, s); len(got) > 0 {
+		t.Errorf("%s: Stripe refunded %v", died, got)
+	}
+}
+
 // sell2 is sell while webhooks are held: they are let go first.
 func (m *till) sell2(t *testing.T) sold {
 	t.Helper()

@@ -19,7 +19,7 @@ type Returns struct {
 	Disputes     []Dispute `firestore:"disputes,omitempty"`
 	// Refunds are those that were begun here, the earliest first.
 	Refunds []OwnRefund `firestore:"own_refunds,omitempty"`
-	// ResumeAt is there while one of Refunds is under way: from then on it is ended by whoever looks.
+	// ResumeAt is there while one of Refunds is under way, or ended and the credits may not have followed: from then on whoever looks sees to it.
 	ResumeAt time.Time `firestore:"resume_at,omitempty"`
 }
 
@@ -132,6 +132,9 @@ func (r Returns) underWay() int {
 	return slices.IndexFunc(r.Refunds, func(o OwnRefund) bool { return o.State == RefundBegun })
 }
 
+// unsettled reports whether a refund of ours has ended, and the credits may not have followed.
+func (r Returns) unsettled() bool { return !r.ResumeAt.IsZero() && r.underWay() < 0 }
+
 // asked is what is known after Stripe has said how things stand. That is as of now by our own clock, or of the event that made us ask, if
 // that is later: what is said of an earlier moment, or the same, is asked for again.
 func (r Returns) asked(reference string, a Account, asOf time.Time) Returns {
@@ -155,9 +158,6 @@ func (r Returns) asked(reference string, a Account, asOf time.Time) Returns {
 				out.Refunds[i].State, out.Refunds[i].ID = RefundFailed, f.ID
 			}
 		}
-	}
-	if out.underWay() < 0 {
-		out.ResumeAt = time.Time{}
 	}
 	out.Disputes = nil
 	for _, d := range a.Disputes {
