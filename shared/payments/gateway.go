@@ -1,7 +1,9 @@
 package payments
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -74,6 +76,32 @@ func (g *Gateway) subscription(ctx context.Context, id string) (Subscription, er
 		return Subscription{}, stripeDown(fmt.Errorf("get subscription %s: %w", id, err))
 	}
 	return readSubscription(s), nil
+}
+
+// payer is an invoice's subscription, and, when neither says whose it is, the organisation that its customer names.
+func (g *Gateway) payer(ctx context.Context, in *Invoice) (s Subscription, customerOrg string, err error) {
+	if s, err = g.subscription(ctx, in.Subscription); err == nil && in.Org == "" && s.Org == "" && in.Customer != "" {
+		customerOrg, err = g.customerOrg(ctx, in.Customer)
+	}
+	return s, customerOrg, err
+}
+
+// billed is whose an invoice is; nobody's when it is of no subscription, or Stripe does not have it.
+func (g *Gateway) billed(ctx context.Context, id string) (Billed, error) {
+	object, found, err := g.object(ctx, "/v1/invoices", id)
+	if err != nil || !found {
+		return Billed{}, err
+	}
+	var read stripe.Invoice
+	if err := json.Unmarshal(object, &read); err != nil {
+		return Billed{}, unreadable("invoice", id, err)
+	}
+	in := readInvoice(&read)
+	if in.Subscription == "" {
+		return Billed{}, nil
+	}
+	s, customerOrg, err := g.payer(ctx, in)
+	return Billed{Subscription: in.Subscription, Org: cmp.Or(in.Org, s.Org, customerOrg)}, err
 }
 
 // customerOrg is the organisation that a customer's metadata names; empty when it names none, or Stripe does not have the customer.

@@ -70,6 +70,13 @@ func (r *Receiver) learnReturn(ctx context.Context, e Event) (Decision, error) {
 				return Decision{}, err
 			}
 		}
+		if rec.payment == nil && account.Charge.billed() {
+			billed, err := r.opts.Stripe.billed(ctx, account.Charge.Invoice)
+			if err != nil {
+				return Decision{}, err
+			}
+			k.Billed = &billed
+		}
 		k.Purchase, k.Payment, k.Account = rec.purchase, rec.payment, &account
 		d = Plan(e, k)
 	}

@@ -91,6 +91,12 @@ type Charge struct {
 	Amount, Refunded int64
 }
 
+// billed reports whether only an invoice tells whose the charge is.
+func (c Charge) billed() bool { return c.Reference == "" && c.Invoice != "" }
+
+// Billed is whose an invoice is: its subscription, empty for none, and the organisation that it, its subscription or its customer names.
+type Billed struct{ Subscription, Org string }
+
 // Refund is one of a charge's refunds.
 type Refund struct {
 	ID, Charge, Payment, Currency string
@@ -304,12 +310,14 @@ func planReturn(e Event, k Known) Decision {
 	switch {
 	case k.Payment != nil:
 		p = *k.Payment
-	case charge == nil: // whose it is, only the charge tells
+	case charge == nil, charge.billed() && k.Billed == nil: // whose it is, only the charge tells, or its invoice
 		return Decision{Ask: true}
 	default:
 		p.ID, p.Org, p.Reference, p.Invoice = charge.Payment, charge.Org, charge.Reference, charge.Invoice
 		p.Amount, p.Currency = charge.Amount, catalogue.Currency(strings.ToUpper(charge.Currency))
-		if p.Reference != "" {
+		if charge.billed() {
+			p.Org, p.Subscription = k.Billed.Org, k.Billed.Subscription
+		} else {
 			p.Invoice = ""
 		}
 	}
@@ -344,8 +352,10 @@ func planReturn(e Event, k Known) Decision {
 func doubtReturn(r *Return, charge *Charge, p Payment, k Known) *Doubt {
 	amount, currency := r.money()
 	switch {
-	case p.Reference == "" && p.Invoice == "":
-		return doubt(UnknownReference, "the charge of %s names no purchase, and pays no invoice", p.ID)
+	case p.Reference == "" && p.Subscription == "":
+		return doubt(UnknownReference, "the charge of %s names no purchase, and pays for no plan; its invoice is %q", p.ID, p.Invoice)
+	case p.Reference == "" && credit.CheckOrg(p.Org) != nil:
+		return doubt(UnknownOrg, "neither the subscription of invoice %s nor its customer names an organisation: %q", p.Invoice, p.Org)
 	case p.Reference != "" && k.Purchase == nil:
 		return doubt(UnknownReference, "there is no purchase %q", p.Reference)
 	case p.Reference != "" && k.Purchase.Org != p.Org:
