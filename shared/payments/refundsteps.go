@@ -135,7 +135,8 @@ func (r *Refunder) settle(ctx context.Context, p Payment) error {
 }
 
 // Resume ends the refunds that a process began and did not end: at most 50, those that wait longest. It returns how many are ended. One that
-// cannot be ended now, because Stripe or the store is away, is tried again two minutes later; the error tells of all of them.
+// cannot be ended now, because Stripe or the store is away, is tried again two minutes later, after others; the error tells of all of them. When
+// the context ends, what is left is for the next sweep.
 func (r *Refunder) Resume(ctx context.Context) (ended int, err error) {
 	now := r.opts.Now().UTC()
 	query := r.store.payments().Where("resume_at", "<=", now).OrderBy("resume_at", firestore.Asc).Limit(resumePage)
@@ -144,7 +145,11 @@ func (r *Refunder) Resume(ctx context.Context) (ended int, err error) {
 		return 0, storeDown(fmt.Errorf("find refunds that are not ended: %w", err))
 	}
 	var failures []error
-	for _, snapshot := range found {
+	for i, snapshot := range found {
+		if ctx.Err() != nil {
+			failures = append(failures, fmt.Errorf("%d refunds are left: %w", len(found)-i, ctx.Err()))
+			break
+		}
 		if err := r.resume(ctx, snapshot, now); err != nil {
 			failures = append(failures, err)
 			continue
@@ -170,7 +175,7 @@ func (r *Refunder) resume(ctx context.Context, snapshot *firestore.DocumentSnaps
 		return nil
 	}
 	err = fmt.Errorf("refund of %s: %w", d.Reference, err)
-	_, late := r.amend(ctx, d.Payment, Moment{}, func(x Returns) Returns {
+	_, late := r.amend(context.WithoutCancel(ctx), d.Payment, Moment{}, func(x Returns) Returns {
 		if !x.ResumeAt.IsZero() {
 			x.ResumeAt = now.Add(resumeAfter)
 		}
