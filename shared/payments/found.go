@@ -33,6 +33,9 @@ const day = 24 * time.Hour
 // sessionSource are the checkouts. A session is paid within a day; a payment that is settled later takes up to 14.
 var sessionSource = source{name: "session", path: "/v1/checkout/sessions", lookback: 16 * day, expand: sessionDetail, notice: foundSession}
 
+// intentSource are payment intents: of them an auto top-up alone matters, which is charged at once.
+var intentSource = source{name: "payment_intent", path: "/v1/payment_intents", lookback: day, notice: foundIntent}
+
 // invoiceSource are paid invoices. A renewal's payment is attempted for up to four weeks, or two months as the account is set.
 var invoiceSource = source{name: "invoice", path: "/v1/invoices", lookback: 62 * day, where: [][2]string{{"status", "paid"}}, notice: foundInvoice}
 
@@ -46,7 +49,7 @@ var disputeSource = source{name: "dispute", path: "/v1/disputes", lookback: 120 
 var chargeSource = source{name: "charge", path: "/v1/charges", notice: foundCharge}
 
 // The sources that are swept, in this order: a payment before what was taken back of it.
-var swept = []source{sessionSource, invoiceSource, refundSource, disputeSource}
+var swept = []source{sessionSource, intentSource, invoiceSource, refundSource, disputeSource}
 
 // eventSource is Stripe's own record of what happened.
 var eventSource = source{name: "event", path: "/v1/events", notice: foundEvent}
@@ -69,6 +72,9 @@ func foundEvent(ctx context.Context, g *Gateway, object json.RawMessage) (Notice
 		return Notice{}, false, unreadable("event", e.ID, err)
 	}
 	n := Notice{ID: e.ID, Type: string(e.Type), At: time.Unix(e.Created, 0).UTC(), Object: e.Data.Raw}
+	if !n.meant() {
+		return Notice{}, false, nil
+	}
 	if e.APIVersion == stripe.APIVersion {
 		return n, true, nil
 	}
@@ -76,6 +82,7 @@ func foundEvent(ctx context.Context, g *Gateway, object json.RawMessage) (Notice
 	id, _ := e.Data.Object["id"].(string)
 	path, known := map[string]string{
 		"checkout.session": "/v1/checkout/sessions", "invoice": "/v1/invoices", "charge": "/v1/charges", "refund": "/v1/refunds", "dispute": "/v1/disputes",
+		"payment_intent": "/v1/payment_intents", "customer": "/v1/customers",
 	}[kind]
 	if !known || !validObjectID(id) {
 		return Notice{}, false, fmt.Errorf("event %s of version %s is about %s %q", e.ID, e.APIVersion, kind, id)
@@ -115,6 +122,18 @@ func foundSession(_ context.Context, _ *Gateway, object json.RawMessage) (Notice
 		at = s.PaymentIntent.LatestCharge.Created
 	}
 	return Notice{ID: foundID(s.ID, string(status)), Type: sessionFound, At: time.Unix(at, 0).UTC(), Object: object}, true, nil
+}
+
+// foundIntent tells of a payment of an auto top-up; of others their checkout or invoice tells.
+func foundIntent(_ context.Context, _ *Gateway, object json.RawMessage) (Notice, bool, error) {
+	var pi stripe.PaymentIntent
+	if err := json.Unmarshal(object, &pi); err != nil || !validObjectID(pi.ID) {
+		return Notice{}, false, unreadable("payment intent", pi.ID, err)
+	}
+	if pi.Metadata[metaTopUp] == "" || pi.Status != stripe.PaymentIntentStatusSucceeded {
+		return Notice{}, false, nil
+	}
+	return Notice{ID: foundID(pi.ID, "succeeded"), Type: intentSucceeded, At: time.Unix(pi.Created, 0).UTC(), Object: object}, true, nil
 }
 
 func foundInvoice(_ context.Context, _ *Gateway, object json.RawMessage) (Notice, bool, error) {

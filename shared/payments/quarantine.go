@@ -198,9 +198,12 @@ func (r *Receiver) again(ctx context.Context, a Aside) (n Notice, tells bool, er
 	if found {
 		return foundEvent(ctx, r.opts.Stripe, object)
 	}
-	src := sourceOf(a.Type)
-	if validObjectID(a.Object) {
-		if object, found, err = r.opts.Stripe.object(ctx, src.path, a.Object, expands(src)...); err != nil {
+	src, id := sourceOf(a.Type), a.Object
+	if src.name == intentSource.name {
+		id = a.Payment
+	}
+	if validObjectID(id) {
+		if object, found, err = r.opts.Stripe.object(ctx, src.path, id, expands(src)...); err != nil {
 			return Notice{}, false, err
 		}
 	}
@@ -219,6 +222,8 @@ func sourceOf(eventType string) source {
 		return chargeSource
 	case strings.HasPrefix(eventType, "charge.dispute."):
 		return disputeSource
+	case eventType == intentSucceeded || eventType == intentFailed:
+		return intentSource
 	case eventType == invoicePaid:
 		return invoiceSource
 	case slices.Contains([]string{chargeRefundUpdated, refundCreated, refundUpdated}, eventType):
