@@ -57,6 +57,9 @@ var permitted = map[string]struct {
 	"PUT /operations/promotions/{code}":              {who: "platform", body: welcomeTerms},
 	"GET /operations/dead-letters":                   {who: "platform"},
 	"POST /operations/dead-letters/{letter}/replay":  {who: "platform"},
+	"GET /operations/quarantine":                     {who: "platform"},
+	"POST /operations/quarantine/{event}/replay":     {who: "platform"},
+	"POST /operations/quarantine/{event}/resolve":    {who: "platform", body: `{"resolution":"Refunded by hand."}`},
 
 	// Members, teams, limits.
 	"GET /orgs/{org}/members":                           {who: "admin support platform"},
@@ -151,13 +154,14 @@ func TestEveryRouteAdmitsExactlyItsRoles(t *testing.T) {
 				references[org], requests[org] = s.populate(t, org)
 			}
 			letter := s.putAside(t, 1)
+			event := s.nobodys(t)
 			s.must(t, s.platform(t), http.MethodPut, "/operations/promotions/WELCOME", welcomeTerms)
 			code := fmt.Sprint(s.must(t, s.token(t, "globex-admin"), http.MethodGet, "/orgs/globex/referral", "").body["code"])
 			body := strings.Replace(want.body, "{referral}", code, 1)
 			method, path, _ := strings.Cut(pattern, " ")
 			for who, token := range cast(t, s) {
 				for _, org := range []string{"acme", "globex", "nowhere-" + who} {
-					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter, "{team}", "design", "{user}", user(method, org), "{request}", cmp.Or(requests[org], requests["acme"]), "{month}", "2026-03", "{code}", "WELCOME").Replace(path)
+					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter, "{event}", event, "{team}", "design", "{user}", user(method, org), "{request}", cmp.Or(requests[org], requests["acme"]), "{month}", "2026-03", "{code}", "WELCOME").Replace(path)
 					got := s.call(t, token, method, filled, body, "Idempotency-Key", "a key of "+who)
 					status, code := expected(pattern, want.who, who, org)
 					if (status == 0) != (got.status/100 == 2) || status != 0 && (got.status != status || got.code() != code) {

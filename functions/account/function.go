@@ -42,6 +42,9 @@
 //	GET  /account/operations/promotions/{code}, PUT     a promotion's terms and how often it was redeemed (platform)
 //	GET  /account/operations/dead-letters?state=        messages that could not be handled, newest first (platform)
 //	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (platform)
+//	GET  /account/operations/quarantine?state=          events of Stripe's that wait for a person, newest first (platform)
+//	POST /account/operations/quarantine/{event}/replay  receive one again, once its cause is mended (platform)
+//	POST /account/operations/quarantine/{event}/resolve note what was done about it by hand (platform)
 //	GET  /account/operations/reconciliation             how far Stripe's record was walked, and what is paid and not credited (platform)
 //	GET  /account/ui/purchases/return                   the page to which people come back from Stripe, which credits what they paid
 //

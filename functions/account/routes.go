@@ -112,6 +112,9 @@ func routes() []route {
 
 		{Method: http.MethodGet, Path: "/operations/dead-letters", May: []role{platform}, Query: append([]string{"state"}, paging()...), serve: (*handler).deadLetters},
 		{Method: http.MethodPost, Path: "/operations/dead-letters/{letter}/replay", May: []role{platform}, serve: (*handler).replay},
+		{Method: http.MethodGet, Path: "/operations/quarantine", May: []role{platform}, Query: append([]string{"state"}, paging()...), serve: (*handler).quarantine},
+		{Method: http.MethodPost, Path: "/operations/quarantine/{event}/replay", May: []role{platform}, serve: (*handler).replayAside},
+		{Method: http.MethodPost, Path: "/operations/quarantine/{event}/resolve", May: []role{platform}, serve: (*handler).resolveAside},
 	}
 }
 
