@@ -7,6 +7,7 @@
 //	GET  /account/orgs/{org}/entries                    the ledger, newest first
 //	GET  /account/orgs/{org}/entries/{id}               one entry, by its id or the caller's event id: its quote, its grants, what reversed it
 //	GET  /account/orgs/{org}/statements/{month}?format= a month: opening, what moved by source, feature and day, closing; as JSON or CSV
+//	GET  /account/orgs/{org}/usage?from=&to=&group_by=  the report: usage by team, user, feature or day, filtered; as JSON or CSV
 //	GET  /account/orgs/{org}/refusals?user=             what was refused and why, newest first; members see their own
 //	POST /account/orgs/{org}/adjustments                add or take credits by hand (support, Idempotency-Key)
 //	POST /account/orgs/{org}/freeze, …/thaw             have the wallet refuse debits and holds, or no longer (support, Idempotency-Key)

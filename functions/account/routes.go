@@ -55,6 +55,10 @@ func routes() []route {
 		{Method: http.MethodGet, Path: "/orgs/{org}/entries", May: readers, Query: paging(), serve: (*handler).entries},
 		{Method: http.MethodGet, Path: "/orgs/{org}/entries/{id}", May: readers, serve: (*handler).entry},
 		{Method: http.MethodGet, Path: "/orgs/{org}/statements/{month}", May: readers, Query: []string{"format"}, serve: (*handler).statement},
+		{
+			Method: http.MethodGet, Path: "/orgs/{org}/usage", May: readers,
+			Query: []string{"from", "to", "group_by", "feature", "team", "user", "format"}, serve: (*handler).usage,
+		},
 		{Method: http.MethodGet, Path: "/orgs/{org}/refusals", May: readers, Query: append([]string{"user"}, paging()...), serve: (*handler).refused},
 
 		{Method: http.MethodPost, Path: "/orgs/{org}/adjustments", May: []role{support}, Moves: true, serve: (*handler).adjust},

@@ -16,7 +16,8 @@ import (
 // item is one command on its way.
 type item struct {
 	ctx   context.Context
-	cmd   credit.Command // nil journals what is due, and nothing else
+	cmd   credit.Command // nil journals what is due, and nothing else but to fold
+	fold  *fold          // a month to be folded; nil for none
 	key   credit.Key
 	doc   string // of its entry
 	hash  string

@@ -23,8 +23,9 @@ type round struct {
 	events  []credit.Event
 	usage   usage
 	flows   flows
-	bytes   int // of entries and grants, about
-	told    int // bytes of events, about
+	fold    *fold // a month that this batch folds; nil for none
+	bytes   int   // of entries and grants, about
+	told    int   // bytes of events, about
 	// gained says that a command of this batch has made more possible than the stored wallet allows.
 	gained bool
 	// journaled says that this batch journals what was due.
@@ -215,6 +216,7 @@ func (r *round) decideOne(ctx context.Context, it *item) (more bool, err error) 
 			more = more || r.dependent(it.cmd)
 			if more || it.cmd == nil {
 				if !more {
+					r.takeFold(it.fold)
 					r.accepted = append(r.accepted, accepted{it, Result{After: r.state.Figures}})
 				}
 				return more, nil
@@ -278,7 +280,7 @@ func (r *round) refuse(it *item, err error) {
 
 // settle commits what was accepted and answers. Refusals wait for the commit too: they were decided on the state that it makes.
 func (r *round) settle(ctx context.Context) {
-	changed := r.state != r.actor.state && (len(r.entries) > 0 || r.walletChanged())
+	changed := r.state != r.actor.state && (len(r.entries) > 0 || r.walletChanged()) || r.fold != nil
 	if !changed && !r.fresh { // no commit will vouch for the cached state on which there was nothing to do
 		for _, a := range r.accepted {
 			a.item.readFirst = true
