@@ -1,9 +1,11 @@
 package account
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/reports"
@@ -64,14 +66,17 @@ func (h *handler) usage(w http.ResponseWriter, r *http.Request, c call) error {
 		return &value
 	}
 	query := reports.Query{Feature: filter("feature"), Team: filter("team"), User: filter("user")}
-	for d := range strings.SplitSeq(c.query.Get("group_by"), ",") {
+	for d := range strings.SplitSeq(c.queryOr("group_by", string(reports.Day)), ",") {
 		query.GroupBy = append(query.GroupBy, reports.Dimension(d))
 	}
 	report, err := reports.New(query)
 	if err != nil {
 		return err
 	}
-	from, to := c.query.Get("from"), c.query.Get("to")
+	from, to, err := h.usageRange(r.Context(), c)
+	if err != nil {
+		return err
+	}
 	read, err := h.ledger.Usage(r.Context(), c.org, from, to, func(u ledger.Used) error { return report.Add(reports.Use(u)) })
 	if err != nil {
 		return err
@@ -89,6 +94,31 @@ func (h *handler) usage(w http.ResponseWriter, r *http.Request, c call) error {
 	}
 	serve.OK(w, r, out)
 	return nil
+}
+
+// usageRange is the range of days that is asked for: from the first of this month until tomorrow, unless the caller says otherwise.
+func (h *handler) usageRange(ctx context.Context, c call) (from, to string, err error) {
+	if c.query.Has("from") && c.query.Has("to") {
+		return c.query.Get("from"), c.query.Get("to"), nil
+	}
+	o, err := h.store.Get(ctx, c.org)
+	if err != nil {
+		return "", "", err
+	}
+	zone, err := time.LoadLocation(o.Zone)
+	if err != nil {
+		zone = time.UTC // of an organisation whose zone this machine does not know
+	}
+	today := h.now().In(zone)
+	return c.queryOr("from", today.Format("2006-01")+"-01"), c.queryOr("to", today.AddDate(0, 0, 1).Format(time.DateOnly)), nil
+}
+
+// queryOr is a parameter, or what stands for it when it is not given.
+func (c call) queryOr(name, otherwise string) string {
+	if c.query.Has(name) {
+		return c.query.Get(name)
+	}
+	return otherwise
 }
 
 // sendTable streams rows as a table.
