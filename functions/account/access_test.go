@@ -55,6 +55,7 @@ var permitted = map[string]struct {
 	"GET /orgs/{org}/members/{user}":                    {who: "member admin support platform"},
 	"PUT /orgs/{org}/members/{user}":                    {who: "admin", body: `{"role":"member"}`},
 	"DELETE /orgs/{org}/members/{user}":                 {who: "admin"},
+	"POST /orgs/{org}/members/{user}/erasure":           {who: "admin support platform"},
 	"GET /orgs/{org}/teams":                             {who: "member admin support platform"},
 	"GET /orgs/{org}/teams/{team}":                      {who: "member admin support platform"},
 	"PUT /orgs/{org}/teams/{team}":                      {who: "admin", body: `{"name":"Design"}`},

@@ -21,6 +21,7 @@
 //	GET  /account/orgs/{org}/members?team=              who is in the organisation
 //	GET  /account/orgs/{org}/members/{user}, PUT        one member, to members only themselves; let in, make administrator or plain member
 //	DELETE …/members/{user}                             end a membership; the last administrator stays
+//	POST …/members/{user}/erasure                       end a membership and erase the person from the records; go on until next_page_token is empty
 //	GET  /account/orgs/{org}/teams?archived=            the teams in use, or those archived
 //	GET  /account/orgs/{org}/teams/{team}, PUT, DELETE  one team; make, rename, take into use again; archive
 //	PUT  …/teams/{team}/members/{user}, DELETE          put a member in a team, out of any other; take out
@@ -57,6 +58,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/campaigns"
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
+	"github.com/fluxori/ai-credits/shared/erasure"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/limitrequests"
 	"github.com/fluxori/ai-credits/shared/orgs"
@@ -133,9 +135,13 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
+	eraser, err := erasure.New(store, b.Ledger, requests)
+	if err != nil {
+		return nil, err
+	}
 	h := handler{
 		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused,
-		requests: requests, refunder: refunder, campaigns: giver, now: env.Now,
+		requests: requests, eraser: eraser, refunder: refunder, campaigns: giver, now: env.Now,
 	}
 	return h.router(), nil
 }

@@ -84,6 +84,10 @@ func routes() []route {
 		{Method: http.MethodGet, Path: "/orgs/{org}/members/{user}", May: readers, serve: (*handler).member},
 		{Method: http.MethodPut, Path: "/orgs/{org}/members/{user}", May: []role{admin}, serve: (*handler).putMember},
 		{Method: http.MethodDelete, Path: "/orgs/{org}/members/{user}", May: []role{admin}, serve: (*handler).removeMember},
+		{
+			Method: http.MethodPost, Path: "/orgs/{org}/members/{user}/erasure", May: []role{admin, support, platform}, Query: []string{"page_token"},
+			serve: (*handler).erase,
+		},
 		{Method: http.MethodGet, Path: "/orgs/{org}/teams", May: readers, Query: append([]string{"archived"}, paging()...), serve: (*handler).teams},
 		{Method: http.MethodGet, Path: "/orgs/{org}/teams/{team}", May: readers, serve: (*handler).team},
 		{Method: http.MethodPut, Path: "/orgs/{org}/teams/{team}", May: []role{admin}, serve: (*handler).putTeam},

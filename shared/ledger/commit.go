@@ -86,7 +86,7 @@ func (r *round) commit(ctx context.Context) {
 // writes is the batch as one commit: wallet, grants, holds, entries, counters, roll-ups, outbox.
 func (r *round) writes(next turns) ([]*pb.Write, error) {
 	s := &r.ledger.store
-	wallet := setWrite(s.walletName(r.org), encodeWallet(&stored{wallet: r.state.Wallet, batch: r.batch, usage: r.rollup(), turns: next}))
+	wallet := setWrite(s.walletName(r.org), encodeWallet(&stored{wallet: r.erase.from(r.state.Wallet), batch: r.batch, usage: r.rollup(), turns: next}))
 	wallet.CurrentDocument = &pb.Precondition{ConditionType: &pb.Precondition_Exists{Exists: false}}
 	if r.version != nil {
 		wallet.CurrentDocument = &pb.Precondition{ConditionType: &pb.Precondition_UpdateTime{UpdateTime: r.version}}
@@ -111,6 +111,9 @@ func (r *round) writes(next turns) ([]*pb.Write, error) {
 	out = append(out, s.rollupWrites(r.org, r.usage, r.flows, r.actor.usage)...)
 	if r.fold != nil {
 		out = append(out, r.fold.writes...)
+	}
+	if r.erase != nil {
+		out = append(out, r.erase.writes...)
 	}
 	if len(r.events) > 0 {
 		w, err := r.outboxWrite()
@@ -175,6 +178,9 @@ func (r *round) investigate(ctx context.Context, commitErr error) (verdict, *pb.
 func (r *round) landed(ctx context.Context, state *credit.State, version *timestamppb.Timestamp) {
 	r.actor.state, r.version, r.actor.usage = state, version, r.rollup()
 	r.fence = nil
+	if r.erase != nil { // what is cached may hold what was taken out
+		r.forget()
+	}
 	for i, e := range r.entries {
 		if !e.Key.System || e.Kind == credit.KindGrant || e.Kind == credit.KindCapture || e.Kind == credit.KindRelease {
 			r.ledger.memory.keep(r.org, r.docs[i], e)
