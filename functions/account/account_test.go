@@ -41,7 +41,7 @@ type system struct {
 	store  *orgs.Store
 	broker *broker.Broker
 	pubsub string // where the broker is
-	// stripe is where the stand-in for Stripe is.
+	// stripe is where the stand-in for Stripe is; nobody gets its webhooks.
 	stripe string
 	stand  *stripestand.Stand
 	// receiver settles what Stripe tells.

@@ -15,7 +15,10 @@
 //	GET  /account/orgs/{org}/notifications              the dashboard's feed, newest first
 //	POST /account/orgs/{org}/notifications/{id}/read    mark one as read
 //	POST /account/orgs/{org}/purchases                  begin to buy a package or an amount of credits (Idempotency-Key)
+//	GET  /account/orgs/{org}/purchases                  what was bought, newest first, each with its timeline
 //	GET  /account/orgs/{org}/purchases/{reference}      a purchase with its timeline
+//	POST /account/orgs/{org}/purchases/{reference}/recover   ask Stripe now, and credit it if it is paid
+//	GET  /account/purchases/{reference}                 the same by its reference alone (support, platform)
 //	GET  /account/orgs/{org}/purchases/{reference}/refund   what a refund would give now
 //	POST /account/orgs/{org}/purchases/{reference}/refund   refund what is left, or a part (support, Idempotency-Key)
 //	GET  /account/orgs/{org}/members?team=              who is in the organisation
@@ -38,6 +41,8 @@
 //	GET  /account/operations/promotions/{code}, PUT     a promotion's terms and how often it was redeemed (platform)
 //	GET  /account/operations/dead-letters?state=        messages that could not be handled, newest first (platform)
 //	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (platform)
+//	GET  /account/operations/reconciliation             how far Stripe's record was walked, and what is paid and not credited (platform)
+//	GET  /account/ui/purchases/return                   the page to which people come back from Stripe, which credits what they paid
 //
 // Callers are people with an ID token of the configured OpenID Connect issuer. What they may do is their membership of the organisation, or
 // the claims support and platform; the table in routes.go says it all. An organisation that somebody may not see answers like one that does
@@ -115,6 +120,12 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
+	receiver, err := payments.NewReceiver(payments.ReceiverOptions{
+		Documents: b.Documents, Ledger: b.Ledger, Prices: sold, Stripe: stripe, Now: env.Now, Log: env.Log, Bonuses: giver,
+	})
+	if err != nil {
+		return nil, err
+	}
 	refunder, err := payments.NewRefunder(payments.RefunderOptions{
 		Documents: b.Documents, Ledger: b.Ledger, Stripe: stripe, Now: env.Now, Log: env.Log,
 	})
@@ -141,7 +152,7 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	}
 	h := handler{
 		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused,
-		requests: requests, eraser: eraser, refunder: refunder, campaigns: giver, now: env.Now,
+		requests: requests, eraser: eraser, receiver: receiver, refunder: refunder, campaigns: giver, now: env.Now,
 	}
 	return h.router(), nil
 }

@@ -33,6 +33,7 @@ type handler struct {
 	ledger    *ledger.Ledger
 	prices    prices
 	shop      *payments.Shop
+	receiver  *payments.Receiver
 	refunder  *payments.Refunder
 	campaigns *campaigns.Giver
 	letters   *deadletters.Store

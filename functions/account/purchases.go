@@ -112,6 +112,11 @@ func (h *handler) purchase(w http.ResponseWriter, r *http.Request, c call) error
 	if err != nil {
 		return err
 	}
+	serve.OK(w, r, showPurchase(p))
+	return nil
+}
+
+func showPurchase(p payments.Purchase) purchase {
 	out := purchase{
 		Reference: p.Reference, Status: p.Status, Package: p.Package, Credits: p.Credits, Amount: p.Amount, Currency: p.Currency,
 		PriceVersion: p.PriceVersion, GrantID: p.Grant, CreatedAt: p.CreatedAt, Timeline: make([]moment, 0, len(p.Timeline)),
@@ -125,6 +130,5 @@ func (h *handler) purchase(w http.ResponseWriter, r *http.Request, c call) error
 	for _, m := range p.Timeline {
 		out.Timeline = append(out.Timeline, moment{At: m.At, What: m.What, Amount: m.Amount})
 	}
-	serve.OK(w, r, out)
-	return nil
+	return out
 }

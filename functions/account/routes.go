@@ -40,7 +40,8 @@ type route struct {
 // paging are the parameters of lists.
 func paging() []string { return []string{"page_size", "page_token"} }
 
-// routes is the whole contract, from which the router is built. Nothing else says who may do what.
+// routes is the whole contract, from which the router is built. Nothing else says who may do what. The one page beside it is open to whoever
+// comes back from a checkout.
 func routes() []route {
 	readers := []role{member, admin, support, platform}
 	return []route{
@@ -69,6 +70,10 @@ func routes() []route {
 		{Method: http.MethodPost, Path: "/orgs/{org}/notifications/{id}/read", May: []role{member, admin}, serve: (*handler).markRead},
 
 		{Method: http.MethodPost, Path: "/orgs/{org}/purchases", May: []role{admin}, Moves: true, serve: (*handler).buy},
+		{Method: http.MethodGet, Path: "/orgs/{org}/purchases", May: []role{admin, support, platform}, Query: paging(), serve: (*handler).history},
+		{Method: http.MethodPost, Path: "/orgs/{org}/purchases/{reference}/recover", May: []role{member, admin, support}, serve: (*handler).recoverPurchase},
+		{Method: http.MethodGet, Path: "/purchases/{reference}", May: []role{support, platform}, serve: (*handler).findPurchase},
+		{Method: http.MethodGet, Path: "/operations/reconciliation", May: []role{platform}, serve: (*handler).reconciliation},
 		{Method: http.MethodGet, Path: "/orgs/{org}/purchases/{reference}", May: []role{admin, support, platform}, serve: (*handler).purchase},
 		{Method: http.MethodGet, Path: "/orgs/{org}/purchases/{reference}/refund", May: []role{admin, support, platform}, serve: (*handler).refundQuote},
 		{Method: http.MethodPost, Path: "/orgs/{org}/purchases/{reference}/refund", May: []role{support}, Moves: true, serve: (*handler).refund},
@@ -125,6 +130,7 @@ func (rt route) passes(have []role) bool {
 // router serves the contract.
 func (h *handler) router() *serve.Router {
 	out := serve.NewRouter()
+	out.Handle("GET /ui/purchases/return", h.returned)
 	for _, rt := range routes() {
 		out.Handle(rt.Method+" "+rt.Path, func(w http.ResponseWriter, r *http.Request) error {
 			c, err := h.admit(r, rt)

@@ -8,5 +8,6 @@ import (
 	_ "github.com/fluxori/ai-credits/functions/expiry"
 	_ "github.com/fluxori/ai-credits/functions/outbox"
 	_ "github.com/fluxori/ai-credits/functions/purchasewebhook"
+	_ "github.com/fluxori/ai-credits/functions/reconcile"
 	_ "github.com/fluxori/ai-credits/functions/usage"
 )

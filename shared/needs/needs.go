@@ -53,6 +53,18 @@ func Program(tb testing.TB, name string) string {
 	return path
 }
 
+// StripeMock returns the URL of stripe-mock, Stripe's own server of sample answers, which checks requests against Stripe's description of its
+// API. It is started from the PATH, serves all tests of this binary, and dies with it. Where it is missing, the test is skipped.
+func StripeMock(tb testing.TB) string {
+	tb.Helper()
+	program := Program(tb, "stripe-mock")
+	url, err := stripeMock(program)
+	if err != nil {
+		tb.Fatalf("%s: %v", program, err)
+	}
+	return url
+}
+
 // Thorough reports whether tests are to take the time for all they can try, rather than for a part: with
 // CREDITS_TEST_FULL=1, and whenever nothing may be skipped.
 func Thorough() bool { return thorough(os.Getenv) }

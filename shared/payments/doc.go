@@ -9,6 +9,7 @@
 //   - an event is settled, or put aside for a person, before it is acknowledged;
 //   - what was refunded or lost takes its share of the credits, and no more than were granted; what is disputed is frozen;
 //   - a refund of ours sets the credits aside before Stripe is called, and is ended once, whatever dies in between;
+//   - what was never told is found in Stripe's own record, and settled in the same way, within 15 minutes while Stripe and the store answer;
 //   - nothing is stored of an event whose signature, mode or API version is wrong, and never any data of a card.
 //
 // The grant comes first, through the ledger, then the records: what a crash between them leaves open is closed by the event's redelivery,

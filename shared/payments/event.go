@@ -34,9 +34,13 @@ type Event struct {
 
 // Session is a Checkout Session as it was when its event was made. Amounts are in minor units.
 type Session struct {
-	ID            string
-	Mode          string
+	ID   string
+	Mode string
+	// State is open, complete or expired.
+	State         string
 	PaymentStatus string
+	// failed says that the money did not come; it is known only of a session that was asked for.
+	failed bool
 	// Reference and Org are those that our metadata names.
 	Reference, Org string
 	// Payment is the payment intent; empty when nothing was due.

@@ -28,7 +28,7 @@ type Notice struct {
 // matters reports whether the notice's type changes something.
 func (n Notice) matters() bool {
 	switch n.Type {
-	case sessionCompleted, sessionAsyncSucceeded, sessionAsyncFailed, sessionExpired, invoicePaid:
+	case sessionCompleted, sessionAsyncSucceeded, sessionAsyncFailed, sessionExpired, sessionFound, invoicePaid:
 		return true
 	case chargeRefunded, chargeRefundUpdated, refundCreated, refundUpdated:
 		return true
@@ -69,11 +69,12 @@ func (n Notice) event() (Event, error) {
 
 func readSession(s *stripe.CheckoutSession) *Session {
 	out := &Session{
-		ID: s.ID, Mode: string(s.Mode), PaymentStatus: string(s.PaymentStatus), Reference: s.Metadata[metaReference],
+		ID: s.ID, Mode: string(s.Mode), State: string(s.Status), PaymentStatus: string(s.PaymentStatus), Reference: s.Metadata[metaReference],
 		Org: s.Metadata[metaOrg], Currency: string(s.Currency), Total: s.AmountTotal,
 	}
 	if s.PaymentIntent != nil {
 		out.Payment = s.PaymentIntent.ID
+		out.failed = s.PaymentIntent.Status == stripe.PaymentIntentStatusRequiresPaymentMethod || s.PaymentIntent.Status == stripe.PaymentIntentStatusCanceled
 	}
 	if s.TotalDetails != nil {
 		out.Tax, out.Discount = s.TotalDetails.AmountTax, s.TotalDetails.AmountDiscount

@@ -146,6 +146,15 @@ func sessionStatus(e Event) (status Status, known bool) {
 		return Failed, true
 	case sessionExpired:
 		return Expired, true
+	case sessionFound:
+		switch s := e.Session; {
+		case s.State == "open":
+			return Created, true
+		case s.State == "expired":
+			return Expired, true
+		case s.PaymentStatus == "unpaid" && s.failed:
+			return Failed, true
+		}
 	}
 	switch e.Session.PaymentStatus {
 	case "paid", "no_payment_required":

@@ -1,0 +1,78 @@
+// Package reconcile is the function that finds what Stripe's webhooks did not tell.
+//
+//	POST /reconcile   each 5 minutes: see to what Stripe's own record has and we have not → 200 {looked, received, owed, uncredited, until, more, refunds_ended}
+//
+// A run walks Stripe's events in the order of time, from a stored cursor and a quarter of an hour before it, and hands those that were never
+// seen to what webhooks are handed to. After a gap of more than 29 days, from which Stripe lists no events, it walks the sessions, invoices,
+// refunds and disputes instead. It looks at 5,000 of them, or for 100 seconds, and the next run goes on. A run that finds nothing new writes
+// its cursor alone; two runs at once have the effect of one.
+//
+// Before that it ends the refunds of ours that a process began and left. Afterwards it compares the paid checkouts of the last day with our purchases. One that is still not credited a quarter of an hour after it was
+// paid is logged as an error with alert=purchase_uncredited, on which the alert is based, in each run until it is credited or a day old, and
+// shown to operators by account.
+//
+// Runs carry Google-signed tokens of the one service account of the scheduler. It decides nothing about payments: package payments does.
+package reconcile
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/fluxori/ai-credits/shared/backend"
+	"github.com/fluxori/ai-credits/shared/campaigns"
+	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/orgs"
+	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/serve"
+	"github.com/fluxori/ai-credits/shared/trigger"
+)
+
+// deadline bounds one run: the time for which it works, and what it is in the middle of then.
+const deadline = 240 * time.Second
+
+func init() { serve.Register("reconcile", build, serve.Deadline(deadline)) }
+
+// build opens the clients that live as long as the function.
+func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
+	c, err := serve.Settings[config](ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	scheduler, err := c.Trigger.Jobs()
+	if err != nil {
+		return nil, err
+	}
+	stripe, err := payments.NewGateway(payments.GatewayOptions{Key: string(c.StripeKey), URL: c.StripeURL, Livemode: c.Livemode})
+	if err != nil {
+		return nil, err
+	}
+	b, err := backend.Open(ctx, "reconcile", c.Cloud, env.Now, env.Log)
+	if err != nil {
+		return nil, err
+	}
+	defer b.CloseOnError(&err)
+	known, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
+	if err != nil {
+		return nil, err
+	}
+	prices := catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{})
+	giver, err := campaigns.NewGiver(campaigns.Options{Documents: b.Documents, Ledger: b.Ledger, Orgs: known, Prices: prices, Now: env.Now, Log: env.Log})
+	if err != nil {
+		return nil, err
+	}
+	receiver, err := payments.NewReceiver(payments.ReceiverOptions{
+		Documents: b.Documents, Ledger: b.Ledger, Prices: prices, Stripe: stripe, Now: env.Now, Log: env.Log, Grace: c.Grace, Bonuses: giver,
+	})
+	if err != nil {
+		return nil, err
+	}
+	refunder, err := payments.NewRefunder(payments.RefunderOptions{Documents: b.Documents, Ledger: b.Ledger, Stripe: stripe, Now: env.Now, Log: env.Log})
+	if err != nil {
+		return nil, err
+	}
+	h := &handler{reconciler: payments.NewReconciler(receiver), refunder: refunder}
+	r := serve.NewRouter()
+	r.Handle("POST /{$}", trigger.Job(scheduler, h.run))
+	return r, nil
+}

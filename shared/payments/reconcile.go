@@ -1,0 +1,309 @@
+package payments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// Bounds of a run. What is left when one is reached is for the next run.
+const (
+	// runNotices is how many events and objects a run looks at, runTime for how long, by the machine's clock.
+	runNotices = 5000
+	runTime    = 100 * time.Second
+	// windowNotices is how many events are held in memory at once.
+	windowNotices = 1000
+	// maxOwed is how many objects that could not be settled are kept to be tried again; past it the walk does not go on.
+	maxOwed = 100
+)
+
+const (
+	// overlap is how far back each run looks again, for events that Stripe listed late.
+	overlap = 15 * time.Minute
+	// eventsListed is for how long Stripe lists events, less a margin: what is older is found by its objects.
+	eventsListed = 29 * day
+)
+
+// walked are the types of events that are walked: all that change something. Stripe takes 20 at most.
+var walked = []string{
+	sessionCompleted, sessionAsyncSucceeded, sessionAsyncFailed, sessionExpired, invoicePaid, chargeRefunded, chargeRefundUpdated, refundCreated,
+	refundUpdated, disputeCreated, disputeUpdated, disputeClosed, disputeWithdrawn, disputeReinstated,
+}
+
+// walkedTypes are the types as a condition of a listing.
+func walkedTypes() [][2]string {
+	out := make([][2]string, len(walked))
+	for i, t := range walked {
+		out[i] = [2]string{"types[]", t}
+	}
+	return out
+}
+
+// Reconciler finds what webhooks did not tell. It walks Stripe's own record of events, and hands each that was not seen to the same [Receiver]
+// that webhooks go to. It is safe for concurrent use: two runs at once do the same thing, which has its effect once.
+type Reconciler struct{ receiver *Receiver }
+
+// NewReconciler makes a Reconciler.
+func NewReconciler(r *Receiver) *Reconciler { return &Reconciler{receiver: r} }
+
+// Run is what a run did.
+type Run struct {
+	// Looked is how many events and objects were looked at, Received how many of them had not been seen, Owed how many cannot be settled yet.
+	Looked   int `json:"looked"`
+	Received int `json:"received"`
+	Owed     int `json:"owed"`
+	// Uncredited is how many purchases were paid 15 minutes ago or more and are not credited.
+	Uncredited int `json:"uncredited"`
+	// Until is the moment up to which Stripe's events have been seen to.
+	Until time.Time `json:"until"`
+	// More says that the run stopped at its bound; the next goes on.
+	More bool `json:"more"`
+}
+
+// run is a run in progress.
+type run struct {
+	Run
+
+	*Receiver
+	cursor cursor
+	now    time.Time // the system's clock, when the run began
+	end    time.Time // the machine's clock
+}
+
+// Run goes on from where the run before stopped: what is owed, then what a long gap asks for, then events in the order of time, then a look at
+// which paid purchases are not credited. A run that finds nothing new writes the cursor alone. Errors are an *Error, `unavailable`; what was
+// done until then is kept.
+func (r *Reconciler) Run(ctx context.Context) (Run, error) {
+	now := r.receiver.opts.Now().UTC().Truncate(time.Microsecond)
+	c, err := r.receiver.store.loadCursor(ctx)
+	if err != nil {
+		return Run{}, err
+	}
+	w := &run{Receiver: r.receiver, cursor: c, now: now, end: time.Now().Add(runTime)}
+	w.begin()
+	for _, step := range []func(context.Context) error{w.payDebts, w.sweep, w.walk, w.watch} {
+		if err = step(ctx); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		w.cursor.RanAt = now
+	}
+	w.Owed, w.Uncredited, w.Until = len(w.cursor.Owed), len(w.cursor.Uncredited), w.cursor.Until
+	saved, failed := w.store.saveCursor(context.WithoutCancel(ctx), w.cursor) // what was done is kept, also when the time was up
+	if failed == nil && !saved {
+		w.opts.Log.InfoContext(ctx, "another run was at work at the same time")
+	}
+	if w.More {
+		w.opts.Log.WarnContext(ctx, "a run stopped at its bound", slog.Int("looked", w.Looked), slog.Time("until", w.Until))
+	}
+	return w.Run, errors.Join(err, failed)
+}
+
+// begin decides where to begin. The very first run has no gap: before there was a system, nothing was sold.
+func (w *run) begin() {
+	oldest := w.now.Add(-eventsListed)
+	if w.cursor.Until.IsZero() {
+		w.cursor.Until = oldest
+		return
+	}
+	if !w.cursor.Until.Before(oldest) {
+		return
+	}
+	from := w.cursor.Until
+	if s := w.cursor.Sweep; s != nil && s.From.Before(from) {
+		from = s.From
+	}
+	w.cursor.Sweep = &sweep{From: from, To: w.now, Source: swept[0].name, Before: w.now.Add(time.Second)}
+	w.cursor.Until = oldest
+}
+
+// spent reports whether the run has reached its bound, and notes it.
+func (w *run) spent() bool {
+	if w.Looked >= runNotices || !time.Now().Before(w.end) {
+		w.More = true
+	}
+	return w.More
+}
+
+// payDebts tries again what could not be settled.
+func (w *run) payDebts(ctx context.Context) error {
+	owed := w.cursor.Owed
+	w.cursor.Owed = nil
+	for i, d := range owed {
+		if w.spent() {
+			w.cursor.Owed = append(w.cursor.Owed, owed[i:]...)
+			return nil
+		}
+		src, known := sourceNamed(d.Source)
+		if !known {
+			w.cursor.Owed = append(w.cursor.Owed, d)
+			continue
+		}
+		object, found, err := w.opts.Stripe.object(ctx, src.path, d.ID, expands(src)...)
+		if err != nil {
+			w.cursor.Owed = append(w.cursor.Owed, owed[i:]...)
+			return err
+		}
+		if !found {
+			w.opts.Log.ErrorContext(ctx, "what could not be settled is not at Stripe any more", slog.String("source", d.Source), slog.String("id", d.ID))
+			continue
+		}
+		if err := w.see(ctx, src, []listed{{ID: d.ID, Object: object}}); err != nil {
+			w.cursor.Owed = append(w.cursor.Owed, owed[i+1:]...)
+			return err
+		}
+	}
+	return nil
+}
+
+func expands(s source) []string {
+	if s.expand == "" {
+		return nil
+	}
+	return []string{s.expand}
+}
+
+// walk goes through the events that were not walked, window by window. A window that holds too many is halved.
+func (w *run) walk(ctx context.Context) error {
+	from := w.cursor.Until.Add(-overlap).Truncate(time.Second)
+	until := w.now.Truncate(time.Second).Add(time.Second)
+	span := until.Sub(from)
+	where := walkedTypes()
+	for from.Before(until) && !w.spent() {
+		to := from.Add(span)
+		if to.After(until) {
+			to = until
+		}
+		events, fits, err := w.opts.Stripe.all(ctx, listing{path: eventSource.path, span: Period{Start: from, End: to}, where: where}, windowNotices)
+		switch {
+		case err != nil:
+			return err
+		case !fits && span <= time.Second:
+			return fmt.Errorf("more than %d events at %s", windowNotices, from.Format(time.RFC3339))
+		case !fits:
+			span = max(span/2, time.Second).Truncate(time.Second)
+			continue
+		}
+		slices.Reverse(events)
+		if err := w.see(ctx, eventSource, events); err != nil {
+			return err
+		}
+		if w.cursor.Until = w.now; to.Before(w.now) {
+			w.cursor.Until = to
+		}
+		if from = to; 2*len(events) <= windowNotices { // sparse: the next may be wider
+			span *= 2
+		}
+	}
+	return nil
+}
+
+// sweep goes through the objects that tell what happened in a gap from which no events are listed.
+func (w *run) sweep(ctx context.Context) error {
+	for w.cursor.Sweep != nil && !w.spent() {
+		s := w.cursor.Sweep
+		i := slices.IndexFunc(swept, func(src source) bool { return src.name == s.Source })
+		if i < 0 {
+			return fmt.Errorf("a newer release sweeps %q", s.Source)
+		}
+		done, err := w.sweepSource(ctx, swept[i], s)
+		switch {
+		case err != nil:
+			return err
+		case !done:
+		case i+1 < len(swept):
+			s.Source, s.Before = swept[i+1].name, s.To.Add(time.Second)
+		default:
+			w.cursor.Sweep = nil
+		}
+	}
+	return nil
+}
+
+// sweepSource goes back through the objects of a source, page by page, until it is done or the run is spent.
+func (w *run) sweepSource(ctx context.Context, src source, s *sweep) (done bool, err error) {
+	l := listing{path: src.path, span: Period{Start: s.From.Add(-src.lookback).Truncate(time.Second), End: s.Before}, where: src.where}
+	if src.expand != "" {
+		l.expand = "data." + src.expand
+	}
+	after := ""
+	for !w.spent() {
+		objects, more, err := w.opts.Stripe.page(ctx, l, after)
+		if err != nil {
+			return false, err
+		}
+		if err := w.see(ctx, src, objects); err != nil {
+			return false, err
+		}
+		if !more {
+			return true, nil
+		}
+		last := objects[len(objects)-1]
+		after, s.Before = last.ID, last.Created.Add(time.Second) // the next run begins with those of the same second
+	}
+	return false, nil
+}
+
+// see hands to the receiver what of some objects was not seen. What cannot be settled is owed, and holds up nothing else.
+func (w *run) see(ctx context.Context, src source, objects []listed) error {
+	w.Looked += len(objects)
+	for chunk := range slices.Chunk(objects, pageSize) {
+		if err := w.hand(ctx, src, chunk, w.owe); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hand hands over at most a page of objects; failed decides what becomes of one that cannot be settled.
+func (w *run) hand(ctx context.Context, src source, objects []listed, failed func(ctx context.Context, src source, id string, cause error) error) error {
+	var notices []Notice
+	ids := map[string]string{} // the object of a notice
+	for _, o := range objects {
+		n, tells, err := src.notice(ctx, w.opts.Stripe, o.Object)
+		switch {
+		case err != nil:
+			if err := failed(ctx, src, o.ID, err); err != nil {
+				return err
+			}
+		case tells:
+			notices, ids[n.ID] = append(notices, n), o.ID
+		}
+	}
+	seen, err := w.store.seenBefore(ctx, notices)
+	if err != nil {
+		return err
+	}
+	for _, n := range notices {
+		if seen[n.ID] {
+			continue
+		}
+		seen[n.ID] = true // two refunds of one charge tell the same
+		if _, err := w.Receive(ctx, n); err != nil {
+			if err := failed(ctx, src, ids[n.ID], err); err != nil {
+				return err
+			}
+			continue
+		}
+		w.Received++
+	}
+	return nil
+}
+
+// owe keeps an object to be tried again. When too many are owed, or the run is out of time, its cause stops the run instead.
+func (w *run) owe(ctx context.Context, src source, id string, cause error) error {
+	d := debt{Source: src.name, ID: id}
+	if slices.Contains(w.cursor.Owed, d) {
+		return nil
+	}
+	if ctx.Err() != nil || len(w.cursor.Owed) >= maxOwed {
+		return fmt.Errorf("%s %s: %w", src.name, id, cause)
+	}
+	w.opts.Log.WarnContext(ctx, "what Stripe tells cannot be settled yet", slog.String("source", src.name), slog.String("id", id), slog.Any("error", cause))
+	w.cursor.Owed = append(w.cursor.Owed, d)
+	return nil
+}
