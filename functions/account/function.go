@@ -43,6 +43,7 @@
 //	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (platform)
 //	GET  /account/operations/reconciliation             how far Stripe's record was walked, and what is paid and not credited (platform)
 //	GET  /account/ui/purchases/return                   the page to which people come back from Stripe, which credits what they paid
+//	GET  /account/unsubscribe?token=, POST              leave a topic of an organisation's mails, by the link in one; undo=1 comes back (no sign-in)
 //
 // Callers are people with an ID token of the configured OpenID Connect issuer. What they may do is their membership of the organisation, or
 // the claims support and platform; the table in routes.go says it all. An organisation that somebody may not see answers like one that does
@@ -66,6 +67,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/erasure"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/limitrequests"
+	"github.com/fluxori/ai-credits/shared/notify"
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/refusals"
@@ -150,9 +152,13 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
+	optOuts, err := notify.NewOptOuts(b.Documents, env.Now)
+	if err != nil {
+		return nil, err
+	}
 	h := handler{
 		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused,
-		requests: requests, eraser: eraser, receiver: receiver, refunder: refunder, campaigns: giver, now: env.Now,
+		requests: requests, eraser: eraser, optOuts: optOuts, receiver: receiver, refunder: refunder, campaigns: giver, now: env.Now,
 	}
 	return h.router(), nil
 }

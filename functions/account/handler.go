@@ -11,6 +11,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/limitrequests"
+	"github.com/fluxori/ai-credits/shared/notify"
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/refusals"
@@ -40,5 +41,6 @@ type handler struct {
 	requests  *limitrequests.Desk
 	refusals  *refusals.Store
 	eraser    *erasure.Eraser
+	optOuts   *notify.OptOuts
 	now       func() time.Time // the system's clock
 }

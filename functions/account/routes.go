@@ -40,7 +40,8 @@ type route struct {
 // paging are the parameters of lists.
 func paging() []string { return []string{"page_size", "page_token"} }
 
-// routes is the whole contract, from which the router is built. Nothing else says who may do what. The one page beside it is open to whoever
+// routes is the contract for people, from which the router is built. Nothing else says who may do what; but for the page by which whoever has a
+// mail leaves its topic, which the mail's signed link admits to. The one page beside it is open to whoever
 // comes back from a checkout.
 func routes() []route {
 	readers := []role{member, admin, support, platform}
@@ -140,5 +141,7 @@ func (h *handler) router() *serve.Router {
 			return rt.serve(h, w, r, c)
 		})
 	}
+	out.Handle("GET /unsubscribe", h.unsubscribePage)
+	out.Handle("POST /unsubscribe", h.unsubscribe)
 	return out
 }

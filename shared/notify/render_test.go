@@ -122,14 +122,15 @@ func TestAlertsInWords(t *testing.T) {
 			if got := strings.ReplaceAll(w.text, nbsp, " "); got != tt.text {
 				t.Errorf("text %q\nwant %q", got, tt.text)
 			}
-			plain, html, err := templates.mail(w, acme, "https://credits.test/?a=1&b=2")
+			plain, html, err := templates.mail(w, acme, "https://credits.test/?a=1&b=2", "https://credits.test/leave?c=3&d=4")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !strings.HasPrefix(plain, w.text+"\n") || !strings.Contains(plain, "https://credits.test/?a=1&b=2\n") {
+			if !strings.HasPrefix(plain, w.text+"\n") || !strings.Contains(plain, "https://credits.test/?a=1&b=2\n") || !strings.Contains(plain, ": https://credits.test/leave?c=3&d=4\n") {
 				t.Errorf("plain:\n%s", plain)
 			}
-			if !strings.Contains(html, "Smith &amp; &lt;Sons&gt;") || strings.Contains(html, "<Sons>") || !strings.Contains(html, `href="https://credits.test/?a=1&amp;b=2"`) {
+			if !strings.Contains(html, "Smith &amp; &lt;Sons&gt;") || strings.Contains(html, "<Sons>") || !strings.Contains(html, `href="https://credits.test/?a=1&amp;b=2"`) ||
+				!strings.Contains(html, `href="https://credits.test/leave?c=3&amp;d=4"`) {
 				t.Errorf("html:\n%s", html)
 			}
 		})
