@@ -104,6 +104,10 @@ func TestAlertsInWords(t *testing.T) {
 			"A bank disputes a payment of Smith & <Sons>: dispute of purchase CR-7F3K-9QX2. What is left of it, 1 AI credit, cannot be used until the dispute is decided. It comes back if the dispute is won.",
 		},
 		{
+			"credits bought", events.Credit{Type: credit.EventPurchased, Credits: 500, Reason: "purchase CR-7F3K-9QX2"}, "500 AI credits bought",
+			"Smith & <Sons> has 500 AI credits more, which never expire: purchase CR-7F3K-9QX2.",
+		},
+		{
 			"credits given back", events.Credit{Type: credit.EventGivenBack, Credits: 300, Reason: "dispute of purchase CR-7F3K-9QX2"},
 			"300 AI credits given back",
 			"Smith & <Sons> has 300 AI credits back which were taken or frozen because of the dispute of purchase CR-7F3K-9QX2.",
@@ -144,7 +148,7 @@ func TestEveryAlertHasWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling, credit.EventExpiring, credit.EventTakenBack, credit.EventDisputed, credit.EventGivenBack} {
+	for _, kind := range []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling, credit.EventExpiring, credit.EventPurchased, credit.EventTakenBack, credit.EventDisputed, credit.EventGivenBack} {
 		if w, err := templates.write(events.Credit{Type: kind}, orgs.Org{}); !kind.Alert() || err != nil || w.title == "" || w.text == "" {
 			t.Errorf("%s: %+v, %v", kind, w, err)
 		}
