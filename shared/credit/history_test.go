@@ -146,6 +146,9 @@ func (h *history) compare() {
 	if got := h.count(credit.EventLowBalance); got != h.model.lowAlerts {
 		h.Fatalf("%d low-balance alerts at %v, should be %d", got, h.state.LastAt, h.model.lowAlerts)
 	}
+	if got := h.count(credit.EventTopUpDue); got != h.model.topDue {
+		h.Fatalf("%d top-ups due at %v, should be %d", got, h.state.LastAt, h.model.topDue)
+	}
 	if got := h.count(credit.EventLimit) + h.count(credit.EventLimitFull); got != h.model.told {
 		h.Fatalf("%d notices of limits at %v, should be %d", got, h.state.LastAt, h.model.told)
 	}
@@ -364,6 +367,11 @@ func (h *history) configure() {
 	var c credit.Configure
 	if h.chance(70) {
 		c.LowBalance = &credit.Threshold{On: h.chance(80), Credits: h.between(0, 300, "threshold")}
+	}
+	if h.chance(50) {
+		c.TopUp = &credit.TopUpThreshold{
+			Threshold: credit.Threshold{On: h.chance(80), Credits: h.between(0, 300, "top-up threshold")}, Revision: h.between(1, 20, "top-up revision"),
+		}
 	}
 	if h.chance(40) {
 		ceiling := h.between(0, 200, "ceiling")
