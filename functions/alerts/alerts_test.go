@@ -298,7 +298,7 @@ func TestAPurchaseIsTold(t *testing.T) {
 	s.register(t, "acme", orgs.Email, orgs.Dashboard)
 	for _, source := range []credit.Source{credit.Purchase, credit.Promotion} { // a gift is not one
 		if _, err := s.ledger.Do(t.Context(), "acme", credit.NewGrant{
-			Key: credit.SystemKey("grant", string(source)), Reason: "purchase CR-7F3K-9QX2", Terms: credit.Terms{Source: source, Granted: 500},
+			Key: credit.SystemKey("grant", string(source)), Reason: "purchase CR-7F3K-9QX2", Announce: true, Terms: credit.Terms{Source: source, Granted: 500},
 		}); err != nil {
 			t.Fatal(err)
 		}

@@ -45,6 +45,8 @@ type NewGrant struct {
 	Terms  Terms // without ID
 	Actor  string
 	Reason string
+	// Announce has people told of a purchase. It is no part of what makes the command the same.
+	Announce bool
 }
 
 // Adjust adds or, when negative, takes credits by hand; taking is all or nothing.

@@ -22,7 +22,7 @@ func (w *work) newGrant(c NewGrant) error {
 	g := w.bear(terms)
 	w.own(&Entry{Key: c.Key, Kind: KindGrant, Credits: terms.Granted, Changes: born(g), Actor: c.Actor, Reason: c.Reason, Born: termsOf(g), Closed: closed})
 	w.tell(Event{Kind: EventGranted, Grant: g.ID, Source: g.Source, Credits: terms.Granted, Reason: c.Reason})
-	if c.Reason != "" { // names the purchase
+	if c.Announce {
 		w.tellPeople(EventPurchased, g, terms.Granted, c.Reason)
 	}
 	paidFor := g.Source == Purchase || g.Source == Subscription

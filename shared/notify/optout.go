@@ -45,8 +45,9 @@ func topicOf(kind credit.EventKind) Topic {
 		return TopicLimits
 	case events.LimitRequested, events.LimitRequestGranted, events.LimitRequestDeclined:
 		return TopicRequests
+	default:
+		return TopicPayments
 	}
-	return TopicPayments
 }
 
 const (
