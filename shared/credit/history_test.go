@@ -336,7 +336,12 @@ func (h *history) step() {
 	case 14, 15:
 		paid := h.between(0, 1000, "paid")
 		returned := pick(h, []int64{0, paid, h.between(0, paid+100, "returned")}, "which")
-		h.both(credit.ClawBack{Grant: pick(h, append(h.paid, "unknown"), "grant"), Returned: returned, Paid: paid})
+		c := credit.ClawBack{Grant: pick(h, append(h.paid, "unknown"), "grant"), Returned: returned, Paid: paid}
+		if h.chance(40) {
+			h.both(credit.SetAside{Key: credit.SystemKey("refund", h.id("s"), "1"), ClawBack: c})
+			break
+		}
+		h.both(c)
 	case 16:
 		h.both(credit.FreezeGrant{Grant: pick(h, append(h.grants, "unknown"), "grant"), Frozen: h.chance(60), Reason: "dispute"})
 	case 17:

@@ -252,6 +252,8 @@ func (m *naive) apply(c credit.Command, t time.Time) string {
 		return m.reverse(c)
 	case credit.ClawBack:
 		return m.clawBack(c)
+	case credit.SetAside:
+		return m.setAside(c)
 	case credit.FreezeGrant:
 		r := m.row(c.Grant)
 		if r == nil {
