@@ -7,6 +7,7 @@
 //	GET  /account/orgs/{org}/entries                    the ledger, newest first
 //	GET  /account/orgs/{org}/entries/{id}               one entry, by its id or the caller's event id: its quote, its grants, what reversed it
 //	GET  /account/orgs/{org}/statements/{month}?format= a month: opening, what moved by source, feature and day, closing; as JSON or CSV
+//	GET  /account/orgs/{org}/usage?from=&to=&group_by=  the report: usage by team, user, feature or day, filtered; as JSON or CSV
 //	GET  /account/orgs/{org}/refusals?user=             what was refused and why, newest first; members see their own
 //	POST /account/orgs/{org}/adjustments                add or take credits by hand (support, Idempotency-Key)
 //	POST /account/orgs/{org}/freeze, …/thaw             have the wallet refuse debits and holds, or no longer (support, Idempotency-Key)
@@ -25,6 +26,7 @@
 //	GET  /account/orgs/{org}/members?team=              who is in the organisation
 //	GET  /account/orgs/{org}/members/{user}, PUT        one member, to members only themselves; let in, make administrator or plain member
 //	DELETE …/members/{user}                             end a membership; the last administrator stays
+//	POST …/members/{user}/erasure                       end a membership and erase the person from the records; go on until next_page_token is empty
 //	GET  /account/orgs/{org}/teams?archived=            the teams in use, or those archived
 //	GET  /account/orgs/{org}/teams/{team}, PUT, DELETE  one team; make, rename, take into use again; archive
 //	PUT  …/teams/{team}/members/{user}, DELETE          put a member in a team, out of any other; take out
@@ -47,6 +49,7 @@
 //	POST /account/operations/quarantine/{event}/resolve note what was done about it by hand (platform)
 //	GET  /account/operations/reconciliation             how far Stripe's record was walked, and what is paid and not credited (platform)
 //	GET  /account/ui/purchases/return                   the page to which people come back from Stripe, which credits what they paid
+//	GET  /account/unsubscribe?token=, POST              leave a topic of an organisation's mails, by the link in one; undo=1 comes back (no sign-in)
 //
 // Callers are people with an ID token of the configured OpenID Connect issuer. What they may do is their membership of the organisation, or
 // the claims support and platform; the table in routes.go says it all. An organisation that somebody may not see answers like one that does
@@ -67,8 +70,10 @@ import (
 	"github.com/fluxori/ai-credits/shared/campaigns"
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
+	"github.com/fluxori/ai-credits/shared/erasure"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/limitrequests"
+	"github.com/fluxori/ai-credits/shared/notify"
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/refusals"
@@ -156,9 +161,18 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
+	eraser, err := erasure.New(store, b.Ledger, requests)
+	if err != nil {
+		return nil, err
+	}
+	optOuts, err := notify.NewOptOuts(b.Documents, env.Now)
+	if err != nil {
+		return nil, err
+	}
 	h := handler{
 		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused,
-		requests: requests, receiver: receiver, topups: keeper, refunder: refunder, plans: payments.NewPlans(receiver), campaigns: giver, now: env.Now,
+		requests: requests, eraser: eraser, optOuts: optOuts, receiver: receiver, topups: keeper, refunder: refunder,
+		plans: payments.NewPlans(receiver), campaigns: giver, now: env.Now,
 	}
 	return h.router(), nil
 }

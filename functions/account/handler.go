@@ -7,9 +7,11 @@ import (
 	"github.com/fluxori/ai-credits/shared/campaigns"
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
+	"github.com/fluxori/ai-credits/shared/erasure"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/limitrequests"
+	"github.com/fluxori/ai-credits/shared/notify"
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/refusals"
@@ -41,5 +43,7 @@ type handler struct {
 	letters   *deadletters.Store
 	requests  *limitrequests.Desk
 	refusals  *refusals.Store
+	eraser    *erasure.Eraser
+	optOuts   *notify.OptOuts
 	now       func() time.Time // the system's clock
 }

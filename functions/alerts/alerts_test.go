@@ -292,6 +292,25 @@ func TestEveryKindOfAlertIsTold(t *testing.T) {
 	}
 }
 
+func TestAPurchaseIsTold(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.register(t, "acme", orgs.Email, orgs.Dashboard)
+	for _, source := range []credit.Source{credit.Purchase, credit.Promotion} { // a gift is not one
+		if _, err := s.ledger.Do(t.Context(), "acme", credit.NewGrant{
+			Key: credit.SystemKey("grant", string(source)), Reason: "purchase CR-7F3K-9QX2", Announce: true, Terms: credit.Terms{Source: source, Granted: 500},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Quiet(t)
+	got := s.mails()
+	equal(t, "mails", got, []string{"owner@acme.test 500 AI credits bought"})
+	if feed := s.feed(t, "acme"); len(feed) != 1 || !strings.HasSuffix(feed[0], "500 AI credits bought") {
+		t.Errorf("the feed has %q", feed)
+	}
+}
+
 func TestEveryAdministratorIsTold(t *testing.T) {
 	t.Parallel()
 	s := start(t)

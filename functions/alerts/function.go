@@ -1,6 +1,6 @@
 // Package alerts is the function that tells organisations what they should know now.
 //
-//	POST /alerts  pushes of the topic credit-alerts: low balance, debt, debt at its ceiling, credits that lapse soon
+//	POST /alerts  pushes of the topic credit-alerts: low balance, debt, credits that lapse soon, limits, payments
 //
 // Each alert becomes an entry of the dashboard's feed, an e-mail to each administrator, both or neither, as the organisation chose: once,
 // whatever is delivered again. A push is answered 204 when nothing is left to do. While the mail server is down it is answered 503, and comes

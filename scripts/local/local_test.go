@@ -303,10 +303,11 @@ func TestAlertsFollowTheBalance(t *testing.T) {
 	c.buy("acme", admin, "credits-100", "k2")          // 160: armed again
 	c.eventually("the second purchase", func() bool { return c.available("acme", admin) == 160 })
 	c.debits("acme", "competitor-analysis", "d", 1) // 85: the second
-	c.eventually("two e-mails", func() bool { return len(c.emails()) == 2 })
+	// Two alerts, and two purchases.
+	c.eventually("four e-mails", func() bool { return len(c.emails()) == 4 })
 	feed := c.must("GET", "/account/orgs/acme/notifications", admin, "")["items"].([]any)
-	if len(feed) != 2 || len(c.emails()) != 2 {
-		t.Errorf("%d in the feed and %d e-mails, want 2 and 2", len(feed), len(c.emails()))
+	if len(feed) != 4 || len(c.emails()) != 4 {
+		t.Errorf("%d in the feed and %d e-mails, want 4 and 4", len(feed), len(c.emails()))
 	}
 }
 

@@ -50,6 +50,8 @@ type NewGrant struct {
 	Prorated bool
 	Actor    string
 	Reason   string
+	// Announce has people told of a purchase. It is no part of what makes the command the same.
+	Announce bool
 }
 
 // Adjust adds or, when negative, takes credits by hand; taking is all or nothing.

@@ -24,7 +24,8 @@ const (
 	EventRestored    EventKind = "restored"
 	EventFrozen      EventKind = "frozen"
 	EventThawed      EventKind = "thawed"
-	// These tell people of a purchase what the above tell programs of every grant: EventClawedBack, EventFrozen, and what undoes them.
+	// These tell people of a purchase what the above tell programs of every grant: EventGranted, EventClawedBack, EventFrozen, and what undoes them.
+	EventPurchased EventKind = "purchased"
 	EventTakenBack EventKind = "taken_back"
 	EventDisputed  EventKind = "disputed"
 	EventGivenBack EventKind = "given_back"
@@ -43,7 +44,7 @@ func (k EventKind) Crossing() bool {
 // Alert tells whether an event is for people to act on.
 func (k EventKind) Alert() bool {
 	switch k {
-	case EventLowBalance, EventDebt, EventDebtCeiling, EventExpiring, EventLimit, EventLimitFull, EventTakenBack, EventDisputed, EventGivenBack:
+	case EventLowBalance, EventDebt, EventDebtCeiling, EventExpiring, EventLimit, EventLimitFull, EventPurchased, EventTakenBack, EventDisputed, EventGivenBack:
 		return true
 	default:
 		return false

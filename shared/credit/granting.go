@@ -25,6 +25,9 @@ func (w *work) newGrant(c NewGrant) error {
 	g := w.bear(terms)
 	w.own(&Entry{Key: c.Key, Kind: KindGrant, Credits: terms.Granted, Changes: born(g), Actor: c.Actor, Reason: c.Reason, Born: termsOf(g), Closed: closed})
 	w.tell(Event{Kind: EventGranted, Grant: g.ID, Source: g.Source, Credits: terms.Granted, Reason: c.Reason})
+	if c.Announce {
+		w.tellPeople(EventPurchased, g, terms.Granted, c.Reason)
+	}
 	paidFor := g.Source == Purchase || g.Source == Subscription
 	w.topUp = paidFor && g.Eligible(w.t)
 	for _, id := range append(slices.Clone(closed), g.ID) { // a late grant may have ended already

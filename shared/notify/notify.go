@@ -6,6 +6,7 @@
 //     was first met. Only a mail that the server took and whose answer was lost may go out twice, with the same message id.
 //   - The feed does not wait for the mail server. A mail server that is down leaves the alert to be delivered again, and the mail goes out then.
 //   - One address that is refused keeps nobody else from being told.
+//   - Each mail can be left by one click, without signing in: then its address gets no more mails of that topic, until it comes back. The feed stays.
 //   - Addresses, the names of members and what they write are read or sent when they are needed, and kept nowhere.
 //
 // It does not own alerts (package credit), settings, addresses and the feed (package orgs), or delivery and its repetition (Pub/Sub).
@@ -47,7 +48,7 @@ type Options struct {
 	Client        *firestore.Client
 	Organisations Organisations
 	Mailer        Mailer
-	// Dashboard is the URL that mails link to.
+	// Dashboard is the URL that mails link to. The page by which an address leaves a topic is beside it, ../unsubscribe.
 	Dashboard string
 	Logger    *slog.Logger
 	// Now is the system's clock, which dates mails and documents; MachineNow the machine's, by which leases run. The default of the latter
@@ -62,6 +63,8 @@ type Notifier struct {
 	mailer          Mailer
 	templates       *templates
 	dashboard       string
+	leave           url.URL
+	optOuts         *OptOuts
 	log             *slog.Logger
 	now, machineNow func() time.Time
 }
@@ -71,8 +74,13 @@ func New(o Options) (*Notifier, error) {
 	if o.Client == nil || o.Organisations == nil || o.Mailer == nil || o.Logger == nil || o.Now == nil {
 		return nil, errors.New("notifying needs a client, organisations, a mailer, a logger and a clock")
 	}
-	if u, err := url.Parse(o.Dashboard); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+	u, err := url.Parse(o.Dashboard)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, fmt.Errorf("the dashboard %q is not a URL", o.Dashboard)
+	}
+	optOuts, err := NewOptOuts(o.Client, o.Now)
+	if err != nil {
+		return nil, err
 	}
 	if o.MachineNow == nil {
 		o.MachineNow = time.Now
@@ -83,6 +91,7 @@ func New(o Options) (*Notifier, error) {
 	}
 	return &Notifier{
 		client: o.Client, orgs: o.Organisations, mailer: o.Mailer, templates: t, dashboard: o.Dashboard, log: o.Logger,
+		leave: *u.ResolveReference(&url.URL{Path: "../unsubscribe"}), optOuts: optOuts,
 		now: o.Now, machineNow: o.MachineNow,
 	}, nil
 }
@@ -155,7 +164,7 @@ func (n *Notifier) deliver(ctx context.Context, c *claim, e events.Credit, o org
 
 // mailAll sends an alert's mail to everybody it is for who does not have it. The mail of one does not wait for that of another.
 func (n *Notifier) mailAll(ctx context.Context, c *claim, e events.Credit, o orgs.Org) error {
-	addresses, name, err := n.recipients(ctx, e)
+	addresses, name, err := n.recipients(ctx, e, o)
 	if err != nil {
 		return err
 	}
@@ -163,8 +172,7 @@ func (n *Notifier) mailAll(ctx context.Context, c *claim, e events.Credit, o org
 	if err != nil {
 		return err
 	}
-	text, html, err := n.templates.mail(words, o, n.dashboard)
-	if err != nil {
+	if addresses, err = n.optOuts.staying(ctx, o.ID, topicOf(e.Type), addresses); err != nil {
 		return err
 	}
 	for _, to := range addresses {
@@ -174,9 +182,13 @@ func (n *Notifier) mailAll(ctx context.Context, c *claim, e events.Credit, o org
 		if err := ctx.Err(); err != nil {
 			return unavailable(fmt.Errorf("alert %s: %w", e.ID, err))
 		}
-		err := n.mailer.Send(ctx, Mail{To: to, Subject: words.title, Text: text, HTML: html, ID: alertHash(e.ID), Date: n.now()})
+		m, err := n.compose(ctx, e, o, words, to)
+		if err != nil {
+			return err
+		}
+		err = n.mailer.Send(ctx, m)
 		if _, no := errors.AsType[*RefusedError](err); no {
-			n.log.WarnContext(ctx, "an address is refused", slog.String("org", o.ID), slog.String("alert", e.ID), slog.Any("error", err))
+			n.log.WarnContext(ctx, "an address is refused", slog.String("org", o.ID), slog.String("alert", e.ID)) // what the server said holds the address
 		} else if err != nil {
 			return unavailable(fmt.Errorf("alert %s: %w", e.ID, err))
 		}
@@ -185,4 +197,19 @@ func (n *Notifier) mailAll(ctx context.Context, c *claim, e events.Credit, o org
 		}
 	}
 	return nil
+}
+
+// compose makes an alert's mail to an address, with the link by which that address leaves the topic.
+func (n *Notifier) compose(ctx context.Context, e events.Credit, o orgs.Org, words written, to string) (Mail, error) {
+	token, err := n.optOuts.Token(ctx, o.ID, topicOf(e.Type), to)
+	if err != nil {
+		return Mail{}, err
+	}
+	leave := n.leave
+	leave.RawQuery = url.Values{"token": {token}}.Encode()
+	text, html, err := n.templates.mail(words, o, n.dashboard, leave.String())
+	if err != nil {
+		return Mail{}, err
+	}
+	return Mail{To: to, Subject: words.title, Text: text, HTML: html, ID: alertHash(e.ID), Date: n.now(), Unsubscribe: leave.String()}, nil
 }

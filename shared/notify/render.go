@@ -42,14 +42,17 @@ type facts struct {
 // page is what a mail is made of.
 type page struct {
 	Org, Title, Text, Link string
-	// Personal says that it is for one member, and not for the administrators.
-	Personal bool
+	// Leave is the link by which the address gets no more of these mails.
+	Leave string
+	// Personal says that it is for one member, and not for the administrators; Payments that it is for the billing contact too.
+	Personal, Payments bool
 }
 
 // written is an alert in words.
 type written struct {
 	title, text string
 	personal    bool
+	payments    bool
 }
 
 func parseTemplates() (*templates, error) {
@@ -101,7 +104,7 @@ func (t *templates) writeAbout(e events.Credit, o orgs.Org, name string) (writte
 		limit.ResetsAt = limit.ResetsAt.In(zone)
 		f.Limit = &limit
 	}
-	w := written{personal: personal(e)}
+	w := written{personal: personal(e), payments: topicOf(e.Type) == TopicPayments}
 	if w.title, err = t.text(title, f); err != nil {
 		return written{}, err
 	}
@@ -110,8 +113,8 @@ func (t *templates) writeAbout(e events.Credit, o orgs.Org, name string) (writte
 }
 
 // mail makes the two bodies of an alert's e-mail.
-func (t *templates) mail(w written, o orgs.Org, link string) (plain, html string, err error) {
-	p := page{Org: o.Name, Title: w.title, Text: w.text, Link: link, Personal: w.personal}
+func (t *templates) mail(w written, o orgs.Org, link, leave string) (plain, html string, err error) {
+	p := page{Org: o.Name, Title: w.title, Text: w.text, Link: link, Leave: leave, Personal: w.personal, Payments: w.payments}
 	if plain, err = t.text("mail.txt.tmpl", p); err != nil {
 		return "", "", err
 	}

@@ -104,6 +104,10 @@ func TestAlertsInWords(t *testing.T) {
 			"A bank disputes a payment of Smith & <Sons>: dispute of purchase CR-7F3K-9QX2. What is left of it, 1 AI credit, cannot be used until the dispute is decided. It comes back if the dispute is won.",
 		},
 		{
+			"credits bought", events.Credit{Type: credit.EventPurchased, Credits: 500, Reason: "purchase CR-7F3K-9QX2"}, "500 AI credits bought",
+			"Smith & <Sons> has 500 AI credits more, which never expire: purchase CR-7F3K-9QX2.",
+		},
+		{
 			"credits given back", events.Credit{Type: credit.EventGivenBack, Credits: 300, Reason: "dispute of purchase CR-7F3K-9QX2"},
 			"300 AI credits given back",
 			"Smith & <Sons> has 300 AI credits back which were taken or frozen because of the dispute of purchase CR-7F3K-9QX2.",
@@ -147,14 +151,15 @@ func TestAlertsInWords(t *testing.T) {
 			if got := strings.ReplaceAll(w.text, nbsp, " "); got != tt.text {
 				t.Errorf("text %q\nwant %q", got, tt.text)
 			}
-			plain, html, err := templates.mail(w, acme, "https://credits.test/?a=1&b=2")
+			plain, html, err := templates.mail(w, acme, "https://credits.test/?a=1&b=2", "https://credits.test/leave?c=3&d=4")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !strings.HasPrefix(plain, w.text+"\n") || !strings.Contains(plain, "https://credits.test/?a=1&b=2\n") {
+			if !strings.HasPrefix(plain, w.text+"\n") || !strings.Contains(plain, "https://credits.test/?a=1&b=2\n") || !strings.Contains(plain, ": https://credits.test/leave?c=3&d=4\n") {
 				t.Errorf("plain:\n%s", plain)
 			}
-			if !strings.Contains(html, "Smith &amp; &lt;Sons&gt;") || strings.Contains(html, "<Sons>") || !strings.Contains(html, `href="https://credits.test/?a=1&amp;b=2"`) {
+			if !strings.Contains(html, "Smith &amp; &lt;Sons&gt;") || strings.Contains(html, "<Sons>") || !strings.Contains(html, `href="https://credits.test/?a=1&amp;b=2"`) ||
+				!strings.Contains(html, `href="https://credits.test/leave?c=3&amp;d=4"`) {
 				t.Errorf("html:\n%s", html)
 			}
 		})
@@ -168,7 +173,7 @@ func TestEveryAlertHasWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling, credit.EventExpiring, credit.EventTakenBack, credit.EventDisputed, credit.EventGivenBack} {
+	for _, kind := range []credit.EventKind{credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling, credit.EventExpiring, credit.EventPurchased, credit.EventTakenBack, credit.EventDisputed, credit.EventGivenBack} {
 		if w, err := templates.write(events.Credit{Type: kind}, orgs.Org{}); !kind.Alert() || err != nil || w.title == "" || w.text == "" {
 			t.Errorf("%s: %+v, %v", kind, w, err)
 		}

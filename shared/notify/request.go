@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/events"
@@ -68,8 +70,9 @@ func audience(e events.Credit) orgs.Audience {
 	return orgs.Administrators
 }
 
-// recipients are the addresses that an alert's mail goes to, and the name of the member whom it is about, if it is about one.
-func (n *Notifier) recipients(ctx context.Context, e events.Credit) (addresses []string, name string, err error) {
+// recipients are the addresses that an alert's mail goes to: the administrators, of what is about payments the billing contact too, and of an answer
+// the member who asked; and the name of the member whom it is about, if it is about one.
+func (n *Notifier) recipients(ctx context.Context, e events.Credit, o orgs.Org) (addresses []string, name string, err error) {
 	if e.LimitRequest != nil {
 		m, err := n.orgs.Member(ctx, e.OrgID, e.LimitRequest.UserID)
 		if no, ok := errors.AsType[*orgs.Error](err); ok && no.Code() == "not_found" {
@@ -90,6 +93,10 @@ func (n *Notifier) recipients(ctx context.Context, e events.Credit) (addresses [
 	}
 	if addresses, err = n.orgs.Administrators(ctx, e.OrgID); err != nil {
 		return nil, "", fmt.Errorf("alert %s: %w", e.ID, err)
+	}
+	if contact := o.BillingContact; contact != "" && topicOf(e.Type) == TopicPayments &&
+		!slices.ContainsFunc(addresses, func(a string) bool { return strings.EqualFold(a, contact) }) {
+		addresses = append(addresses, contact)
 	}
 	return addresses, name, nil
 }

@@ -45,13 +45,19 @@ func (d *desk) Get(context.Context, string) (orgs.Org, error) {
 func newDesk(t *testing.T) (*desk, *notify.Notifier) {
 	t.Helper()
 	d := &desk{house: open(t, engine.New(t))}
+	return d, newNotifier(t, d, d)
+}
+
+// newNotifier sends to a desk what organisations are told.
+func newNotifier(t *testing.T, d *desk, o notify.Organisations) *notify.Notifier {
+	t.Helper()
 	n, err := notify.New(notify.Options{
-		Client: d.Client, Organisations: d, Mailer: d, Dashboard: "https://credits.test/", Logger: slog.New(slog.DiscardHandler), Now: d.now, MachineNow: d.now,
+		Client: d.Client, Organisations: o, Mailer: d, Dashboard: "https://credits.test/", Logger: slog.New(slog.DiscardHandler), Now: d.now, MachineNow: d.now,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return d, n
+	return n
 }
 
 func about(kind credit.EventKind, l events.LimitRequest) events.Credit {

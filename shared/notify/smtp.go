@@ -50,6 +50,8 @@ type Mail struct {
 	// ID is the part of the message id before the @. The same mail sent again has the same.
 	ID   string
 	Date time.Time
+	// Unsubscribe is the URL by which the address leaves, with one POST as RFC 8058 has it; empty for none.
+	Unsubscribe string
 }
 
 // RefusedError says that the mail server knows no such address: sending again would not help.
@@ -136,6 +138,10 @@ func (s *SMTP) message(m Mail) (*mail.Msg, error) {
 	msg.SetDateWithValue(m.Date)
 	msg.SetMessageIDWithValue(m.ID + "@" + s.domain)
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
+	if m.Unsubscribe != "" {
+		msg.SetGenHeader("List-Unsubscribe", "<"+m.Unsubscribe+">")
+		msg.SetGenHeader("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+	}
 	msg.SetBodyString(mail.TypeTextPlain, m.Text)
 	msg.AddAlternativeString(mail.TypeTextHTML, m.HTML)
 	return msg, nil

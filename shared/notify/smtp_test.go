@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http/httptest"
+	netmail "net/mail"
 	"strings"
 	"sync"
 	"testing"
@@ -58,7 +60,7 @@ func openInbox(t *testing.T) (*inbox.Inbox, net.Listener) {
 func example() Mail {
 	return Mail{
 		To: "owner@acme.test", Subject: "12\u00a0345 AI credits left — Café", Text: "Text: é\nnext\n", HTML: "<p>HTML: é</p>", ID: "abc123",
-		Date: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC),
+		Date: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC), Unsubscribe: "https://credits.test/account/unsubscribe?token=" + strings.Repeat("a1-_", 60) + ".xyz",
 	}
 }
 
@@ -79,10 +81,27 @@ func TestAMailArrivesAsItWasWritten(t *testing.T) {
 		strings.TrimSpace(m.Text) != "Text: é\nnext" || strings.TrimSpace(m.HTML) != "<p>HTML: é</p>" || m.MessageID != "abc123@fluxori.test" || m.Defect != "" {
 		t.Errorf("%+v", m)
 	}
-	for _, header := range []string{"Auto-Submitted: auto-generated\r\n", "Date: Sun, 01 Mar 2026 08:00:00 +0000\r\n"} {
+	for _, header := range []string{"Auto-Submitted: auto-generated\r\n", "Date: Sun, 01 Mar 2026 08:00:00 +0000\r\n",
+		"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"} {
 		if !strings.Contains(string(m.Raw), header) {
 			t.Errorf("no %q in\n%s", header, m.Raw)
 		}
+	}
+}
+
+// TestTheLinkToLeaveIsWholeInItsHeader: however it is folded, a mail program finds one address between angle brackets.
+func TestTheLinkToLeaveIsWholeInItsHeader(t *testing.T) {
+	t.Parallel()
+	in, l := openInbox(t)
+	if err := newSMTP(t, local(l, noTLS)).Send(t.Context(), example()); err != nil {
+		t.Fatal(err)
+	}
+	read, err := netmail.ReadMessage(bytes.NewReader(in.Messages()[0].Raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := read.Header.Get("List-Unsubscribe"), "<"+example().Unsubscribe+">"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
@@ -93,6 +112,9 @@ type host struct {
 	data  error // to each mail
 	auth  string
 	mails int
+	// drops is how many mails it takes and hangs up on, before saying so; ids are those of the mails that it took.
+	drops int
+	ids   []string
 }
 
 // quiet is a logger of go-smtp that says nothing.
@@ -101,7 +123,10 @@ type quiet struct{}
 func (quiet) Printf(string, ...any) {}
 func (quiet) Println(...any)        {}
 
-type session struct{ host *host }
+type session struct {
+	host *host
+	conn *smtp.Conn
+}
 
 // AuthMechanisms implements smtp.AuthSession.
 func (s session) AuthMechanisms() []string { return []string{sasl.Plain} }
@@ -124,12 +149,21 @@ func (s session) Rcpt(string, *smtp.RcptOptions) error { return s.host.rcpt }
 
 // Data implements smtp.Session.
 func (s session) Data(r io.Reader) error {
-	if _, err := io.Copy(io.Discard, r); err != nil {
+	read, err := netmail.ReadMessage(r)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, read.Body); err != nil {
 		return err
 	}
 	s.host.mu.Lock()
 	defer s.host.mu.Unlock()
 	s.host.mails++
+	s.host.ids = append(s.host.ids, read.Header.Get("To")+" "+read.Header.Get("Message-Id"))
+	if s.host.drops > 0 {
+		s.host.drops--
+		return s.conn.Conn().Close()
+	}
 	return s.host.data
 }
 
@@ -144,7 +178,7 @@ var _ smtp.AuthSession = session{}
 // serve starts a host. With security it has a certificate, which the pool that is returned trusts.
 func (h *host) serve(t *testing.T, security string) (net.Listener, *x509.CertPool) {
 	t.Helper()
-	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return session{h}, nil }))
+	server := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) { return session{h, c}, nil }))
 	server.Domain = "mail.test"
 	server.ErrorLog = quiet{} // of handshakes that are meant to fail
 	l := listen(t)

@@ -140,6 +140,8 @@ func planSession(e Event, k Known) Decision {
 		Key:    credit.SystemKey("grant", s.payment()),
 		Terms:  credit.Terms{Source: credit.Purchase, Granted: p.Credits, EffectiveAt: k.Now, Payment: s.payment()},
 		Reason: "purchase " + p.Reference,
+		// Of an auto top-up people are told by itself.
+		Announce: p.TopUp == "",
 	})
 	return d
 }

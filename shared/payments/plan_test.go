@@ -84,7 +84,7 @@ func TestASessionAsksFor(t *testing.T) {
 				want = []credit.NewGrant{{
 					Key:   credit.SystemKey("grant", tt.payment),
 					Terms: credit.Terms{Source: credit.Purchase, Granted: tt.grants, EffectiveAt: noon, Payment: tt.payment},
-					Actor: "stripe", Reason: "purchase " + reference,
+					Actor: "stripe", Reason: "purchase " + reference, Announce: true,
 				}}
 			}
 			if diff := cmp.Diff(want, d.Grants); diff != "" {
