@@ -83,7 +83,7 @@ func start(t *testing.T) *system {
 		t.Fatal(err)
 	}
 	h := function(t, serve.Env{Lookup: settings, Log: log, Now: s.now})
-	server := httptest.NewServer(http.StripPrefix("/debit", h))
+	server := httptest.NewServer(http.StripPrefix("/debit", documented.Handler(t, h)))
 	t.Cleanup(server.Close)
 	s.url, s.token = server.URL+"/debit", s.issuer.Service(t, spender, audience)
 	return s
