@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/fluxori/ai-credits/shared/apidoc"
 	"github.com/fluxori/ai-credits/shared/apidoc/apidoctest"
 )
@@ -48,6 +50,9 @@ func TestTheAPIDocumentIsServedToAnybody(t *testing.T) {
 	if status, got := s.send(t, http.MethodGet, "/openapi.json", "", nil); status != 200 || got["openapi"] != "3.0.3" {
 		t.Errorf("%d %v", status, got["openapi"])
 	}
+	if status, got := s.send(t, http.MethodGet, "/messages.json", "", nil); status != 200 || got["ai-usage"] == nil {
+		t.Errorf("%d %v", status, got)
+	}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/docs", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +64,20 @@ func TestTheAPIDocumentIsServedToAnybody(t *testing.T) {
 	defer res.Body.Close()
 	if res.StatusCode != 200 || !strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
 		t.Errorf("the page: %d %s", res.StatusCode, res.Header.Get("Content-Type"))
+	}
+}
+
+// TestUsageIsWrittenAsADebitIs compares the two documents that have it.
+func TestUsageIsWrittenAsADebitIs(t *testing.T) {
+	t.Parallel()
+	messages, err := apidoc.ParseMessages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	published, _ := messages.Schemas.Find("DebitRequest")
+	sent, ok := document.Schemas.Find("DebitRequest")
+	if diff := cmp.Diff(sent, published); !ok || diff != "" {
+		t.Errorf("a message has another body than POST /debit: %s", diff)
 	}
 }
 

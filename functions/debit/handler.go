@@ -33,6 +33,7 @@ type handler struct {
 func (h *handler) router() *serve.Router {
 	r := serve.NewRouter()
 	apidoc.Register(r, contract)
+	apidoc.RegisterMessages(r)
 	r.Handle("POST /{$}", h.debit)
 	r.Handle("POST /check", h.check)
 	r.Handle("POST /reverse", h.reverse)

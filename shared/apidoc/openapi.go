@@ -1,7 +1,6 @@
 package apidoc
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -228,17 +227,4 @@ func (d *Document) byStatus(rt Route) map[int][]string {
 		}
 	}
 	return out
-}
-
-// MessageSchema is the JSON schema of one of the document's schemas, by itself: what it refers to is in its $defs. Strict objects have no
-// members but those described.
-func (d *Document) MessageSchema(name string, strict bool) ([]byte, error) {
-	if _, ok := d.Schemas.Find(name); !ok {
-		return nil, fmt.Errorf("there is no schema %s", name)
-	}
-	defs := object{}
-	for _, s := range d.Schemas {
-		defs[s.Name] = schema(s.Value, "#/$defs/", strict)
-	}
-	return encode(object{"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name, "$ref": "#/$defs/" + name, "$defs": defs})
 }

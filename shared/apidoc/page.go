@@ -125,14 +125,21 @@ func (d *Document) viewRoute(rt Named[Route]) routeView {
 	return v
 }
 
-// The routes of the document itself. Anybody may read them: the contract is no secret.
+// The routes of the document itself, and of the messages' schemas. Anybody may read them: the contract is no secret.
 const (
 	documentRoute = "GET /openapi.json"
 	pageRoute     = "GET /docs"
+	messagesRoute = "GET /messages.json"
 )
 
-// OwnRoutes are the patterns that Register adds.
-func OwnRoutes() []string { return []string{documentRoute, pageRoute} }
+// What a browser may do with them: nothing is loaded, and the page's style is its own.
+const (
+	dataPolicy = "default-src 'none'; frame-ancestors 'none'"
+	pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+// OwnRoutes are the patterns that Register and RegisterMessages add.
+func OwnRoutes() []string { return []string{documentRoute, pageRoute, messagesRoute} }
 
 // Register serves a document and its page. It is read when somebody first asks for it, so that it costs a function's start nothing.
 func Register(rt *serve.Router, source []byte) {
@@ -152,10 +159,18 @@ func Register(rt *serve.Router, source []byte) {
 		return d.renderPage()
 	})
 	rt.Handle(documentRoute, func(w http.ResponseWriter, _ *http.Request) error {
-		return give(w, "application/json", "default-src 'none'; frame-ancestors 'none'", served)
+		return give(w, "application/json", dataPolicy, served)
 	})
 	rt.Handle(pageRoute, func(w http.ResponseWriter, _ *http.Request) error {
-		return give(w, "text/html; charset=utf-8", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", page)
+		return give(w, "text/html; charset=utf-8", pagePolicy, page)
+	})
+}
+
+// RegisterMessages serves the JSON schemas of the Pub/Sub messages, by topic.
+func RegisterMessages(rt *serve.Router) {
+	made := sync.OnceValues(func() ([]byte, error) { return Messages(false) })
+	rt.Handle(messagesRoute, func(w http.ResponseWriter, _ *http.Request) error {
+		return give(w, "application/json", dataPolicy, made)
 	})
 }
 
