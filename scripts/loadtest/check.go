@@ -24,7 +24,7 @@ const (
 	violationsShown = 20
 )
 
-// seed publishes the catalogue, which the functions price by.
+// seed publishes the catalogue, which the functions price by and organisations are registered by.
 func (b *bench) seed(ctx context.Context) error {
 	clients, err := openClients(ctx, b.ready)
 	if err != nil {
