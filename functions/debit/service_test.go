@@ -19,23 +19,21 @@ import (
 
 // unreliable is a function behind a network that loses requests and answers, and that is restarted now and then.
 type unreliable struct {
-	t       *testing.T
-	s       *system
-	mu      sync.Mutex
-	rand    *rand.Rand
-	current http.Handler
-	passed  int // requests that reached the function
-	faults  map[string]int
+	mu     sync.Mutex
+	rand   *rand.Rand
+	next   []http.Handler // instances that are yet to begin, after the first, which serves
+	passed int            // requests so far
+	faults map[string]int
 }
 
 func (u *unreliable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u.mu.Lock()
 	fate := u.rand.IntN(10)
-	if u.passed++; u.passed%60 == 0 { // another instance takes over, which remembers nothing; the old one ends what it has
-		u.current = documented.Handler(u.t, function(u.t, u.s.env))
+	if u.passed++; u.passed%40 == 0 && len(u.next) > 1 { // another instance takes over, which remembers nothing; the old one ends what it has
+		u.next = u.next[1:]
 		u.faults["restarted"]++
 	}
-	h := u.current
+	h := u.next[0]
 	name := map[int]string{0: "request lost", 1: "answer lost", 2: "answer cut", 3: "no room", 4: "broken gateway"}[fate]
 	u.faults[name]++
 	u.mu.Unlock()
@@ -71,7 +69,10 @@ func TestAServiceThatUsesTheClientOnlyChargesOnceWhateverIsLost(t *testing.T) {
 	const jobs, workers, funds = 60, 6, 100_000
 	s := start(t)
 	s.fund(t, "acme", funds)
-	u := &unreliable{t: t, s: s, rand: rand.New(rand.NewPCG(9, 4)), faults: map[string]int{}, current: documented.Handler(t, function(t, s.env))}
+	u := &unreliable{rand: rand.New(rand.NewPCG(9, 4)), faults: map[string]int{}}
+	for range 5 {
+		u.next = append(u.next, documented.Handler(t, function(t, s.env)))
+	}
 	network := httptest.NewServer(http.StripPrefix("/debit", u))
 	t.Cleanup(network.Close)
 	c, err := client.New(client.Options{

@@ -30,6 +30,8 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/fluxori/ai-credits/shared/problem"
 )
 
 // Bounds of a call.
@@ -185,7 +187,8 @@ func refused(res *http.Response, answer []byte) (wait time.Duration, err error) 
 	if seconds, err := strconv.ParseInt(res.Header.Get("Retry-After"), 10, 32); err == nil && seconds > 0 {
 		wait = time.Duration(seconds) * time.Second
 	}
-	passing := res.StatusCode >= http.StatusInternalServerError || res.StatusCode == http.StatusTooManyRequests
+	tooMany, _ := problem.Status(problem.RateLimited) // Google's front end says so too, without a code
+	passing := res.StatusCode/100 == 5 || res.StatusCode == tooMany
 	if passing && e.Code != FeatureUnavailable {
 		return wait, &unclear{e}
 	}

@@ -89,7 +89,7 @@ func TestARequestIsRepeatedUnderItsIDUntilTheAnswerIsDefinite(t *testing.T) {
 		case 1:
 			panic(http.ErrAbortHandler)
 		case 2:
-			http.Error(w, "upstream connect error", 502)
+			http.Error(w, "upstream connect error", http.StatusBadGateway)
 		default:
 			fmt.Fprint(w, `{"event_id":"job-1","credits":50,"replayed":true,"balance":{"available":3},"a_later_member":1}`)
 		}
