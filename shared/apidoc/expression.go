@@ -23,6 +23,8 @@ type Expression struct {
 	Reasons []string
 	// OneOf are the forms that a value may have.
 	OneOf []Expression
+	// Nullable says that the value can be null.
+	Nullable bool
 	// Text says what the value means.
 	Text string
 }
@@ -70,8 +72,9 @@ func (e *Expression) UnmarshalYAML(node *yaml.Node) error {
 		Reasons []string         `yaml:"reasons"`
 		OneOf   []Expression     `yaml:"one_of"`
 		Text    string           `yaml:"text"`
+		Null    bool             `yaml:"nullable"`
 	}
-	if err := strictly(node, &form, "is", "fields", "map", "enum", "reasons", "one_of", "text"); err != nil {
+	if err := strictly(node, &form, "is", "fields", "map", "enum", "reasons", "one_of", "text", "nullable"); err != nil {
 		return err
 	}
 	if form.Is != nil {
@@ -89,7 +92,7 @@ func (e *Expression) UnmarshalYAML(node *yaml.Node) error {
 	if form.Is == nil {
 		*e = Expression{Fields: form.Fields, Map: form.Map, Enum: form.Enum, Reasons: form.Reasons, OneOf: form.OneOf}
 	}
-	e.Text = form.Text
+	e.Text, e.Nullable = form.Text, form.Null
 	return nil
 }
 

@@ -46,13 +46,18 @@ func schema(e Expression, at string, strict bool) object {
 	default:
 		out = fields(e.Fields, at, strict)
 	}
-	if e.Text == "" {
+	if e.Text == "" && !e.Nullable {
 		return out
 	}
 	if _, ref := out["$ref"]; ref { // what stands beside a $ref does not count in OpenAPI 3.0
 		out = object{"allOf": []any{out}}
 	}
-	out["description"] = e.Text
+	if e.Nullable {
+		out["nullable"] = true
+	}
+	if e.Text != "" {
+		out["description"] = e.Text
+	}
 	return out
 }
 

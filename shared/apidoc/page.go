@@ -57,6 +57,9 @@ type valueView struct {
 
 func view(e Expression) *valueView {
 	v := &valueView{Text: e.Text}
+	if e.Nullable {
+		v.Text = strings.TrimSpace("Can be null. " + e.Text)
+	}
 	switch {
 	case e.refers():
 		v.Ref = e.Name

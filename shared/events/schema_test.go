@@ -114,6 +114,18 @@ func TestEveryMessageIsAsItsSchemaSays(t *testing.T) {
 	}
 }
 
+func TestACycleIsToldAsItsSchemaSays(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	m, err := events.EncodeCycle(events.CycleClosed, "acme", at, events.Cycle{Subscription: "sub_1", Plan: "Growth", Start: at, End: at.AddDate(0, 1, 0), Expired: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validate(schemas(t)[m.Topic], m.Data); err != nil {
+		t.Errorf("%s: %v", m.Data, err)
+	}
+}
+
 func TestASchemaRefusesWhatIsNoSuchMessage(t *testing.T) {
 	t.Parallel()
 	of := schemas(t)
