@@ -83,7 +83,7 @@ func start(t testing.TB) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(http.StripPrefix("/account", h))
+	server := httptest.NewServer(http.StripPrefix("/account", documented.Handler(t, h)))
 	t.Cleanup(server.Close)
 	s.url = server.URL + "/account"
 	return s

@@ -50,6 +50,7 @@
 //	GET  /account/operations/reconciliation             how far Stripe's record was walked, and what is paid and not credited (platform)
 //	GET  /account/ui/purchases/return                   the page to which people come back from Stripe, which credits what they paid
 //	GET  /account/unsubscribe?token=, POST              leave a topic of an organisation's mails, by the link in one; undo=1 comes back (no sign-in)
+//	GET  /account/openapi.json, /account/docs           all of this as OpenAPI 3, and to read; open to anybody
 //
 // Callers are people with an ID token of the configured OpenID Connect issuer. What they may do is their membership of the organisation, or
 // the claims support and platform; the table in routes.go says it all. An organisation that somebody may not see answers like one that does

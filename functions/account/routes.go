@@ -1,12 +1,19 @@
 package account
 
 import (
+	_ "embed"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/fluxori/ai-credits/shared/apidoc"
 	"github.com/fluxori/ai-credits/shared/serve"
 )
+
+// contract is the API document. Tests hold it against the table below, and each exchange against it.
+//
+//go:embed api.yaml
+var contract []byte
 
 // role is what somebody who calls may be.
 type role string
@@ -138,6 +145,7 @@ func (rt route) passes(have []role) bool {
 // router serves the contract.
 func (h *handler) router() *serve.Router {
 	out := serve.NewRouter()
+	apidoc.Register(out, contract)
 	out.Handle("GET /ui/purchases/return", h.returned)
 	for _, rt := range routes() {
 		out.Handle(rt.Method+" "+rt.Path, func(w http.ResponseWriter, r *http.Request) error {
