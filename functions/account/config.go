@@ -20,6 +20,14 @@ type config struct {
 	Livemode  bool   `env:"STRIPE_LIVEMODE, default=false"`
 	// CheckoutReturnURL is the page to which people come back from Stripe.
 	CheckoutReturnURL string `env:"CHECKOUT_RETURN_URL, required"`
+	// DashboardURL is where people find the pages, such as https://credits.example/account/ui/; without it none are served. DashboardKeys seal
+	// their cookies. PeopleClientSecret is the pages' at the issuer, where PeopleAudience is their client id; a public client has none.
+	DashboardURL       string `env:"DASHBOARD_URL"`
+	DashboardKeys      secret `env:"DASHBOARD_KEYS"`
+	PeopleClientSecret secret `env:"PEOPLE_CLIENT_SECRET"`
+	// DashboardFrameOrigin may frame the pages. SupportAddress is where people are told to write to.
+	DashboardFrameOrigin string `env:"DASHBOARD_FRAME_ORIGIN"`
+	SupportAddress       string `env:"SUPPORT_ADDRESS"`
 }
 
 // secret is a setting that is never logged.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/campaigns"
 	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/dashboard"
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/ledger"
@@ -38,5 +39,7 @@ type handler struct {
 	letters   *deadletters.Store
 	requests  *limitrequests.Desk
 	refusals  *refusals.Store
+	// dashboard is nil where no pages are served.
+	dashboard *dashboard.Dashboard
 	now       func() time.Time // the system's clock
 }
