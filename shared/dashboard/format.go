@@ -58,10 +58,10 @@ func (v *visit) Words(code string) string {
 	return strings.ToUpper(words[:1]) + words[1:]
 }
 
-// Share is a part in percent of a whole, from 0 to 100.
+// Share is a part in percent of a whole, to the nearest, from 0 to 100.
 func (v *visit) Share(part, whole int64) int64 {
 	if whole <= 0 {
 		return 0
 	}
-	return min(100, max(0, part)*100/whole)
+	return min(100, (max(0, min(part, whole))*100+whole/2)/whole)
 }

@@ -45,6 +45,15 @@ type entry struct {
 	After   figures   `json:"after"`
 }
 
+// Moved is what the entry is about, below zero for what was taken or set aside.
+func (e entry) Moved() int64 {
+	switch e.Kind {
+	case "debit", "capture", "expiry", "clawback", "hold", "repayment":
+		return -e.Credits
+	}
+	return e.Credits
+}
+
 // explained is one entry with what led to it.
 type explained struct {
 	entry
