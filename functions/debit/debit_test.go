@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"cloud.google.com/go/firestore"
 	"github.com/sethvargo/go-envconfig"
 
 	"github.com/fluxori/ai-credits/shared/catalogue"
@@ -21,6 +22,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/embedded/engine"
 	"github.com/fluxori/ai-credits/shared/identity/identitytest"
 	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/serve"
 )
 
@@ -102,9 +104,10 @@ func function(t *testing.T, env serve.Env) http.Handler {
 	return nil
 }
 
-// fund opens an organisation with purchased credits.
+// fund opens an organisation with purchased credits and the team t1.
 func (s *system) fund(t *testing.T, org string, credits int64) {
 	t.Helper()
+	s.organise(t, org, "t1")
 	zone := "Africa/Johannesburg"
 	for _, c := range []credit.Command{
 		credit.Configure{Zone: &zone},
@@ -114,6 +117,29 @@ func (s *system) fund(t *testing.T, org string, credits int64) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// organise gives an organisation a team, in which the user u2 is.
+func (s *system) organise(t *testing.T, org, team string) *orgs.Store {
+	t.Helper()
+	// The document as package orgs writes it, as far as teams need it.
+	if _, err := s.engine.Client.Doc("orgs/"+org).Set(t.Context(), map[string]any{"v": 1, "org": org, "name": "Acme"}, firestore.MergeAll); err != nil {
+		t.Fatal(err)
+	}
+	people, err := orgs.NewStore(s.engine.Client, slog.New(slog.DiscardHandler), orgs.Options{Now: s.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := people.ChangeTeam(t.Context(), org, orgs.TeamChange{ID: team, Name: "Team " + team}); err != nil {
+		t.Fatal(err)
+	}
+	if err := people.PutMember(t.Context(), org, orgs.Member{Sub: "u2", Role: orgs.RoleMember}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := people.JoinTeam(t.Context(), org, team, "u2"); err != nil {
+		t.Fatal(err)
+	}
+	return people
 }
 
 func (s *system) available(t *testing.T, org string) int64 {

@@ -17,7 +17,10 @@
 // errors application/problem+json with the codes of the design, §6. An answer 503 means that the outcome is not known: the same request
 // with the same event id finds it out.
 //
-// It decides nothing about credits: package spend prices, package ledger carries out, package readiness knows what can be run. What was refused
+// Work counts for the team that is sent, which must be one in use (400, field team_id), or else for the one team that its user is in. Who is in which
+// team, and which teams are in use, may be what was true up to five seconds ago.
+//
+// It decides nothing about credits: package orgs knows teams, package spend prices, package ledger carries out, package readiness knows what can be run. What was refused
 // is kept by package refusals, and told by the function account.
 package debit
 

@@ -47,6 +47,7 @@ func TestADenialOverHTTPNamesTheLimit(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.fund(t, "acme", 1000)
+	s.organise(t, "acme", "sales")
 	s.limit(t, credit.Subject{Scope: credit.ScopeOrganisation}, 90)
 	s.limit(t, credit.Subject{Scope: credit.ScopeTeam, ID: "sales"}, 60)
 	s.limit(t, credit.Subject{}, 50)

@@ -9,6 +9,8 @@
 // event id used with other content) is put aside in deadLetters, with the reason, published to ai-usage-dead, and answered 204: it never
 // stands in the way of the rest, and operators can replay it. Any other failure is answered 503 and comes again.
 //
+// Work counts for the team that is sent, whether anybody knows it or not, or else for the one team that its user is in.
+//
 // Pushes carry a Google-signed token of the one service account of push subscriptions. The entry's actor is the topic: who published to it is
 // not known.
 //

@@ -24,7 +24,7 @@ const (
 	violationsShown = 20
 )
 
-// seed publishes the catalogue, which the functions price by.
+// seed publishes the catalogue, which the functions price by and organisations are registered by.
 func (b *bench) seed(ctx context.Context) error {
 	clients, err := openClients(ctx, b.ready)
 	if err != nil {
@@ -71,6 +71,10 @@ func (b *bench) prepare(ctx context.Context, ph phase) error {
 	if err != nil {
 		return err
 	}
+	people, err := openHouse(clients, l)
+	if err != nil {
+		return err
+	}
 	credits := ph.credits
 	if credits == 0 {
 		credits = ample
@@ -80,6 +84,11 @@ func (b *bench) prepare(ctx context.Context, ph phase) error {
 		org := orgName(ph.orgs, i)
 		if _, err := l.Do(ctx, org, credit.Configure{Zone: &zone}); err != nil {
 			return err
+		}
+		if ph.users > 0 {
+			if err := people.register(ctx, org); err != nil {
+				return err
+			}
 		}
 		if ph.limited {
 			if _, err := l.Do(ctx, org, allLimits()); err != nil {

@@ -37,6 +37,7 @@ func TestLoadsLeaveNoDoubt(t *testing.T) {
 		{"one hot organisation", "-duration 200ms -callers 8 -delay 0 -naive=false -fair", 3},
 		{"over HTTP", "-duration 300ms -callers 8 -delay 0 -naive=false -via http -processes 2 -kill", 1},
 		{"over Pub/Sub", "-duration 200ms -callers 4 -delay 0 -naive=false -via pubsub", 1},
+		{"limits", "-duration 200ms -callers 8 -delay 0 -naive=false -limits 20", 3},
 		{"a wallet with entries", "-duration 200ms -callers 4 -delay 0 -naive=false -entries 500", 4},
 	}
 	for _, tt := range tests {

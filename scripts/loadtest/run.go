@@ -77,11 +77,11 @@ func (b *bench) stop() error {
 
 // startFunctions starts the function's processes; the ledger itself lives in its drivers.
 func (b *bench) startFunctions(ctx context.Context) error {
-	if b.plan.Via == viaLedger {
-		return nil
-	}
 	if err := b.seed(ctx); err != nil {
 		return err
+	}
+	if b.plan.Via == viaLedger {
+		return nil
 	}
 	name := map[string]string{viaHTTP: "debit", viaPubSub: "usage"}[b.plan.Via]
 	for i := range b.plan.Processes {

@@ -435,6 +435,16 @@ func TestTheDemonstrationHasAHistory(t *testing.T) {
 	if got := c.available(demoOrg, admin); got < 100 {
 		t.Errorf("the demonstration has %v credits", got)
 	}
+	limits := c.must("GET", "/account/orgs/"+demoOrg+"/limits", admin, "")
+	if teams, _ := limits["teams"].([]any); len(teams) != 1 || limits["default_user"] == nil {
+		t.Errorf("the demonstration has the limits %v", limits)
+	}
+	if whole, _ := limits["organisation"].(map[string]any); whole["limit"] == nil || whole["left"] == 0.0 {
+		t.Errorf("the demonstration's limit is %v", whole)
+	}
+	if teams, _ := c.must("GET", "/account/orgs/"+demoOrg+"/teams", admin, "")["items"].([]any); len(teams) != 2 {
+		t.Errorf("the demonstration has the teams %v", teams)
+	}
 	before := c.available(demoOrg, admin)
 	c.must("POST", "/account/orgs/"+demoOrg+"/promotions/redeem", admin, `{"code":"welcome50"}`, "Idempotency-Key", "gift")
 	if got := c.available(demoOrg, admin); got != before+50 {

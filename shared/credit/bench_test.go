@@ -25,6 +25,34 @@ func BenchmarkDebit(b *testing.B) {
 	}
 }
 
+// BenchmarkLimitedDebit decides batches of 256 debits for 2,000 users in turn, with all three limits, as on a busy wallet.
+func BenchmarkLimitedDebit(b *testing.B) {
+	const users, batch = 2000, 256
+	s := sized(b, 5)
+	for _, c := range []credit.Command{limit(company, credit.MaxCredits), limit(sales, credit.MaxCredits), eachUser(credit.MaxCredits)} {
+		s.LoadUsage("2026-03", nil)
+		next, _, err := credit.Decide(s, c, hour(1))
+		if err != nil {
+			b.Fatal(err)
+		}
+		s = next
+	}
+	var commands []credit.Command
+	for i := range users {
+		commands = append(commands, by("sales", fmt.Sprint("user-", i), debit(fmt.Sprint("e", i), 1)))
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		next, _, err := credit.Decide(s, commands[i%users], hour(1))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if s = next; i%batch == batch-1 {
+			s = s.Forget()
+		}
+	}
+}
+
 // BenchmarkPurchase decides purchases on wallets of different sizes, each on the same state.
 func BenchmarkPurchase(b *testing.B) {
 	for _, grants := range []int{5, credit.MaxLive, 5000} {

@@ -31,7 +31,7 @@ const (
 
 // Crossing tells whether an event says that a threshold was crossed.
 func (k EventKind) Crossing() bool {
-	return k == EventLowBalance || k == EventDebt || k == EventDebtCeiling
+	return k == EventLowBalance || k == EventDebt || k == EventDebtCeiling || k == EventLimit || k == EventLimitFull
 }
 
 // Alert tells whether an event is for people to act on.

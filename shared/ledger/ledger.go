@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/request"
 )
 
 // Options bound a Ledger. Zero values stand for the defaults named.
@@ -146,12 +147,24 @@ func (l *Ledger) do(ctx context.Context, org string, c credit.Command, redo bool
 	it := &item{cmd: c}
 	it.key, it.hash, it.keyed = credit.KeyOf(c)
 	it.doc = it.key.Doc()
+	note(ctx, org, it)
 	if it.keyed {
 		if r, found, err := l.repeated(ctx, org, it, redo); found {
 			return r, err
 		}
 	}
 	return l.submit(ctx, org, it)
+}
+
+// note tells the request's line in the log which wallet and which event it was about.
+func note(ctx context.Context, org string, it *item) {
+	request.Note(ctx, slog.String("org", org))
+	switch {
+	case it.keyed && it.key.System:
+		request.Note(ctx, slog.String("key", it.key.ID))
+	case it.keyed:
+		request.Note(ctx, slog.String("event_id", it.key.ID))
+	}
 }
 
 // repeated answers a command that was carried out before, as far as that is remembered or expected. It does so beside the wallet's queue:

@@ -123,7 +123,7 @@ func (r Request) grant(limit *int64, now current, by string, at time.Time) (out 
 		target := max(now.Credits, min(r.Limit+r.Credits, credit.MaxCredits))
 		out.Target = &target
 	case *limit > credit.MaxCredits:
-		return r, false, invalid("limit", "too_large", "limit must be at most %d credits.", int64(credit.MaxCredits))
+		return r, false, invalid("limit", "too_large", "limit must be at most %d credits.", credit.MaxCredits)
 	case *limit <= now.Credits:
 		return r, false, invalid("limit", "not_higher", "limit must be higher than the limit in force, %d credits.", now.Credits)
 	default:
@@ -168,7 +168,7 @@ func checkAsk(a Ask) error {
 	case !plain(a.Reason):
 		return invalid("reason", "text", "reason must be at most %d bytes of text without control characters.", maxReason)
 	case a.Credits < 0 || a.Credits > credit.MaxCredits:
-		return invalid("credits", "range", "credits must be from 1 to %d, or be left out.", int64(credit.MaxCredits))
+		return invalid("credits", "range", "credits must be from 1 to %d, or be left out.", credit.MaxCredits)
 	}
 	return nil
 }

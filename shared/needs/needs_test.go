@@ -61,6 +61,9 @@ func TestAnUnmetNeedSkipsUnlessAllIsRequired(t *testing.T) {
 		{"Firestore, required", map[string]string{requireAll: "1"}, addressOf(firestoreEmulator), "failed", "CREDITS_TEST_EMULATOR"},
 		{"Pub/Sub, unset", nil, addressOf(pubsubEmulator), "skipped", "CREDITS_TEST_PUBSUB_EMULATOR"},
 		{"Pub/Sub, required", map[string]string{requireAll: "1"}, addressOf(pubsubEmulator), "failed", "CREDITS_TEST_PUBSUB_EMULATOR"},
+		{"Terraform, unset", nil, checker, "skipped", "CREDITS_TEST_TERRAFORM"},
+		{"Terraform, required", map[string]string{requireAll: "1"}, checker, "failed", "CREDITS_TEST_TERRAFORM"},
+		{"Terraform, set", map[string]string{requireAll: "1", terraform: "registry"}, checker, "", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -85,6 +88,11 @@ func TestWhatMayNotBeSkippedIsThorough(t *testing.T) {
 			t.Errorf("with %s=%q and %s=%q: %t", full, tc.full, requireAll, tc.requireAll, got)
 		}
 	}
+}
+
+func checker(tb testing.TB, env environment) {
+	tb.Helper()
+	checkerOf(tb, env)
 }
 
 func addressOf(e *emulator) func(testing.TB, environment) {

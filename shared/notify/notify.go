@@ -129,8 +129,9 @@ func wants(o orgs.Org, kind credit.EventKind, channel orgs.Channel) bool {
 		return channel == orgs.Dashboard || slices.Contains(o.Alerts.LowBalance.Channels, channel)
 	case events.LimitRequested, events.LimitRequestGranted, events.LimitRequestDeclined:
 		return true
+	default:
+		return o.Alerts.LowBalance.Wants(channel)
 	}
-	return o.Alerts.LowBalance.Wants(channel)
 }
 
 // deliver does what is left to do of a delivery: the feed first, for it does not depend on anybody else.

@@ -75,9 +75,9 @@ func (h *house) Administrators(context.Context, string) ([]string, error) {
 }
 
 // Member implements notify.Organisations.
-func (h *house) Member(_ context.Context, _, sub string) (orgs.Member, error) {
+func (h *house) Member(ctx context.Context, _, sub string) (orgs.Member, error) {
 	if sub != "m" {
-		return (*orgs.Store)(nil).Member(context.Background(), "", "") // as of somebody who is none
+		return (*orgs.Store)(nil).Member(ctx, "", "") // as of somebody who is none
 	}
 	return orgs.Member{Sub: sub, Role: orgs.RoleMember, Name: "Pieter", Email: "m@acme.test"}, nil
 }

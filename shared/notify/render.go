@@ -77,7 +77,7 @@ func (t *templates) writeAbout(e events.Credit, o orgs.Org, name string) (writte
 	if t.texts.Lookup(title) == nil || t.texts.Lookup(text) == nil || asks != (e.LimitRequest != nil) || limits != (e.Limit != nil) {
 		return written{}, &Error{coded.Reason{Is: "invalid_request", Says: fmt.Sprintf("There are no words for an alert of the kind %q.", e.Type)}}
 	}
-	f := facts{Org: o.Name, Credits: e.Credits, Held: e.Balance.Held, Reason: e.Reason, Request: readRequest(e.LimitRequest, name)}
+	f := facts{Org: o.Name, Credits: e.Credits, Held: e.Balance.Held, Reason: e.Reason, Request: readRequest(e, name)}
 	if e.Threshold != nil {
 		f.Threshold = *e.Threshold
 	}

@@ -26,17 +26,18 @@ type request struct {
 // aMember stands for a name that is not known, or not to be kept.
 const aMember = "A member"
 
-// readRequest puts a limit request in words. Without a name it has no reason either.
-func readRequest(l *events.LimitRequest, name string) *request {
+// readRequest puts an alert's limit request in words. Without a name it has no reason either.
+func readRequest(e events.Credit, name string) *request {
+	l := e.LimitRequest
 	if l == nil {
 		return nil
 	}
 	r := &request{Who: aMember, Of: "what the whole organisation uses", Credits: l.Credits, Unlimited: l.Limit == nil}
 	switch {
-	case l.Scope == "user" && l.SubjectID == l.UserID:
-		r.Of = "what one member uses"
+	case l.Scope == "user" && personal(e):
+		r.Of = "what you use"
 	case l.Scope == "user":
-		r.Of = "what a member uses"
+		r.Of = "what the member uses"
 	case l.Scope == "team":
 		r.Of = "what team " + l.SubjectName + " uses"
 	}

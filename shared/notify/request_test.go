@@ -77,9 +77,9 @@ func TestLimitRequestsReachWhomTheyConcern(t *testing.T) {
 		"asked for oneself": {
 			about(events.LimitRequested, request("user", "m", 200)), orgs.Administrators,
 			"A member asks for a higher limit",
-			"A member asks for 200 AI credits a month more. The limit on what one member uses is 1 500 AI credits a month. An administrator of Acme can grant or decline this.",
+			"A member asks for 200 AI credits a month more. The limit on what the member uses is 1 500 AI credits a month. An administrator of Acme can grant or decline this.",
 			"Pieter asks for a higher limit",
-			"Pieter asks for 200 AI credits a month more. The limit on what one member uses is 1 500 AI credits a month. The reason given is: “The catalogue” An administrator of Acme can grant or decline this.",
+			"Pieter asks for 200 AI credits a month more. The limit on what the member uses is 1 500 AI credits a month. The reason given is: “The catalogue” An administrator of Acme can grant or decline this.",
 			"a@acme.test,b@acme.test,c@acme.test", "as an administrator of Acme", "because you asked",
 		},
 		"asked for a team, without a figure": {
@@ -95,12 +95,12 @@ func TestLimitRequestsReachWhomTheyConcern(t *testing.T) {
 		},
 		"granted by taking the limit away": {
 			about(events.LimitRequestGranted, unlimited), orgs.Only("m"),
-			"Your request for a higher limit is granted", "There is no limit on what one member uses any more, says an administrator of Acme.",
+			"Your request for a higher limit is granted", "There is no limit on what you use any more, says an administrator of Acme.",
 			"Your request for a higher limit is granted", "no limit", "m@acme.test", "because you asked Acme", "administrator of Acme on Fluxori",
 		},
 		"declined": {
 			about(events.LimitRequestDeclined, request("user", "m", 200)), orgs.Only("m"),
-			"Your request for a higher limit is declined", "The limit on what one member uses stays at 1 500 AI credits a month, says an administrator of Acme.",
+			"Your request for a higher limit is declined", "The limit on what you use stays at 1 500 AI credits a month, says an administrator of Acme.",
 			"Your request for a higher limit is declined", "The reason given is: “The catalogue”", "m@acme.test", "because you asked Acme", "administrator of Acme on Fluxori",
 		},
 	} {

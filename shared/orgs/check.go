@@ -107,7 +107,7 @@ func (m Member) check() error {
 // check tells what is wrong with a team.
 func (t Team) check() error {
 	var f faults
-	if credit.CheckOrg(t.ID) != nil { // teams' ids are formed as organisations' are
+	if !validTeam(t.ID) {
 		f.add("team_id", "must have 1 to 64 of a-z, 0-9 and -")
 	}
 	switch {

@@ -10,7 +10,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/fluxori/ai-credits/shared/coded"
-	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/lru"
 )
 
@@ -66,7 +65,7 @@ func (d *directory) forget(org string) {
 // everybody in an organisation that does not exist. It may be what was true up to five seconds ago. Mostly no read; at most three. The error
 // is an *Error, `unavailable`.
 func (s *Store) TeamOf(ctx context.Context, org, user string) (string, error) {
-	if credit.CheckOrg(org) != nil || !validSub(user) {
+	if !validOrg(org) || !validSub(user) {
 		return "", nil
 	}
 	roster, err := s.roster(ctx, org)
@@ -96,7 +95,7 @@ func (s *Store) TeamOf(ctx context.Context, org, user string) (string, error) {
 // true up to five seconds ago. Mostly no read; at most two. The error is an *Error, `invalid_request` or `unavailable`.
 func (s *Store) CheckTeam(ctx context.Context, org, team string) error {
 	used := false
-	if credit.CheckOrg(org) == nil && credit.CheckOrg(team) == nil {
+	if validOrg(org) && validTeam(team) {
 		roster, err := s.roster(ctx, org)
 		if err != nil {
 			return err

@@ -156,7 +156,7 @@ func (s *Store) Members(ctx context.Context, org string, p MemberPage) ([]Member
 	if credit.CheckOrg(org) != nil {
 		return nil, UnknownOrg()
 	}
-	if p.Team != "" && credit.CheckOrg(p.Team) != nil {
+	if p.Team != "" && !validTeam(p.Team) {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
@@ -299,6 +299,11 @@ func within(ctx context.Context, tx *firestore.Transaction, q firestore.Query, l
 	}
 	return nil
 }
+
+// validOrg reports whether a string can be the id of an organisation, validTeam that of a team: they are formed alike.
+func validOrg(org string) bool { return credit.CheckOrg(org) == nil }
+
+func validTeam(team string) bool { return validOrg(team) }
 
 // validSub reports whether a string can be the subject of a member.
 func validSub(sub string) bool { return sub != "" && plain(sub, maxSub) }

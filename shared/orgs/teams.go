@@ -71,7 +71,7 @@ func (s *Store) ArchiveTeam(ctx context.Context, org, team string) (out Team, er
 	if credit.CheckOrg(org) != nil {
 		return Team{}, UnknownOrg()
 	}
-	if credit.CheckOrg(team) != nil {
+	if !validTeam(team) {
 		return Team{}, notFound("team")
 	}
 	err = s.changePeople(ctx, org, "archive a team of "+org, func(_ context.Context, tx *firestore.Transaction) (bool, error) {
@@ -97,7 +97,7 @@ func (s *Store) ArchiveTeam(ctx context.Context, org, team string) (out Team, er
 
 // Team returns a team. One read. Errors are an *Error, `not_found` or `unavailable`.
 func (s *Store) Team(ctx context.Context, org, team string) (Team, error) {
-	if credit.CheckOrg(org) != nil || credit.CheckOrg(team) != nil {
+	if credit.CheckOrg(org) != nil || !validTeam(team) {
 		return Team{}, notFound("team")
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
@@ -131,7 +131,7 @@ func (s *Store) Teams(ctx context.Context, org string, p TeamPage) ([]Team, erro
 	defer cancel()
 	q := s.teams(org).Where("archived", "==", p.Archived).OrderBy(firestore.DocumentID, firestore.Asc)
 	if p.After != "" {
-		if credit.CheckOrg(p.After) != nil {
+		if !validTeam(p.After) {
 			return nil, notFound("page")
 		}
 		q = q.StartAfter(s.team(org, p.After))
@@ -182,7 +182,7 @@ func (s *Store) move(ctx context.Context, org, sub, what string, to func(*firest
 	switch {
 	case credit.CheckOrg(org) != nil:
 		return Member{}, UnknownOrg()
-	case credit.CheckOrg(team) != nil:
+	case !validTeam(team):
 		return Member{}, notFound("team")
 	case !validSub(sub):
 		return Member{}, notFound("member")

@@ -392,7 +392,8 @@ func TestPeopleBehaveAsAMapOfThem(t *testing.T) {
 				sub, team := fmt.Sprintf("m%d", r.IntN(4)), fmt.Sprintf("t%d", r.IntN(3))
 				_, isMember := members[sub]
 				used, isTeam := teams[team]
-				want, change := "", func() error { return nil }
+				want := ""
+				var change func() error
 				switch r.IntN(6) {
 				case 0:
 					if !isMember {

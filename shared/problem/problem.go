@@ -134,8 +134,13 @@ func (e *Error) Details() map[string]any { return e.details }
 
 var _ Coded = (*Error)(nil)
 
-// Write answers r with err as a problem. A failing of our own (`internal` and `unavailable`) is logged with the whole
-// error on the request's logger. Write must come before any other answer.
+// Noter is a response writer that wants to know which problem it carries, for the request's line in the log.
+type Noter interface {
+	NoteProblem(code string)
+}
+
+// Write answers r with err as a problem, and tells a writer that is a [Noter] its code. A failing of our own (`internal` and `unavailable`) is
+// logged with the whole error on the request's logger. Write must come before any other answer.
 func Write(w http.ResponseWriter, r *http.Request, err error) {
 	scope := request.FromContext(r.Context())
 	log := request.Logger(r.Context())
@@ -148,6 +153,10 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if code == Internal || code == Unavailable {
 		log.LogAttrs(r.Context(), severity(code), "request failed", slog.String("code", code), slog.Any("error", err))
+	}
+
+	if n, ok := w.(Noter); ok {
+		n.NoteProblem(code)
 	}
 
 	members := map[string]any{}

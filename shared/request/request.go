@@ -1,5 +1,5 @@
 // Package request carries, in a context, what identifies one request wherever its work goes: its id, the trace it
-// belongs to, and the logger to report on.
+// belongs to, the logger to report on, and what is learned of it on the way, for its line in the log.
 //
 // Invariants: a scope is set once, at the edge, and never changed; the id is safe to print in a header, a log line and
 // an answer.
@@ -28,9 +28,9 @@ type Scope struct {
 // scopeKey is the context key of a Scope.
 type scopeKey struct{}
 
-// NewContext returns a context that carries s.
+// NewContext returns a context that carries s, and what is noted of the request.
 func NewContext(ctx context.Context, s Scope) context.Context {
-	return context.WithValue(ctx, scopeKey{}, s)
+	return context.WithValue(context.WithValue(ctx, scopeKey{}, s), notesKey{}, &notes{})
 }
 
 // FromContext returns the scope that ctx carries, or the zero Scope.

@@ -20,15 +20,28 @@ const loggedTextMax = 512
 // errNotBuilt is what a caller learns of a function that could not be built.
 var errNotBuilt = problem.New(problem.Unavailable, "The service could not start. Repeat the request with the same id.", nil)
 
+// errFrozen is what a caller learns while the system is frozen.
+var errFrozen = problem.New(problem.Unavailable, "The service is stopped for now. Repeat the request later with the same id.", nil)
+
+// frozenSetting is the setting that freezes a function when it is true: whatever would change something is refused as unavailable, which makes
+// callers keep their ids, Stripe repeat its events and Pub/Sub keep its messages. What only reads is answered.
+const frozenSetting = "FROZEN"
+
 // edge serves a function's requests: everything that is the same for all functions happens here, once.
 type edge struct {
 	function Function
 	env      Env
 	handler  func(ctx context.Context) (http.Handler, error)
+	frozen   bool
 }
 
 func (f Function) edge(env Env, handler func(ctx context.Context) (http.Handler, error)) http.Handler {
-	return &edge{function: f, env: env, handler: handler}
+	e := &edge{function: f, env: env, handler: handler}
+	if env.Lookup != nil {
+		v, _ := env.Lookup.Lookup(frozenSetting)
+		e.frozen = v == "true"
+	}
+	return e
 }
 
 // ServeHTTP implements http.Handler.
@@ -73,11 +86,16 @@ func (e *edge) serve(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, errNotBuilt)
 		return
 	}
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	if r.URL.Path != "/health" {
+		if e.frozen && !reads {
+			problem.Write(w, r, errFrozen)
+			return
+		}
 		handler.ServeHTTP(w, r)
 		return
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if !reads {
 		methodNotAllowed(w, r, "GET, HEAD")
 		return
 	}
@@ -105,7 +123,7 @@ func (e *edge) recovered(rec *recorder, r *http.Request, v any) (aborted bool) {
 	return false
 }
 
-// logRequest writes the request's line, in the form that Cloud Logging shows as an HTTP request. The query and the
+// logRequest writes the request's line, in the form that Cloud Logging shows as an HTTP request, with what was noted of it. The query and the
 // headers stay out of it.
 func (e *edge) logRequest(rec *recorder, r *http.Request, took time.Duration) {
 	httpStatus := rec.status
@@ -119,9 +137,10 @@ func (e *edge) logRequest(rec *recorder, r *http.Request, took time.Duration) {
 	case httpStatus >= http.StatusInternalServerError:
 		level = slog.LevelError
 	}
-	request.Logger(r.Context()).LogAttrs(r.Context(), level, "request",
+	request.Logger(r.Context()).LogAttrs(r.Context(), level, "request", append(request.Notes(r.Context()),
 		slog.String("function", e.function.name),
 		slog.String("route", r.Pattern),
+		slog.String("code", rec.code),
 		slog.Group("httpRequest",
 			slog.String("requestMethod", cut(r.Method)),
 			slog.String("requestUrl", cut(r.URL.Path)),
@@ -130,7 +149,7 @@ func (e *edge) logRequest(rec *recorder, r *http.Request, took time.Duration) {
 			slog.Int("status", httpStatus),
 			slog.Int64("responseSize", rec.bytes),
 			slog.String("latency", fmt.Sprintf("%d.%09ds", took/time.Second, took%time.Second)),
-		))
+		))...)
 }
 
 // cut returns s, or its first loggedTextMax bytes.
@@ -158,7 +177,13 @@ type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
+	code   string // of the problem that was answered, if one was
 }
+
+// NoteProblem implements problem.Noter.
+func (rec *recorder) NoteProblem(code string) { rec.code = code }
+
+var _ problem.Noter = (*recorder)(nil)
 
 // WriteHeader implements http.ResponseWriter.
 func (rec *recorder) WriteHeader(httpStatus int) {

@@ -5,17 +5,25 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"regexp"
 	"strings"
 
 	"github.com/fluxori/ai-credits/shared/request"
 )
 
-// redacted stands in place of a value whose name says that it is secret.
+// redacted stands in place of a value whose name says that it is secret, and of people's addresses.
 const redacted = "[redacted]"
+
+// addressPattern finds e-mail addresses in text. Mail servers, for one, repeat them in their errors.
+var addressPattern = regexp.MustCompile(`[\p{L}\p{N}._%+'-]+@[\p{L}\p{N}.-]+`)
+
+// serviceAccounts end the addresses of accounts that are nobody's: lines may name them.
+const serviceAccounts = ".gserviceaccount.com"
 
 // NewLogHandler returns a handler that writes one JSON object a line, as Cloud Logging reads it: severity, message,
 // time, and for lines that belong to a request its id and trace. The project names the trace; without it only the
-// request id is written. Values named like a secret (token, authorization, cookie, password, secret) are replaced.
+// request id is written. Values named like a secret (token, authorization, cookie, password, secret) are replaced, and so is every e-mail
+// address of a person, in the message, in texts and in errors.
 func NewLogHandler(w io.Writer, project string, level slog.Leveler) slog.Handler {
 	json := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: cloudAttr})
 	return &logHandler{project: project, root: json, current: json}
@@ -27,6 +35,7 @@ func cloudAttr(groups []string, a slog.Attr) slog.Attr {
 	case "token", "id_token", "authorization", "cookie", "password", "secret", "signature":
 		return slog.String(a.Key, redacted)
 	}
+	a.Value = withoutAddresses(a.Value)
 	if len(groups) > 0 {
 		return a
 	}
@@ -39,6 +48,32 @@ func cloudAttr(groups []string, a slog.Attr) slog.Attr {
 		a.Key = "message"
 	}
 	return a
+}
+
+// withoutAddresses replaces people's e-mail addresses in a text or an error.
+func withoutAddresses(v slog.Value) slog.Value {
+	var text string
+	switch v.Kind() {
+	case slog.KindString:
+		text = v.String()
+	case slog.KindAny:
+		err, ok := v.Any().(error)
+		if !ok {
+			return v
+		}
+		text = err.Error()
+	default:
+		return v
+	}
+	if !strings.Contains(text, "@") {
+		return v
+	}
+	return slog.StringValue(addressPattern.ReplaceAllStringFunc(text, func(address string) string {
+		if strings.HasSuffix(strings.TrimRight(address, "."), serviceAccounts) {
+			return address
+		}
+		return redacted
+	}))
 }
 
 // severityOf names a level as Cloud Logging does. One step of slog's four above error is critical.

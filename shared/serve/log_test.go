@@ -2,6 +2,8 @@ package serve_test
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -64,5 +66,22 @@ func TestTheRequestStandsAtTheTopOfALineWhateverGroupIsOpen(t *testing.T) {
 	}
 	if _, ok := all[1]["request_id"]; ok {
 		t.Errorf("line %v names a request, want none", all[1])
+	}
+}
+
+func TestNobodysAddressIsWritten(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	log := slog.New(serve.NewLogHandler(&out, "", slog.LevelInfo)).With(slog.String("owner", "thandi@people.example"))
+	log.WithGroup("mail").Info("to thandi@people.example.", slog.String("to", "Thandi <thandi+x@people.example>"),
+		slog.Any("error", fmt.Errorf("send: %w", errors.New("550 5.1.1 <thandi@people.example>: no such user"))),
+		slog.String("actor", "ai@project-1.iam.gserviceaccount.com"), slog.Int("attempt", 3))
+	if strings.Contains(out.String(), "people.example") {
+		t.Errorf("the line holds an address: %s", &out)
+	}
+	for _, kept := range []string{"550 5.1.1", "no such user", "ai@project-1.iam.gserviceaccount.com", `"attempt":3`} {
+		if !strings.Contains(out.String(), kept) {
+			t.Errorf("the line lacks %q: %s", kept, &out)
+		}
 	}
 }

@@ -279,8 +279,54 @@ func TestRequestsAreLoggedAsCloudLoggingReadsThemWithoutSecrets(t *testing.T) {
 		!strings.HasSuffix(fmt.Sprint(served["latency"]), "s") || served["responseSize"].(float64) < 10 {
 		t.Errorf("httpRequest %v", served)
 	}
-	if all[1]["function"] != "probe" || all[1]["route"] != "GET /items/{id}" {
-		t.Errorf("function %v, route %v", all[1]["function"], all[1]["route"])
+	if all[1]["function"] != "probe" || all[1]["route"] != "GET /items/{id}" || all[1]["code"] != "" {
+		t.Errorf("function %v, route %v, code %v", all[1]["function"], all[1]["route"], all[1]["code"])
+	}
+}
+
+// TestARefusalsLineBearsItsCode is what refusals are counted by.
+func TestARefusalsLineBearsItsCode(t *testing.T) {
+	t.Parallel()
+	h, logged, err := probe(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask(t, h, "DELETE", "/probe/items/7", "")
+	all := lines(t, logged)
+	if len(all) != 1 || all[0]["message"] != "request" || all[0]["code"] != "forbidden" || all[0]["severity"] != "INFO" {
+		t.Errorf("logged %s", logged)
+	}
+}
+
+// TestAFrozenFunctionStillAnswersWhatOnlyReads is how the whole system is stopped: nobody loses an event, since each is told to come back.
+func TestAFrozenFunctionStillAnswersWhatOnlyReads(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		frozen, method, path string
+		status               int
+	}{
+		{"true", "POST", "/probe", 503},
+		{"true", "DELETE", "/probe/items/7", 503},
+		{"true", "GET", "/probe/items/7", 200},
+		{"true", "HEAD", "/probe/items/7", 200},
+		{"true", "GET", "/probe/health", 200},
+		{"false", "POST", "/probe", 201},
+		{"", "POST", "/probe", 201},
+	} {
+		t.Run(c.frozen+" "+c.method+" "+c.path, func(t *testing.T) {
+			t.Parallel()
+			h, _, err := probe(t, map[string]string{"FROZEN": c.frozen})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := ask(t, h, c.method, c.path, `{"a":"b"}`)
+			if w.Code != c.status {
+				t.Errorf("status %d, want %d: %s", w.Code, c.status, w.Body)
+			}
+			if c.status == 503 && (w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), `"unavailable"`)) {
+				t.Errorf("Retry-After %q, body %s", w.Header().Get("Retry-After"), w.Body)
+			}
+		})
 	}
 }
 

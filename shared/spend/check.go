@@ -59,7 +59,7 @@ func (s *Spender) Check(ctx context.Context, r Ask) (catalogue.Quote, []Reason, 
 	if err != nil {
 		return catalogue.Quote{}, nil, err
 	}
-	work, err := s.work(ctx, r)
+	work, err := s.work(ctx, r, false)
 	if err != nil {
 		return catalogue.Quote{}, nil, err
 	}

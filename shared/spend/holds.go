@@ -23,7 +23,7 @@ type Capture struct {
 
 // Hold sets credits aside for work to come, at the price that a debit would have: all or nothing.
 func (s *Spender) Hold(ctx context.Context, r HoldRequest, actor string) (ledger.Result, error) {
-	d, err := s.command(ctx, r.Request, actor)
+	d, err := s.command(ctx, r.Request, actor, false)
 	d.Content.Kind = credit.KindHold
 	c := credit.PlaceHold{EventID: d.EventID, Content: d.Content, Credits: d.Credits, Work: d.Work, Actor: d.Actor, Metadata: d.Metadata}
 	if err != nil {

@@ -4,6 +4,9 @@
 // The price follows the catalogue's version in force at the time of decision, or the version that the caller's quote named; the entry records
 // which. A request that the catalogue refuses today, but that was charged yesterday, gets yesterday's result.
 //
+// Work counts for the team that is sent or, without one, for the team that its user is in when it is charged. The team as sent is part of what
+// makes two requests the same, the team found is not: who was moved since gets the same result again.
+//
 // What a hold was placed for is priced then; its capture says what the work cost in the end, and is not priced again.
 //
 // Before work begins, a check and a hold ask too whether its feature can be run. A check answers with everything that stands against the work,
@@ -15,7 +18,6 @@ package spend
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -58,18 +60,9 @@ type Spender struct {
 	prices   Prices
 	ledger   *ledger.Ledger
 	features Features
-	refused  RefusalLog
 	teams    Teams
+	refused  RefusalLog
 }
-
-// Teams finds the team that a user is in, empty for none, as an *orgs.Store does.
-type Teams interface {
-	TeamOf(ctx context.Context, org, user string) (string, error)
-}
-
-// WithTeams has the work of a user count for the team that the user is in, unless the request names another. Without it only what is sent
-// counts.
-func WithTeams(t Teams) Option { return func(s *Spender) { s.teams = t } }
 
 // Option adds to what a Spender does.
 type Option func(*Spender)
@@ -88,7 +81,7 @@ func New(prices Prices, l *ledger.Ledger, opts ...Option) (*Spender, error) {
 
 // Debit charges for work: all or nothing.
 func (s *Spender) Debit(ctx context.Context, r Request, actor string) (ledger.Result, error) {
-	d, err := s.command(ctx, r, actor)
+	d, err := s.command(ctx, r, actor, false)
 	if err != nil {
 		return s.earlier(ctx, r, d, err)
 	}
@@ -101,7 +94,7 @@ func (s *Spender) Debit(ctx context.Context, r Request, actor string) (ledger.Re
 
 // Usage charges for work already done: what is not there becomes debt. again says that the event has probably been seen before.
 func (s *Spender) Usage(ctx context.Context, r Request, actor string, again bool) (ledger.Result, error) {
-	d, err := s.command(ctx, r, actor)
+	d, err := s.command(ctx, r, actor, true)
 	if err != nil {
 		return s.earlier(ctx, r, d, err)
 	}
@@ -169,8 +162,9 @@ func (r Ask) check() error {
 	return nil
 }
 
-// command prices a request. When that fails the command still names the event, so that an earlier result can be found.
-func (s *Spender) command(ctx context.Context, r Request, actor string) (credit.Debit, error) {
+// command prices a request and finds the team that it counts for; done says that the work is done already. When that fails the command still
+// names the event, so that an earlier result can be found.
+func (s *Spender) command(ctx context.Context, r Request, actor string, done bool) (credit.Debit, error) {
 	d := credit.Debit{
 		EventID: r.EventID,
 		Content: credit.Content{
@@ -187,7 +181,7 @@ func (s *Spender) command(ctx context.Context, r Request, actor string) (credit.
 	if err != nil {
 		return d, err
 	}
-	if d.Work, err = s.work(ctx, r.Ask); err != nil {
+	if d.Work, err = s.work(ctx, r.Ask, done); err != nil {
 		return d, err
 	}
 	d.Credits, d.Work.PriceVersion = q.Credits, q.PriceVersion
@@ -203,25 +197,19 @@ func (r Ask) work() credit.Work {
 	return w
 }
 
-// work is what is asked for, with the user's team unless one was sent. What is charged for was sent: the team found is no part of an event's
-// content, so that an event that is repeated after its user moved is still the same.
-func (s *Spender) work(ctx context.Context, r Ask) (credit.Work, error) {
+// work is what is asked for, with the team that it counts for; done says that the work is done already.
+func (s *Spender) work(ctx context.Context, r Ask, done bool) (credit.Work, error) {
 	w := r.work()
-	if s.teams == nil || w.Team != "" || w.User == "" {
-		return w, nil
-	}
-	team, err := s.teams.TeamOf(ctx, r.OrgID, w.User)
-	if err != nil {
-		return w, fmt.Errorf("the team of a user of %s: %w", r.OrgID, err)
-	}
-	w.Team = team
-	return w, nil
+	var err error
+	w.Team, err = s.team(ctx, r, done)
+	return w, err
 }
 
-// earlier answers a request that cannot be priced now with the result that its command had when it could be, or with why it cannot.
+// earlier answers a request that cannot be priced now, or whose team cannot be spent for any more, with the result that its command had when
+// it could be, or with why it cannot.
 func (s *Spender) earlier(ctx context.Context, r Request, c credit.Command, why error) (ledger.Result, error) {
 	var refused *catalogue.Error
-	if !errors.As(why, &refused) {
+	if !errors.As(why, &refused) && !noTeam(why) {
 		return ledger.Result{}, why
 	}
 	result, found, err := s.ledger.Earlier(ctx, r.OrgID, c)

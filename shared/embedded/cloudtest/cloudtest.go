@@ -52,6 +52,8 @@ type Cloud struct {
 	Broker   *broker.Broker
 	Issuer   *identitytest.Issuer
 	Messages *pubsub.Client
+	// Log is where functions that are started report. It discards unless it is set.
+	Log *slog.Logger
 
 	wiring   *wiring.List
 	settings map[string]string
@@ -65,7 +67,10 @@ type Cloud struct {
 // New starts a project whose clock shows 1 March 2026, 8:00 UTC.
 func New(t testing.TB) *Cloud {
 	t.Helper()
-	c := &Cloud{Engine: engine.New(t, engine.Embedded()), Issuer: identitytest.New(t), urls: map[string]string{}, tokens: map[[2]string]string{}}
+	c := &Cloud{
+		Engine: engine.New(t, engine.Embedded()), Issuer: identitytest.New(t), Log: slog.New(slog.DiscardHandler),
+		urls: map[string]string{}, tokens: map[[2]string]string{},
+	}
 	c.micros.Store(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC).UnixMicro())
 	firestore, err := c.Server.Listen("127.0.0.1:0")
 	must(t, err)
@@ -136,7 +141,7 @@ func (c *Cloud) Start(t testing.TB, function string, settings map[string]string)
 		t.Fatalf("%s is not registered", function)
 	}
 	h, err := serve.Functions()[i].Build(context.WithoutCancel(t.Context()), serve.Env{
-		Lookup: envconfig.MapLookuper(all), Log: slog.New(slog.DiscardHandler), Now: c.Now,
+		Lookup: envconfig.MapLookuper(all), Log: c.Log, Now: c.Now,
 	})
 	must(t, err)
 	server := httptest.NewServer(http.StripPrefix("/"+function, h))
@@ -162,6 +167,13 @@ func (c *Cloud) subscribe(t testing.TB, s wiring.Subscription, url string) {
 		sub.DeadLetterTopic, sub.MaxAttempts = c.topic(d.Topic), d.MaxDeliveryAttempts
 	}
 	must(t, c.Broker.Subscribe(t.Context(), sub))
+}
+
+// URL is where a function that was started answers, without a path.
+func (c *Cloud) URL(function string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.urls[function]
 }
 
 // Publish publishes a message, and returns its id.
@@ -196,9 +208,7 @@ func (c *Cloud) Fire(t testing.TB, job string) (status int, answer map[string]an
 // Post calls a function that was started, with a bearer token unless it is empty, and returns status and answer.
 func (c *Cloud) Post(t testing.TB, function, path, token string, body io.Reader) (status int, answer map[string]any) {
 	t.Helper()
-	c.mu.Lock()
-	url := c.urls[function] + path
-	c.mu.Unlock()
+	url := c.URL(function) + path
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
 	must(t, err)
 	if token != "" {

@@ -1,0 +1,121 @@
+variable "project" {
+  description = "Id of the Google Cloud project. Staging and production each have their own."
+  type        = string
+}
+
+variable "project_number" {
+  description = "Number of the same project: Google's own service accounts are named by it."
+  type        = string
+  validation {
+    condition     = can(regex("^[0-9]+$", var.project_number))
+    error_message = "A project's number consists of digits."
+  }
+}
+
+variable "environment" {
+  description = "staging or prod."
+  type        = string
+  validation {
+    condition     = contains(["staging", "prod"], var.environment)
+    error_message = "The environment is staging or prod."
+  }
+}
+
+variable "root" {
+  description = "The project's root, from this folder: its lists are read there. Only tests set it."
+  type        = string
+  default     = ".."
+}
+
+variable "sources" {
+  description = "Each function's zip in the bucket of sources, as scripts/stage names it."
+  type        = map(string)
+  validation {
+    condition     = alltrue([for name, object in var.sources : can(regex("^${name}-[0-9a-f]{20}\\.zip$", object))])
+    error_message = "A source is called NAME-HASH.zip."
+  }
+  validation {
+    condition     = length(setsubtract(local.limits.functions[*].name, keys(var.sources))) == 0
+    error_message = "A function has no staged source: run scripts/stage, and pass -var-file=.staged/sources.tfvars.json."
+  }
+}
+
+variable "secret_versions" {
+  description = "The version of each secret that functions are given, by the secret's name. Never latest: a new version takes effect when it is written here, and the old one is there to go back to."
+  type        = map(string)
+  validation {
+    condition     = alltrue([for version in values(var.secret_versions) : can(regex("^[1-9][0-9]*$", version))])
+    error_message = "A secret's version is a number."
+  }
+}
+
+variable "next_rotation" {
+  description = "When somebody is first reminded to rotate the secrets, in RFC 3339; then every 90 days."
+  type        = string
+}
+
+variable "callers" {
+  description = "The AI services' service accounts, with their roles, spend or operate, and the organisations each is bound to; none for all."
+  type = list(object({
+    email = string
+    roles = list(string)
+    orgs  = optional(list(string), [])
+  }))
+}
+
+variable "stripe_livemode" {
+  description = "Whether Stripe's key and events are for real money."
+  type        = bool
+}
+
+variable "mail" {
+  description = "The mail server and the sender; its password is the secret smtp-password."
+  type = object({
+    host     = string
+    port     = number
+    security = string
+    username = string
+    from     = string
+  })
+}
+
+variable "database" {
+  description = "The Firestore database that functions use: another than (default) only after a restore. See playbooks/restore.md."
+  type        = string
+  default     = "(default)"
+}
+
+variable "subscription_grace" {
+  description = "For how long a subscription's credits can be used after their period while its renewal is awaited."
+  type        = string
+  default     = "2h"
+}
+
+variable "frozen" {
+  description = "Whether every function refuses, with 503, whatever would change something. See playbooks/freeze-everything.md."
+  type        = bool
+  default     = false
+}
+
+variable "on_call_email" {
+  description = "Where alerts go."
+  type        = string
+}
+
+variable "repository_url" {
+  description = "Where the playbooks can be read: alerts link URL/terraform/playbooks/NAME.md."
+  type        = string
+}
+
+variable "billing_account" {
+  description = "Id of the billing account, for the budget."
+  type        = string
+}
+
+variable "budget" {
+  description = "What a month may cost before somebody is told, in whole units of the billing account's currency."
+  type = object({
+    currency = string
+    units    = number
+  })
+}
