@@ -35,6 +35,7 @@ var permitted = map[string]struct {
 	"GET /orgs/{org}/entries":                        {who: "member admin support platform"},
 	"GET /orgs/{org}/entries/{id}":                   {who: "member admin support platform"},
 	"GET /orgs/{org}/statements/{month}":             {who: "member admin support platform"},
+	"GET /orgs/{org}/usage":                          {who: "member admin support platform"},
 	"GET /orgs/{org}/refusals":                       {who: "member admin support platform"},
 	"POST /orgs/{org}/adjustments":                   {who: "support", body: `{"credits":5,"reason":"goodwill"}`},
 	"POST /orgs/{org}/freeze":                        {who: "support", body: `{"reason":"suspected fraud"}`},
@@ -59,6 +60,7 @@ var permitted = map[string]struct {
 	"GET /orgs/{org}/members/{user}":                    {who: "member admin support platform"},
 	"PUT /orgs/{org}/members/{user}":                    {who: "admin", body: `{"role":"member"}`},
 	"DELETE /orgs/{org}/members/{user}":                 {who: "admin"},
+	"POST /orgs/{org}/members/{user}/erasure":           {who: "admin support platform"},
 	"GET /orgs/{org}/teams":                             {who: "member admin support platform"},
 	"GET /orgs/{org}/teams/{team}":                      {who: "member admin support platform"},
 	"PUT /orgs/{org}/teams/{team}":                      {who: "admin", body: `{"name":"Design"}`},
@@ -277,7 +279,8 @@ func TestReadsGoByMemoryAndCostNoMoreThanWhatIsAskedFor(t *testing.T) {
 	s.populate(t, "acme")
 	token := s.token(t, "acme-member")
 	// An entry: itself, its grant, and a look for reversals. A statement: the wallet, the wallet again with the day and the next, and a look before the month.
-	for path, reads := range map[string]int64{"/orgs/acme/balance": 1, "/orgs/acme/entries?page_size=1": 2, "/orgs/acme/entries/thing": 3, "/orgs/acme/statements/2026-03": 5, "/orgs/acme": 1, "/catalogue": 0} {
+	// Usage: the organisation, the wallet, a document for each day.
+	for path, reads := range map[string]int64{"/orgs/acme/balance": 1, "/orgs/acme/entries?page_size=1": 2, "/orgs/acme/entries/thing": 3, "/orgs/acme/statements/2026-03": 5, "/orgs/acme/usage": 3, "/orgs/acme": 1, "/catalogue": 0} {
 		s.must(t, token, http.MethodGet, path, "")
 		s.Hooks.Reset()
 		s.must(t, token, http.MethodGet, path, "")

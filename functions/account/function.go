@@ -8,6 +8,7 @@
 //	GET  /account/orgs/{org}/entries                    the ledger, newest first
 //	GET  /account/orgs/{org}/entries/{id}               one entry, by its id or the caller's event id: its quote, its grants, what reversed it
 //	GET  /account/orgs/{org}/statements/{month}?format= a month: opening, what moved by source, feature and day, closing; as JSON or CSV
+//	GET  /account/orgs/{org}/usage?from=&to=&group_by=  the report: usage by team, user, feature or day, filtered; as JSON or CSV
 //	GET  /account/orgs/{org}/refusals?user=             what was refused and why, newest first; members see their own
 //	POST /account/orgs/{org}/adjustments                add or take credits by hand (support, Idempotency-Key)
 //	POST /account/orgs/{org}/freeze, …/thaw             have the wallet refuse debits and holds, or no longer (support, Idempotency-Key)
@@ -24,6 +25,7 @@
 //	GET  /account/orgs/{org}/members?team=              who is in the organisation
 //	GET  /account/orgs/{org}/members/{user}, PUT        one member, to members only themselves; let in, make administrator or plain member
 //	DELETE …/members/{user}                             end a membership; the last administrator stays
+//	POST …/members/{user}/erasure                       end a membership and erase the person from the records; go on until next_page_token is empty
 //	GET  /account/orgs/{org}/teams?archived=            the teams in use, or those archived
 //	GET  /account/orgs/{org}/teams/{team}, PUT, DELETE  one team; make, rename, take into use again; archive
 //	PUT  …/teams/{team}/members/{user}, DELETE          put a member in a team, out of any other; take out
@@ -63,6 +65,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/campaigns"
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
+	"github.com/fluxori/ai-credits/shared/erasure"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/limitrequests"
 	"github.com/fluxori/ai-credits/shared/orgs"
@@ -145,9 +148,13 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
+	eraser, err := erasure.New(store, b.Ledger, requests)
+	if err != nil {
+		return nil, err
+	}
 	h := handler{
 		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused,
-		requests: requests, receiver: receiver, refunder: refunder, campaigns: giver, now: env.Now,
+		requests: requests, eraser: eraser, receiver: receiver, refunder: refunder, campaigns: giver, now: env.Now,
 	}
 	api := h.router()
 	if err := h.openDashboard(api, c, people, env); err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/dashboard"
 	"github.com/fluxori/ai-credits/shared/deadletters"
+	"github.com/fluxori/ai-credits/shared/erasure"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/limitrequests"
@@ -41,5 +42,6 @@ type handler struct {
 	refusals  *refusals.Store
 	// dashboard is nil where no pages are served.
 	dashboard *dashboard.Dashboard
+	eraser    *erasure.Eraser
 	now       func() time.Time // the system's clock
 }

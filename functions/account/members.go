@@ -100,3 +100,36 @@ func (h *handler) removeMember(w http.ResponseWriter, r *http.Request, c call) e
 	serve.OK(w, r, showMember(m))
 	return nil
 }
+
+// erased is the answer to POST …/members/{user}/erasure. Removed says that the membership ended with this call; while NextPageToken is not
+// empty, the same call with it goes on.
+type erased struct {
+	UserID        string `json:"user_id"`
+	Entries       int    `json:"entries"`
+	LimitRequests int    `json:"limit_requests"`
+	Removed       bool   `json:"removed"`
+	NextPageToken string `json:"next_page_token"`
+}
+
+// erasureList names the entries that an erasure looks through in page tokens.
+const erasureList = "erasure"
+
+func (h *handler) erase(w http.ResponseWriter, r *http.Request, c call) error {
+	p, _, err := c.position(erasureList)
+	if err != nil {
+		return err
+	}
+	user := r.PathValue("user")
+	done, err := h.eraser.Erase(r.Context(), c.org, user, p.ID)
+	if err != nil {
+		return err
+	}
+	out := erased{UserID: user, Entries: done.Entries, LimitRequests: done.Requests, Removed: done.Removed}
+	if done.Next != "" {
+		if out.NextPageToken, err = (position{List: erasureList, ID: done.Next}).token(); err != nil {
+			return err
+		}
+	}
+	serve.OK(w, r, out)
+	return nil
+}

@@ -57,6 +57,10 @@ func routes() []route {
 		{Method: http.MethodGet, Path: "/orgs/{org}/entries", May: readers, Query: paging(), serve: (*handler).entries},
 		{Method: http.MethodGet, Path: "/orgs/{org}/entries/{id}", May: readers, serve: (*handler).entry},
 		{Method: http.MethodGet, Path: "/orgs/{org}/statements/{month}", May: readers, Query: []string{"format"}, serve: (*handler).statement},
+		{
+			Method: http.MethodGet, Path: "/orgs/{org}/usage", May: readers,
+			Query: []string{"from", "to", "group_by", "feature", "team", "user", "format"}, serve: (*handler).usage,
+		},
 		{Method: http.MethodGet, Path: "/orgs/{org}/refusals", May: readers, Query: append([]string{"user"}, paging()...), serve: (*handler).refused},
 
 		{Method: http.MethodPost, Path: "/orgs/{org}/adjustments", May: []role{support}, Moves: true, serve: (*handler).adjust},
@@ -86,6 +90,10 @@ func routes() []route {
 		{Method: http.MethodGet, Path: "/orgs/{org}/members/{user}", May: readers, serve: (*handler).member},
 		{Method: http.MethodPut, Path: "/orgs/{org}/members/{user}", May: []role{admin}, serve: (*handler).putMember},
 		{Method: http.MethodDelete, Path: "/orgs/{org}/members/{user}", May: []role{admin}, serve: (*handler).removeMember},
+		{
+			Method: http.MethodPost, Path: "/orgs/{org}/members/{user}/erasure", May: []role{admin, support, platform}, Query: []string{"page_token"},
+			serve: (*handler).erase,
+		},
 		{Method: http.MethodGet, Path: "/orgs/{org}/teams", May: readers, Query: append([]string{"archived"}, paging()...), serve: (*handler).teams},
 		{Method: http.MethodGet, Path: "/orgs/{org}/teams/{team}", May: readers, serve: (*handler).team},
 		{Method: http.MethodPut, Path: "/orgs/{org}/teams/{team}", May: []role{admin}, serve: (*handler).putTeam},

@@ -8,11 +8,11 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/reports"
 	"github.com/fluxori/ai-credits/shared/serve"
 )
 
@@ -162,7 +162,7 @@ func (s statement) csv() ([]byte, error) {
 	var err error
 	line := func(section, name, measure, value string) {
 		if err == nil {
-			err = w.Write([]string{section, inert(name), measure, value})
+			err = w.Write([]string{section, reports.Inert(name), measure, value})
 		}
 	}
 	number := func(section, name, measure string, n int64) { line(section, name, measure, strconv.FormatInt(n, 10)) }
@@ -210,12 +210,4 @@ func (m moved) each(tell func(measure string, n int64)) {
 	tell("reversed", m.Reversed)
 	tell("expired", m.Expired)
 	tell("refunded", m.Refunded)
-}
-
-// inert keeps a spreadsheet from taking a name for a formula: one that begins like a formula gets an apostrophe before it.
-func inert(name string) string {
-	if name != "" && strings.ContainsRune("=+-@\t\r\n|%", rune(name[0])) {
-		return "'" + name
-	}
-	return name
 }

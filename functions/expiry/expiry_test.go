@@ -317,3 +317,26 @@ func TestOnlyThoseWhoAreWiredAreLetIn(t *testing.T) {
 		}
 	}
 }
+
+func TestMonthsAreFoldedOnceTheyAreOver(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for _, org := range []string{"acme", "globex"} {
+		s.Fund(t, s.ledger, org, 300)
+		if err := s.spend(t, org, "job", 200); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Fund(t, s.ledger, "idle", 300)
+	s.fire(t, "usage-fold", 0)
+	s.Advance(40 * day)
+	s.fire(t, "usage-fold", 2)
+	s.fire(t, "usage-fold", 0)
+	from, until := s.Now().Add(-60*day).Format(time.DateOnly), s.Now().Format(time.DateOnly)
+	for _, org := range []string{"acme", "globex"} {
+		var credits int64
+		if _, err := s.ledger.Usage(t.Context(), org, from, until, func(u ledger.Used) error { credits += u.Credits; return nil }); err != nil || credits != 200 {
+			t.Errorf("%s used %d credits, %v", org, credits, err)
+		}
+	}
+}

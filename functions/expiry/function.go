@@ -1,8 +1,9 @@
-// Package expiry is the function that sees to wallets which nobody touches: it journals what the clock has decided on them, and warns of
-// credits that are about to lapse.
+// Package expiry is the function that sees to wallets which nobody touches: it journals what the clock has decided on them, warns of credits
+// that are about to lapse, and folds the usage of months that are over.
 //
 //	POST /expiry           each 5 minutes: ask for each wallet that has something due to be settled → 200 {wallets, more}
 //	POST /expiry/warnings  each morning: ask for each wallet where something may lapse soon to be looked at → 200 {wallets, more}
+//	POST /expiry/fold      each night: ask for the closed months of each wallet that has any to be folded → 200 {wallets, more}
 //	POST /expiry/settle    pushes of the topic credit-expiry: see to one wallet
 //
 // Nothing depends on when it runs, or whether: a command on a wallet first journals what is due there, and expired credits cannot be spent.
@@ -55,6 +56,7 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	r := serve.NewRouter()
 	r.Handle("POST /{$}", trigger.Job(scheduler, h.sweep))
 	r.Handle("POST /warnings", trigger.Job(scheduler, h.warnings))
+	r.Handle("POST /fold", trigger.Job(scheduler, h.folding))
 	r.Handle("POST /settle", trigger.Push(pusher, h.see))
 	return r, nil
 }

@@ -38,6 +38,7 @@ type duty string
 const (
 	settle duty = "settle" // journal what is due
 	warn   duty = "warn"   // raise the warnings of what lapses soon
+	fold   duty = "fold"   // sum the days of closed months for reports
 )
 
 // request is the data of a credit-expiry message.
@@ -66,24 +67,57 @@ func (h *handler) warnings(ctx context.Context) (asked, error) {
 	return h.ask(ctx, warn, h.now().Add(ahead))
 }
 
-// ask publishes a message for each wallet that has something due by a moment.
+// folding asks for the months of wallets to be folded that are closed.
+func (h *handler) folding(ctx context.Context) (asked, error) {
+	var after ledger.Unfolded
+	return h.askAll(ctx, fold, func(ctx context.Context) ([]wanted, error) {
+		page, err := h.ledger.UnfoldedWallets(ctx, after, pageSize)
+		if err != nil {
+			return nil, err
+		}
+		out := make([]wanted, len(page))
+		for i, w := range page {
+			out[i], after = wanted{w.Org, w.Month}, w
+		}
+		return out, nil
+	})
+}
+
+// ask asks for something to be done about each wallet that has something due by a moment.
 func (h *handler) ask(ctx context.Context, d duty, by time.Time) (asked, error) {
-	var out asked
 	var after ledger.Due
+	return h.askAll(ctx, d, func(ctx context.Context) ([]wanted, error) {
+		page, err := h.ledger.DueWallets(ctx, by, after, pageSize)
+		if err != nil {
+			return nil, err
+		}
+		out := make([]wanted, len(page))
+		for i, w := range page {
+			out[i], after = wanted{w.Org, strconv.FormatInt(w.At.UnixMicro(), 10)}, w
+		}
+		return out, nil
+	})
+}
+
+// wanted is a wallet about which something is to be done, and since when.
+type wanted struct{ org, since string }
+
+// askAll publishes a message for each wallet that find finds, page by page.
+func (h *handler) askAll(ctx context.Context, d duty, find func(context.Context) ([]wanted, error)) (asked, error) {
+	var out asked
 	end := time.Now().Add(workTime)
 	for {
-		page, err := h.ledger.DueWallets(ctx, by, after, pageSize)
+		page, err := find(ctx)
 		if err != nil {
 			return asked{}, err
 		}
 		messages := make([]events.Message, len(page))
 		for i, w := range page {
-			data, err := json.Marshal(request{Version: requestVersion, OrgID: w.Org, Duty: d})
+			data, err := json.Marshal(request{Version: requestVersion, OrgID: w.org, Duty: d})
 			if err != nil {
-				return asked{}, fmt.Errorf("encode a request for %s: %w", w.Org, err)
+				return asked{}, fmt.Errorf("encode a request for %s: %w", w.org, err)
 			}
-			id := string(d) + ":" + w.Org + ":" + strconv.FormatInt(w.At.UnixMicro(), 10)
-			messages[i] = events.Message{Topic: events.CreditExpiry, ID: id, Data: data}
+			messages[i] = events.Message{Topic: events.CreditExpiry, ID: string(d) + ":" + w.org + ":" + w.since, Data: data}
 		}
 		if err := h.publish.Publish(ctx, messages); err != nil {
 			return asked{}, err
@@ -97,7 +131,6 @@ func (h *handler) ask(ctx context.Context, d duty, by time.Time) (asked, error) 
 			h.log.WarnContext(ctx, "a run stopped at its bound", slog.String("duty", string(d)), slog.Int("wallets", out.Wallets))
 			return out, nil
 		}
-		after = page[len(page)-1]
 	}
 }
 
@@ -125,6 +158,9 @@ func (h *handler) do(ctx context.Context, r request) error {
 		return h.settle(ctx, r.OrgID)
 	case warn:
 		return h.warn(ctx, r.OrgID)
+	case fold:
+		_, err := h.ledger.Fold(ctx, r.OrgID)
+		return err
 	}
 	return problem.New(problem.InvalidRequest, fmt.Sprintf("The duty %q is not known.", r.Duty), nil)
 }

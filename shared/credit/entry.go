@@ -82,7 +82,7 @@ type Change struct {
 	Held   int64
 }
 
-// Entry is one record of the append-only ledger. It is never changed.
+// Entry is one record of the append-only ledger. It is never changed, but for its free text, Reason and Metadata, when a person is erased.
 type Entry struct {
 	Key  Key
 	Kind Kind

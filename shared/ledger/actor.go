@@ -16,7 +16,9 @@ import (
 // item is one command on its way.
 type item struct {
 	ctx   context.Context
-	cmd   credit.Command // nil journals what is due, and nothing else
+	cmd   credit.Command // nil journals what is due, and nothing else but to fold or erase
+	fold  *fold          // a month to be folded; nil for none
+	erase *erasure       // texts to be taken out of entries; nil for none
 	key   credit.Key
 	doc   string // of its entry
 	hash  string

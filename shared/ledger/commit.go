@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -87,7 +86,7 @@ func (r *round) commit(ctx context.Context) {
 // writes is the batch as one commit: wallet, grants, holds, entries, counters, roll-ups, outbox.
 func (r *round) writes(next turns) ([]*pb.Write, error) {
 	s := &r.ledger.store
-	wallet := setWrite(s.walletName(r.org), encodeWallet(&stored{wallet: r.state.Wallet, batch: r.batch, usage: r.actor.usage, turns: next}))
+	wallet := setWrite(s.walletName(r.org), encodeWallet(&stored{wallet: r.erase.from(r.state.Wallet), batch: r.batch, usage: r.rollup(), turns: next}))
 	wallet.CurrentDocument = &pb.Precondition{ConditionType: &pb.Precondition_Exists{Exists: false}}
 	if r.version != nil {
 		wallet.CurrentDocument = &pb.Precondition{ConditionType: &pb.Precondition_UpdateTime{UpdateTime: r.version}}
@@ -110,6 +109,12 @@ func (r *round) writes(next turns) ([]*pb.Write, error) {
 		out = append(out, s.counterWrite(r.org, c))
 	}
 	out = append(out, s.rollupWrites(r.org, r.usage, r.flows, r.actor.usage)...)
+	if r.fold != nil {
+		out = append(out, r.fold.writes...)
+	}
+	if r.erase != nil {
+		out = append(out, r.erase.writes...)
+	}
 	if len(r.events) > 0 {
 		w, err := r.outboxWrite()
 		if err != nil {
@@ -171,8 +176,11 @@ func (r *round) investigate(ctx context.Context, commitErr error) (verdict, *pb.
 
 // landed takes over the state that the commit made, tells what must be told, and answers.
 func (r *round) landed(ctx context.Context, state *credit.State, version *timestamppb.Timestamp) {
-	r.actor.state, r.version = state, version
+	r.actor.state, r.version, r.actor.usage = state, version, r.rollup()
 	r.fence = nil
+	if r.erase != nil { // what is cached may hold what was taken out
+		r.forget()
+	}
 	for i, e := range r.entries {
 		if !e.Key.System || e.Kind == credit.KindGrant || e.Kind == credit.KindCapture || e.Kind == credit.KindRelease {
 			r.ledger.memory.keep(r.org, r.docs[i], e)
@@ -219,71 +227,4 @@ func (a *actor) clearFence(version *timestamppb.Timestamp) {
 	if a.fence != nil && (!proto.Equal(a.fence.version, version) || time.Now().After(a.fence.until)) {
 		a.fence = nil
 	}
-}
-
-// advanceRollup settles which roll-up document takes this batch's usage. The count of its cells is an upper bound, which is made exact by
-// reading the document before another one is begun.
-func (r *round) advanceRollup(ctx context.Context) error {
-	days := make([]string, 0, len(r.usage))
-	for day := range r.usage {
-		days = append(days, day)
-	}
-	slices.Sort(days)
-	if len(days) == 0 {
-		return nil
-	}
-	a := r.actor
-	latest := days[len(days)-1]
-	if latest > a.usage.day {
-		a.usage, a.cells = rollup{day: latest}, map[string]bool{}
-	}
-	if latest != a.usage.day {
-		return nil // an earlier day, after a change of time zone
-	}
-	if a.cells == nil {
-		a.cells = map[string]bool{}
-	}
-	fresh := a.newCells(r.usage[latest])
-	if a.usage.cells+fresh > maxCells {
-		if err := a.recount(ctx); err != nil {
-			return err
-		}
-		if fresh = a.newCells(r.usage[latest]); a.usage.cells+fresh > maxCells {
-			a.usage = rollup{day: latest, part: a.usage.part + 1}
-			a.cells = map[string]bool{}
-			fresh = a.newCells(r.usage[latest])
-		}
-	}
-	a.usage.cells += fresh
-	for cell := range r.usage[latest] {
-		a.cells[cell] = true
-	}
-	return nil
-}
-
-func (a *actor) newCells(cells map[string]int64) (n int64) {
-	for cell := range cells {
-		if !a.cells[cell] {
-			n += cellWeight(cell)
-		}
-	}
-	return n
-}
-
-// recount reads which cells the roll-up document in use really has.
-func (a *actor) recount(ctx context.Context) error {
-	s := &a.ledger.store
-	name := s.rollupName(a.org, a.usage.day, a.usage.part)
-	got, err := s.get(ctx, name)
-	if err != nil {
-		return unavailable(err)
-	}
-	a.cells, a.usage.cells = map[string]bool{}, 0
-	if d := got[name]; d != nil {
-		for cell := range readDocument(d).group("cells").m {
-			a.cells[cell] = true
-			a.usage.cells += cellWeight(cell)
-		}
-	}
-	return nil
 }

@@ -219,37 +219,25 @@ func (r *round) supplyUsage(ctx context.Context, window string) error {
 
 // windowUsage sums the roll-ups of a window by organisation, team and user. A read for each of their documents.
 func (r *round) windowUsage(ctx context.Context, window string) (map[credit.Subject]int64, error) {
-	s := &r.ledger.store
 	used := map[credit.Subject]int64{}
-	after, until := s.walletName(r.org)+"/usage/"+window+"-", s.walletName(r.org)+"/usage/"+window+"."
-	for read := 0; read < maxRollups; {
-		q := from("usage", rollupPage)
-		q.OrderBy = []*pb.StructuredQuery_Order{order("__name__", pb.StructuredQuery_ASCENDING)}
-		q.StartAt = &pb.Cursor{Values: []*pb.Value{{ValueType: &pb.Value_ReferenceValue{ReferenceValue: after}}}}
-		q.EndAt = &pb.Cursor{Values: []*pb.Value{{ValueType: &pb.Value_ReferenceValue{ReferenceValue: until}}}, Before: true}
-		docs, err := s.query(ctx, s.walletName(r.org), q)
-		if err != nil {
-			return nil, unavailable(err)
+	_, err := r.ledger.eachDayDocument(ctx, r.org, window+"-", window+".", maxRollups, func(d *pb.Document) error {
+		doc := readDocument(d)
+		if err := checkVersion(doc); err != nil {
+			return err
 		}
-		for _, d := range docs {
-			doc := readDocument(d)
-			if err := checkVersion(doc); err != nil {
-				return nil, err
-			}
-			cells := doc.group("cells")
-			for cell := range cells.m {
-				addUse(used, cell, cells.num(cell))
-			}
-			if *doc.err != nil {
-				return nil, *doc.err
-			}
+		cells := doc.group("cells")
+		for cell := range cells.m {
+			addUse(used, cell, cells.num(cell))
 		}
-		if read += len(docs); len(docs) < rollupPage {
-			return used, nil
-		}
-		after = docs[len(docs)-1].GetName()
+		return *doc.err
+	})
+	if errors.Is(err, errTooManyDays) {
+		return nil, credit.Refuse(credit.CodeInvalid, "this month has more usage by feature, team and user than can be summed at once; set the limit when the next begins", nil)
 	}
-	return nil, credit.Refuse(credit.CodeInvalid, "this month has more usage by feature, team and user than can be summed at once; set the limit when the next begins", nil)
+	if err != nil {
+		return nil, err
+	}
+	return used, nil
 }
 
 // addUse adds a cell of a roll-up to those it is of.

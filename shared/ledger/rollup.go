@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strconv"
@@ -24,6 +25,8 @@ type rollup struct {
 	day   string // 2006-01-02 in the organisation's zone
 	part  int64
 	cells int64 // how many the document holds, weighed, at most
+	// unfolded is the earliest month, 2006-01, with usage that is not folded; empty for none.
+	unfolded string
 }
 
 // cellSeparator joins a cell's name; ids have no control characters, so no two cells share a name.
@@ -69,6 +72,76 @@ func (u usage) full(fs flows) bool {
 		}
 	}
 	return false
+}
+
+// advanceRollup settles which roll-up document takes this batch's usage. The count of its cells is an upper bound, which is made exact by
+// reading the document before another one is begun.
+func (r *round) advanceRollup(ctx context.Context) error {
+	days := make([]string, 0, len(r.usage))
+	for day := range r.usage {
+		days = append(days, day)
+	}
+	slices.Sort(days)
+	if len(days) == 0 {
+		return nil
+	}
+	a := r.actor
+	if month := monthOf(days[0]); a.usage.unfolded == "" || month < a.usage.unfolded {
+		a.usage.unfolded = month
+	}
+	latest := days[len(days)-1]
+	if latest > a.usage.day {
+		a.usage, a.cells = rollup{day: latest, unfolded: a.usage.unfolded}, map[string]bool{}
+	}
+	if latest != a.usage.day {
+		return nil // an earlier day, after a change of time zone
+	}
+	if a.cells == nil {
+		a.cells = map[string]bool{}
+	}
+	fresh := a.newCells(r.usage[latest])
+	if a.usage.cells+fresh > maxCells {
+		if err := a.recount(ctx); err != nil {
+			return err
+		}
+		if fresh = a.newCells(r.usage[latest]); a.usage.cells+fresh > maxCells {
+			a.usage = rollup{day: latest, part: a.usage.part + 1, unfolded: a.usage.unfolded}
+			a.cells = map[string]bool{}
+			fresh = a.newCells(r.usage[latest])
+		}
+	}
+	a.usage.cells += fresh
+	for cell := range r.usage[latest] {
+		a.cells[cell] = true
+	}
+	return nil
+}
+
+func (a *actor) newCells(cells map[string]int64) (n int64) {
+	for cell := range cells {
+		if !a.cells[cell] {
+			n += cellWeight(cell)
+		}
+	}
+	return n
+}
+
+// recount reads which cells the roll-up document in use really has.
+func (a *actor) recount(ctx context.Context) error {
+	s := &a.ledger.store
+	name := s.rollupName(a.org, a.usage.day, a.usage.part)
+	got, err := s.get(ctx, name)
+	if err != nil {
+		return unavailable(err)
+	}
+	a.cells, a.usage.cells = map[string]bool{}, 0
+	if d := got[name]; d != nil {
+		for cell := range readDocument(d).group("cells").m {
+			a.cells[cell] = true
+			a.usage.cells += cellWeight(cell)
+		}
+	}
+	return nil
 }
 
 // rollupDoc is the id of a roll-up document.

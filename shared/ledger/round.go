@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -23,8 +24,10 @@ type round struct {
 	events  []credit.Event
 	usage   usage
 	flows   flows
-	bytes   int // of entries and grants, about
-	told    int // bytes of events, about
+	fold    *fold    // a month that this batch folds; nil for none
+	erase   *erasure // texts that this batch takes out of entries; nil for none
+	bytes   int      // of entries and grants, about
+	told    int      // bytes of events, about
 	// gained says that a command of this batch has made more possible than the stored wallet allows.
 	gained bool
 	// journaled says that this batch journals what was due.
@@ -212,9 +215,11 @@ func (r *round) decideOne(ctx context.Context, it *item) (more bool, err error) 
 		if err == nil {
 			r.keep(next, out)
 			r.journaled = r.journaled || len(out.Entries) > 0
-			more = more || r.dependent(it.cmd)
+			more = more || r.dependent(it.cmd) || it.erase != nil && r.erase != nil
 			if more || it.cmd == nil {
 				if !more {
+					r.takeFold(it.fold)
+					r.erase = cmp.Or(r.erase, it.erase)
 					r.accepted = append(r.accepted, accepted{it, Result{After: r.state.Figures}})
 				}
 				return more, nil
@@ -278,7 +283,7 @@ func (r *round) refuse(it *item, err error) {
 
 // settle commits what was accepted and answers. Refusals wait for the commit too: they were decided on the state that it makes.
 func (r *round) settle(ctx context.Context) {
-	changed := r.state != r.actor.state && (len(r.entries) > 0 || r.walletChanged())
+	changed := r.state != r.actor.state && (len(r.entries) > 0 || r.walletChanged()) || r.fold != nil || r.erase != nil
 	if !changed && !r.fresh { // no commit will vouch for the cached state on which there was nothing to do
 		for _, a := range r.accepted {
 			a.item.readFirst = true

@@ -174,7 +174,7 @@ func (n *Notifier) mailAll(ctx context.Context, c *claim, e events.Credit, o org
 		}
 		err := n.mailer.Send(ctx, Mail{To: to, Subject: words.title, Text: text, HTML: html, ID: alertHash(e.ID), Date: n.now()})
 		if _, no := errors.AsType[*RefusedError](err); no {
-			n.log.WarnContext(ctx, "an address is refused", slog.String("org", o.ID), slog.String("alert", e.ID), slog.Any("error", err))
+			n.log.WarnContext(ctx, "an address is refused", slog.String("org", o.ID), slog.String("alert", e.ID)) // what the server said holds the address
 		} else if err != nil {
 			return unavailable(fmt.Errorf("alert %s: %w", e.ID, err))
 		}
