@@ -20,8 +20,9 @@ type config struct {
 	Livemode  bool   `env:"STRIPE_LIVEMODE, default=false"`
 	// CheckoutReturnURL is the page to which people come back from Stripe.
 	CheckoutReturnURL string `env:"CHECKOUT_RETURN_URL, required"`
-	// DashboardURL is where people find the pages, such as https://credits.example/account/ui/; without it none are served. DashboardKeys seal
-	// their cookies. PeopleClientSecret is the pages' at the issuer, where PeopleAudience is their client id; a public client has none.
+	// DashboardKeys seal the cookies of the pages: 32 bytes in base64 each, separated by commas, the one in use first; without any, no pages are
+	// served. DashboardURL is where people find them, such as https://credits.example/account/ui/. PeopleClientSecret is theirs at the issuer,
+	// where PeopleAudience is their client id; a public client has none.
 	DashboardURL       string `env:"DASHBOARD_URL"`
 	DashboardKeys      secret `env:"DASHBOARD_KEYS"`
 	PeopleClientSecret secret `env:"PEOPLE_CLIENT_SECRET"`

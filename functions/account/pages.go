@@ -10,7 +10,7 @@ import (
 
 // openDashboard mounts the pages on the API that they are a client of, if they are configured.
 func (h *handler) openDashboard(api *serve.Router, c config, people *identity.People, env serve.Env) error {
-	if c.DashboardURL == "" {
+	if c.DashboardKeys == "" {
 		return nil
 	}
 	var keys dashboard.Keys

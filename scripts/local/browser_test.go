@@ -144,7 +144,8 @@ func (b *browser) press(button, then string, fields ...string) {
 	for i := 0; i < len(fields); i += 2 {
 		b.do(chromedp.SetValue(fields[i], fields[i+1]))
 	}
-	b.do(chromedp.Click(button), chromedp.WaitVisible(then))
+	b.ask(`document.body.dataset.left = "yes"`) // so that what is waited for is not taken for something on this page
+	b.do(chromedp.Click(button), chromedp.WaitVisible(`body:not([data-left]) `+then))
 	b.look("after "+button, "")
 }
 

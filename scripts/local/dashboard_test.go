@@ -29,7 +29,7 @@ func TestAnAdministratorWalksThroughTheDashboardInABrowser(t *testing.T) {
 			t.Parallel()
 			b := openBrowser(t, startDemonstration(t).base, width)
 			b.signIn("thandi")
-			pages := []string{"", "/purchase?credits=600", "/purchases", "/controls", "/notifications", "/teams", "/usage", "/refusals", "/activity", "/prices", "/referral"}
+			pages := []string{"", "/purchase?credits=600", "/purchases", "/controls", "/notifications", "/teams", "/usage", "/usage?by=team", "/statement", "/refusals", "/activity", "/prices", "/referral"}
 			for _, dark := range []bool{false, true} {
 				b.dark(dark)
 				for _, page := range pages {
@@ -61,7 +61,7 @@ func (b *browser) limits() {
 		b.t.Errorf("after the allocation: %s", got)
 	}
 	b.open(kalahari+"/usage", "")
-	if got := b.ask(`document.querySelector("main form a").href`); !strings.Contains(got, "/usage.csv?month=") {
+	if got := b.ask(`document.querySelector("main form a").href`); !strings.Contains(got, "/usage.csv?by=feature&from=") {
 		b.t.Errorf("the export is at %s", got)
 	}
 }

@@ -53,6 +53,9 @@ func (a *answer) Write(p []byte) (int, error) {
 	return n, err //nolint:wrapcheck // a buffer does not fail
 }
 
+// Flush implements http.Flusher, for the API streams its tables.
+func (a *answer) Flush() {}
+
 // ask sends a request to the API as the person who has signed in. The error is a *refusal unless the answer cannot be had at all.
 func (v *visit) ask(method, path string, q url.Values, body any, key string) (*answer, error) {
 	var sent io.Reader = http.NoBody

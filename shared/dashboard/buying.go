@@ -143,3 +143,28 @@ func (v *visit) changeBought() error {
 
 // Bought is the purchase itself, for templates.
 func (d boughtData) Bought() purchase { return d.purchase }
+
+// eventTexts say what moments of a purchase's timeline are. What is not here is shown as it is called.
+var eventTexts = map[string]string{
+	"created":                                  "Order placed",
+	"checkout_opened":                          "Payment page opened",
+	"session.found":                            "Found at Stripe",
+	"checkout.session.completed":               "Checkout completed",
+	"checkout.session.expired":                 "Payment page expired",
+	"checkout.session.async_payment_succeeded": "Payment arrived",
+	"checkout.session.async_payment_failed":    "Payment failed",
+	"charge.refunded":                          "Refunded",
+	"charge.refund.updated":                    "Refund updated",
+	"charge.dispute.created":                   "Disputed with the bank",
+	"charge.dispute.closed":                    "Dispute decided",
+	"refund_begun":                             "Refund begun",
+	"refund_refused":                           "Refund refused",
+}
+
+// Event says what happened to a purchase.
+func (v *visit) Event(what string) string {
+	if text, ok := eventTexts[what]; ok {
+		return text
+	}
+	return v.Words(what)
+}

@@ -19,6 +19,8 @@ func pageTable() []page {
 		{name: "teams", path: "/orgs/{org}/teams", show: (*visit).teams, change: (*visit).changeTeams},
 		{name: "usage", path: "/orgs/{org}/usage", show: (*visit).usage},
 		{name: "usage", path: "/orgs/{org}/usage.csv", show: (*visit).usageTable},
+		{name: "statement", path: "/orgs/{org}/statement", show: (*visit).statement},
+		{name: "statement", path: "/orgs/{org}/statement.csv", show: (*visit).statementTable},
 		{name: "refusals", path: "/orgs/{org}/refusals", show: (*visit).refusals},
 		{name: "activity", path: "/orgs/{org}/activity", show: (*visit).activity},
 		{name: "entry", path: "/orgs/{org}/activity/{id}", show: (*visit).entry},
@@ -38,7 +40,7 @@ type link struct {
 
 // Link is for templates: an entry of the navigation, current on the page that it names.
 func (v *visit) Link(name, path, text string) link {
-	parents := map[string]string{"bought": "history", "activity": "overview", "entry": "overview"}
+	parents := map[string]string{"bought": "history", "activity": "overview", "entry": "overview", "statement": "usage"}
 	current := v.page.name
 	if parent, ok := parents[current]; ok {
 		current = parent

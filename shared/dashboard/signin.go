@@ -228,9 +228,12 @@ func (d *Dashboard) signOut(w http.ResponseWriter, r *http.Request, v *visit) er
 	ctx, cancel := context.WithTimeout(r.Context(), issuerTimeout)
 	defer cancel()
 	_, there, err := d.issuer.about(ctx)
-	if err != nil || there == "" {
+	if err != nil {
+		request.Logger(ctx).WarnContext(ctx, "a person was not signed out at the issuer", slog.Any("error", err))
+	}
+	if there == "" {
 		http.Redirect(w, r, d.base+"/signedout", http.StatusSeeOther)
-		return nil //nolint:nilerr // the session here has ended all the same
+		return nil
 	}
 	q := url.Values{"id_token_hint": {v.session.IDToken}, "client_id": {d.opts.ClientID}, "post_logout_redirect_uri": {d.url + "/"}}
 	http.Redirect(w, r, there+"?"+q.Encode(), http.StatusSeeOther)

@@ -63,7 +63,7 @@ func (d *Dashboard) visit(p page, serve func(*visit) error) http.HandlerFunc {
 			d.mustSignIn(w, r)
 			return
 		}
-		err := v.arrive()
+		err := v.arrive() //nolint:contextcheck // a visit's context is its request's
 		if err == nil {
 			err = serve(v)
 		}

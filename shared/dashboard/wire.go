@@ -237,17 +237,26 @@ type moved struct {
 }
 
 type statement struct {
-	From      time.Time        `json:"from"`
-	To        time.Time        `json:"to"`
-	AsOf      time.Time        `json:"as_of"`
-	Opening   figures          `json:"opening"`
-	Closing   figures          `json:"closing"`
-	Totals    moved            `json:"totals"`
-	ByFeature map[string]int64 `json:"by_feature"`
-	Days      []struct {
-		Day string `json:"day"`
-		moved
-	} `json:"days"`
+	From    time.Time `json:"from"`
+	To      time.Time `json:"to"`
+	AsOf    time.Time `json:"as_of"`
+	Opening figures   `json:"opening"`
+	Closing figures   `json:"closing"`
+	Totals  moved     `json:"totals"`
+}
+
+// used is a report of what was used. Its items have the member that it is grouped by.
+type used struct {
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Total int64  `json:"total"`
+	Items []struct {
+		Day     string `json:"day"`
+		Feature string `json:"feature"`
+		Team    string `json:"team"`
+		User    string `json:"user"`
+		Credits int64  `json:"credits"`
+	} `json:"items"`
 }
 
 type referral struct {
