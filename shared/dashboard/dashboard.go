@@ -53,7 +53,7 @@ type Dashboard struct {
 	secure bool
 	policy string
 
-	issuer            *issuer
+	issuer            *signer
 	sessions, signIns *sealer
 	pages             pages
 	crossOrigin       *http.CrossOriginProtection
@@ -80,7 +80,7 @@ func New(o Options) (*Dashboard, error) {
 	}
 	d := &Dashboard{
 		opts: o, url: strings.TrimSuffix(o.URL, "/"), base: strings.TrimSuffix(u.Path, "/"), secure: u.Scheme == "https",
-		issuer: &issuer{client: o.Client, url: o.Issuer}, crossOrigin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
+		issuer: &signer{client: o.Client, url: o.Issuer}, crossOrigin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 	}
 	if d.policy, err = policy(o); err != nil {
 		return nil, err

@@ -26,8 +26,8 @@ const issuerTimeout = 8 * time.Second
 // paramMaxBytes bounds what the issuer's answer may bring back.
 const paramMaxBytes = 2048
 
-// issuer is the OpenID Connect issuer. It is asked about itself at the first sign-in, and again until it has answered.
-type issuer struct {
+// signer is the OpenID Connect issuer. It is asked about itself at the first sign-in, and again until it has answered.
+type signer struct {
 	client *http.Client
 	url    string
 
@@ -39,7 +39,7 @@ type issuer struct {
 }
 
 // about returns what the issuer says of itself.
-func (i *issuer) about(ctx context.Context) (*oidc.Provider, string, error) {
+func (i *signer) about(ctx context.Context) (*oidc.Provider, string, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.provider != nil {
