@@ -194,16 +194,17 @@ func (b *browser) text(selector string) string {
 }
 
 // startDemonstration runs a system with its demonstration.
-func startDemonstration(t *testing.T) *client {
-	t.Helper()
-	s, err := start(t.Context(), options{addr: "127.0.0.1:0", stderr: io.Discard, demo: true, environ: func(string) (string, bool) { return "", false }})
+func startDemonstration(tb testing.TB) *client {
+	tb.Helper()
+	s, err := start(tb.Context(), options{addr: "127.0.0.1:0", stderr: io.Discard, demo: true, environ: func(string) (string, bool) { return "", false }})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.stop(context.Background()); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
+	t, _ := tb.(*testing.T)
 	return &client{t: t, base: s.base}
 }

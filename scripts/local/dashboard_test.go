@@ -29,10 +29,9 @@ func TestAnAdministratorWalksThroughTheDashboardInABrowser(t *testing.T) {
 			t.Parallel()
 			b := openBrowser(t, startDemonstration(t).base, width)
 			b.signIn("thandi")
-			pages := []string{"", "/purchase?credits=600", "/purchases", "/controls", "/notifications", "/teams", "/usage", "/usage?by=team", "/statement", "/refusals", "/activity", "/prices", "/referral"}
 			for _, dark := range []bool{false, true} {
 				b.dark(dark)
-				for _, page := range pages {
+				for _, page := range pagesOfKalahari {
 					name, _, _ := strings.Cut(strings.Trim(page, "/"), "?")
 					b.open(kalahari+page, fmt.Sprintf("%s-%d-%t", "p"+name, width, dark))
 				}
