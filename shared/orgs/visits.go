@@ -32,8 +32,7 @@ func (s *Store) OrganisationsOf(ctx context.Context, v Visitor) ([]Org, error) {
 		return nil, unavailable("read the organisations of a person: %w", err)
 	}
 	if validEmail(v.VerifiedEmail) {
-		addresses := []string{v.VerifiedEmail, strings.ToLower(v.VerifiedEmail)}
-		owned, err := s.client.Collection("orgs").Where("owner_email", "in", slices.Compact(addresses)).Limit(OrganisationsMax).Documents(ctx).GetAll()
+		owned, err := s.client.Collection("orgs").Where("owner_key", "==", strings.ToLower(v.VerifiedEmail)).Limit(OrganisationsMax).Documents(ctx).GetAll()
 		if err != nil {
 			return nil, unavailable("find the organisations of an owner: %w", err)
 		}
