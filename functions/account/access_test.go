@@ -47,6 +47,8 @@ var permitted = map[string]struct {
 	"GET /orgs/{org}/purchases/{reference}/refund":   {who: "admin support platform"},
 	"POST /orgs/{org}/purchases/{reference}/refund":  {who: "support", body: `{"amount":449}`},
 	"POST /orgs/{org}/billing-portal":                {who: "admin"},
+	"GET /orgs/{org}/auto-top-up":                    {who: "admin support platform"},
+	"PUT /orgs/{org}/auto-top-up":                    {who: "admin", body: `{"enabled":false,"threshold":0,"package":"","monthly_cap":0}`},
 	"POST /orgs/{org}/promotions/redeem":             {who: "admin", body: `{"code":"WELCOME"}`},
 	"GET /orgs/{org}/referral":                       {who: "member admin support"},
 	"POST /orgs/{org}/referral/claim":                {who: "admin", body: `{"code":"{referral}"}`},

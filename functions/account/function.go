@@ -35,6 +35,7 @@
 //	POST /account/orgs/{org}/limit-requests             ask for a higher limit
 //	GET  /account/orgs/{org}/limit-requests?state=      the requests that are open, or decided; to members their own
 //	GET  …/limit-requests/{request}, POST …/grant, …/decline   one request; raise the limit, or leave it
+//	GET  /account/orgs/{org}/auto-top-up, PUT           threshold, package and monthly cap; what was spent, and whether a charge failed
 //	POST /account/orgs/{org}/billing-portal             the way to Stripe's page of plans, cards and invoices
 //	POST /account/orgs/{org}/promotions/redeem          redeem a promotion's code (Idempotency-Key)
 //	GET  /account/orgs/{org}/referral                   the code to pass on, and what it brings
@@ -72,6 +73,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/refusals"
 	"github.com/fluxori/ai-credits/shared/serve"
+	"github.com/fluxori/ai-credits/shared/topups"
 )
 
 // deadline bounds one request. It is longer than a command's own, so that a caller learns what became of it.
@@ -128,6 +130,12 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
+	keeper, err := topups.New(topups.Options{
+		Documents: b.Documents, Wallets: b.Ledger, Organisations: store, Till: shop, Publisher: b.Publisher, Log: env.Log, Now: env.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
 	refunder, err := payments.NewRefunder(payments.RefunderOptions{
 		Documents: b.Documents, Ledger: b.Ledger, Stripe: stripe, Now: env.Now, Log: env.Log,
 	})
@@ -154,7 +162,7 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	}
 	h := handler{
 		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused,
-		requests: requests, eraser: eraser, receiver: receiver, refunder: refunder, campaigns: giver, now: env.Now,
+		requests: requests, eraser: eraser, receiver: receiver, topups: keeper, refunder: refunder, campaigns: giver, now: env.Now,
 	}
 	api := h.router()
 	if err := h.openDashboard(api, c, people, env); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/refusals"
+	"github.com/fluxori/ai-credits/shared/topups"
 )
 
 // bodyMaxBytes is ample for every body: the largest is a profile.
@@ -35,6 +36,7 @@ type handler struct {
 	prices    prices
 	shop      *payments.Shop
 	receiver  *payments.Receiver
+	topups    *topups.Keeper
 	refunder  *payments.Refunder
 	campaigns *campaigns.Giver
 	letters   *deadletters.Store

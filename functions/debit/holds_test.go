@@ -107,7 +107,7 @@ func TestAHoldIsSettledOnceOverHTTP(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.fund(t, "acme", 1000)
-	captured, releasedID, late := s.place(t, "a", 40, 60), s.place(t, "b", 40, 60), s.place(t, "c", 40, 60)
+	captured, releasedID, late, timedOut := s.place(t, "a", 40, 60), s.place(t, "b", 40, 60), s.place(t, "c", 40, 60), s.place(t, "d", 40, 60)
 	const settled = "hold_settled"
 	s.ask(t,
 		answer{"/holds/" + captured + "/capture", `{"credits":30}`, 200, ""},
@@ -130,7 +130,8 @@ func TestAHoldIsSettledOnceOverHTTP(t *testing.T) {
 		answer{"/holds/" + late + "/extend", `{"ttl_seconds":60}`, 409, settled},
 		answer{"/holds/" + late + "/capture", `{"credits":40}`, 200, ""},
 		answer{"/holds/" + late + "/capture", `{"credits":39}`, 409, settled},
-		answer{"/holds/" + late + "/release", ``, 200, ""},
+		answer{"/holds/" + late + "/release", ``, 409, settled},
+		answer{"/holds/" + timedOut + "/release", ``, 200, ""},
 	)
 	if got := s.available(t, "acme"); got != 1000-30-40 {
 		t.Errorf("%d are left", got)

@@ -8,6 +8,8 @@
 // does for three days. 400 means that it is not Stripe's, or of another mode or version, and that nothing of it was stored; 413 that it is
 // larger than 1 MiB. Errors are application/problem+json with the codes of the HTTP contract.
 //
+// Of payments without a checkout or an invoice only auto top-ups' own count; a customer's new card lets a top-up that failed go on.
+//
 // It decides nothing about payments: package payments verifies and settles, and package campaigns gives what a first purchase brings.
 package purchasewebhook
 
@@ -22,6 +24,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/serve"
+	"github.com/fluxori/ai-credits/shared/topups"
 )
 
 // deadline bounds one event: what a yearly plan's twelve grants and Stripe's own API may take together. Stripe waits about as long.
@@ -60,8 +63,13 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
+	keeper, err := topups.New(topups.Options{Documents: b.Documents, Wallets: b.Ledger, Organisations: known, Log: env.Log, Now: env.Now})
+	if err != nil {
+		return nil, err
+	}
 	receiver, err := payments.NewReceiver(payments.ReceiverOptions{
 		Documents: b.Documents, Ledger: b.Ledger, Prices: prices, Stripe: stripe, Now: env.Now, Log: env.Log, Grace: c.Grace, Bonuses: giver,
+		Cards: keeper,
 	})
 	if err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/serve"
+	"github.com/fluxori/ai-credits/shared/topups"
 	"github.com/fluxori/ai-credits/shared/trigger"
 )
 
@@ -61,8 +62,13 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
+	keeper, err := topups.New(topups.Options{Documents: b.Documents, Wallets: b.Ledger, Organisations: known, Log: env.Log, Now: env.Now})
+	if err != nil {
+		return nil, err
+	}
 	receiver, err := payments.NewReceiver(payments.ReceiverOptions{
 		Documents: b.Documents, Ledger: b.Ledger, Prices: prices, Stripe: stripe, Now: env.Now, Log: env.Log, Grace: c.Grace, Bonuses: giver,
+		Cards: keeper,
 	})
 	if err != nil {
 		return nil, err

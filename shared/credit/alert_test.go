@@ -10,7 +10,7 @@ import (
 
 func TestAlertsAreRaisedOncePerCrossing(t *testing.T) {
 	t.Parallel()
-	low, debt, over := credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling
+	low, due, debt, over := credit.EventLowBalance, credit.EventTopUpDue, credit.EventDebt, credit.EventDebtCeiling
 	for _, tt := range []struct {
 		name  string
 		do    []any
@@ -44,6 +44,11 @@ func TestAlertsAreRaisedOncePerCrossing(t *testing.T) {
 		{"moving the threshold is no crossing", []any{buy("p", 90), alertAt(100), alertAt(80), alertAt(95), debit("a", 1)}, 0, map[credit.EventKind]int{low: 0}},
 		{"a moved threshold is watched", []any{buy("p", 90), alertAt(100), alertAt(80), debit("a", 10)}, 0, map[credit.EventKind]int{low: 1}},
 		{"switched off", []any{alertAt(100), credit.Configure{LowBalance: &credit.Threshold{Credits: 100}}, buy("p", 150), debit("a", 100)}, 0, map[credit.EventKind]int{low: 0}},
+		{"a top-up is due beside the alert, at its own threshold", []any{alertAt(100), buy("p", 150), topUpAt(50, 1), debit("a", 60), debit("b", 40), debit("c", 10)}, 0, map[credit.EventKind]int{low: 1, due: 1}},
+		{"a purchase that leaves it low makes another top-up due", []any{buy("p", 150), topUpAt(100, 1), debit("a", 140), buy("q", 20), buy("r", 30)}, 0, map[credit.EventKind]int{due: 3}},
+		{"new settings make a top-up due when the balance is low", []any{buy("p", 10), topUpAt(10, 1), topUpAt(10, 2)}, 0, map[credit.EventKind]int{due: 2}},
+		{"settings that are repeated, or late, make none due", []any{buy("p", 10), topUpAt(10, 2), topUpAt(10, 2), topUpAt(20, 1)}, 0, map[credit.EventKind]int{due: 1}},
+		{"no top-up is due when it is off", []any{topUpAt(10, 1), credit.Configure{TopUp: &credit.TopUpThreshold{Revision: 2}}, usage("a", 5)}, 0, map[credit.EventKind]int{due: 1}},
 		{"debt is told when it begins, not when it grows", []any{usage("a", 10), usage("b", 10)}, 0, map[credit.EventKind]int{debt: 1}},
 		{"debt is told again when it begins again", []any{usage("a", 10), buy("p", 10), usage("b", 10)}, 0, map[credit.EventKind]int{debt: 2}},
 		{"debt at its ceiling", []any{ceiling(20), usage("a", 19), usage("b", 1), usage("c", 9)}, 0, map[credit.EventKind]int{debt: 1, over: 1}},
@@ -61,6 +66,10 @@ func TestAlertsAreRaisedOncePerCrossing(t *testing.T) {
 			}
 		})
 	}
+}
+
+func topUpAt(n, revision int64) credit.Configure {
+	return credit.Configure{TopUp: &credit.TopUpThreshold{Threshold: credit.Threshold{On: true, Credits: n}, Revision: revision}}
 }
 
 func TestCrossingsOfOneBatchAreToldOneByOne(t *testing.T) {

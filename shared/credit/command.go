@@ -98,6 +98,14 @@ type Configure struct {
 	Zone        *string
 	LowBalance  *Threshold
 	DebtCeiling *int64 // credits; 0 for none
+	TopUp       *TopUpThreshold
+}
+
+// TopUpThreshold is the organisation's choice of an auto top-up. Its settings have revisions of their own: one that is higher than the wallet
+// has seen arms the latch anew, so that a balance that is low already crosses at once; any other changes nothing.
+type TopUpThreshold struct {
+	Threshold
+	Revision int64 // 1 or more
 }
 
 // Threshold is the organisation's choice of a low-balance alert.
@@ -271,6 +279,14 @@ func (c Configure) check() error {
 	}
 	if c.DebtCeiling != nil && (*c.DebtCeiling < 0 || *c.DebtCeiling > MaxCredits) {
 		return invalid("debt ceiling is %d; it must be from 0 to %d", *c.DebtCeiling, MaxCredits)
+	}
+	if t := c.TopUp; t != nil {
+		if t.Revision < 1 {
+			return fmt.Errorf("auto top-up has the revision %d", t.Revision)
+		}
+		if t.Credits < 0 || t.Credits > MaxCredits {
+			return invalid("auto top-up threshold is %d; it must be from 0 to %d", t.Credits, MaxCredits)
+		}
 	}
 	return nil
 }

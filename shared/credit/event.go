@@ -13,6 +13,7 @@ type EventKind string
 const (
 	EventLowBalance  EventKind = "low_balance"
 	EventDebt        EventKind = "debt"
+	EventTopUpDue    EventKind = "top_up_due"
 	EventDebtCeiling EventKind = "debt_ceiling"
 	EventExpiring    EventKind = "expiring"
 	EventLimit       EventKind = "limit_threshold"
@@ -31,7 +32,12 @@ const (
 
 // Crossing tells whether an event says that a threshold was crossed.
 func (k EventKind) Crossing() bool {
-	return k == EventLowBalance || k == EventDebt || k == EventDebtCeiling || k == EventLimit || k == EventLimitFull
+	switch k {
+	case EventLowBalance, EventTopUpDue, EventDebt, EventDebtCeiling, EventLimit, EventLimitFull:
+		return true
+	default:
+		return false
+	}
 }
 
 // Alert tells whether an event is for people to act on.
@@ -77,6 +83,9 @@ type LimitNotice struct {
 // tell adds an event about the entry just recorded.
 func (w *work) tell(e Event) {
 	e.Org, e.At, e.After = w.Org, w.LastAt, w.Figures
+	if len(w.out.Entries) == 0 { // settings have no entry
+		e.At = w.t
+	}
 	if e.ID == "" {
 		e.ID = strings.Join([]string{string(e.Kind), w.Org, strconv.FormatInt(w.Seq, 10)}, ":")
 	}
@@ -96,14 +105,8 @@ func (w *work) tellPeople(kind EventKind, g *Grant, credits int64, reason string
 // for and can be drawn on at once; a bonus beside it is none, or one purchase would be told of twice. Debt is told when it begins, and again
 // when it reaches the ceiling.
 func (w *work) watch() {
-	if w.Low.On {
-		below := w.Available+w.Held <= w.Low.Threshold
-		if below && (!w.Low.Below || w.topUp) {
-			w.Low.N++
-			w.tell(Event{ID: alertID("low", w.Org, w.Low.N), Kind: EventLowBalance, Threshold: w.Low.Threshold, Credits: w.Available + w.Held})
-		}
-		w.Low.Below = below
-	}
+	w.watchLow(&w.Low, "low", EventLowBalance)
+	w.watchLow(&w.TopUp.LowBalance, "topup", EventTopUpDue)
 	if w.Debt > 0 && w.owed == 0 {
 		w.DebtAlerts.N++
 		w.tell(Event{ID: alertID("debt", w.Org, w.DebtAlerts.N), Kind: EventDebt, Credits: w.Debt})
@@ -116,6 +119,19 @@ func (w *work) watch() {
 	w.DebtAlerts.Over = over
 	w.owed = w.Debt
 	w.watchLimits()
+}
+
+// watchLow tells of a balance that crosses a latch's threshold.
+func (w *work) watchLow(l *LowBalance, name string, kind EventKind) {
+	if !l.On {
+		return
+	}
+	below := w.Available+w.Held <= l.Threshold
+	if below && (!l.Below || w.topUp) {
+		l.N++
+		w.tell(Event{ID: alertID(name, w.Org, l.N), Kind: kind, Threshold: l.Threshold, Credits: w.Available + w.Held})
+	}
+	l.Below = below
 }
 
 // watchLimits tells of the thresholds that the item just done has reached, each for itself.
@@ -135,8 +151,12 @@ func alertID(kind, org string, n int64) string {
 	return strings.Join([]string{kind, org, strconv.FormatInt(n, 10)}, ":")
 }
 
-// configure changes settings, unless later ones are known. Moving a threshold is no crossing: the latch follows the balance silently.
+// configure changes settings, unless later ones are known. Moving the alert's threshold is no crossing: the latch follows the balance
+// silently. New settings of auto top-up are one when the balance is low: nothing else might ever bring the next.
 func (w *work) configure(c Configure) error {
+	if t := c.TopUp; t != nil && t.Revision > w.TopUp.Revision {
+		w.TopUp.On, w.TopUp.Threshold, w.TopUp.Below, w.TopUp.Revision = t.On, t.Credits, false, t.Revision
+	}
 	if c.Revision != 0 {
 		if c.Revision < w.SettingsRevision {
 			return nil

@@ -146,6 +146,9 @@ func (h *history) compare() {
 	if got := h.count(credit.EventLowBalance); got != h.model.lowAlerts {
 		h.Fatalf("%d low-balance alerts at %v, should be %d", got, h.state.LastAt, h.model.lowAlerts)
 	}
+	if got := h.count(credit.EventTopUpDue); got != h.model.topDue {
+		h.Fatalf("%d top-ups due at %v, should be %d", got, h.state.LastAt, h.model.topDue)
+	}
 	if got := h.count(credit.EventLimit) + h.count(credit.EventLimitFull); got != h.model.told {
 		h.Fatalf("%d notices of limits at %v, should be %d", got, h.state.LastAt, h.model.told)
 	}
@@ -333,7 +336,12 @@ func (h *history) step() {
 	case 14, 15:
 		paid := h.between(0, 1000, "paid")
 		returned := pick(h, []int64{0, paid, h.between(0, paid+100, "returned")}, "which")
-		h.both(credit.ClawBack{Grant: pick(h, append(h.paid, "unknown"), "grant"), Returned: returned, Paid: paid})
+		c := credit.ClawBack{Grant: pick(h, append(h.paid, "unknown"), "grant"), Returned: returned, Paid: paid}
+		if h.chance(40) {
+			h.both(credit.SetAside{Key: credit.SystemKey("refund", h.id("s"), "1"), ClawBack: c})
+			break
+		}
+		h.both(c)
 	case 16:
 		h.both(credit.FreezeGrant{Grant: pick(h, append(h.grants, "unknown"), "grant"), Frozen: h.chance(60), Reason: "dispute"})
 	case 17:
@@ -364,6 +372,11 @@ func (h *history) configure() {
 	var c credit.Configure
 	if h.chance(70) {
 		c.LowBalance = &credit.Threshold{On: h.chance(80), Credits: h.between(0, 300, "threshold")}
+	}
+	if h.chance(50) {
+		c.TopUp = &credit.TopUpThreshold{
+			Threshold: credit.Threshold{On: h.chance(80), Credits: h.between(0, 300, "top-up threshold")}, Revision: h.between(1, 20, "top-up revision"),
+		}
 	}
 	if h.chance(40) {
 		ceiling := h.between(0, 200, "ceiling")

@@ -4,8 +4,9 @@ import "time"
 
 // Journal writes down what the clock has decided by t: starts, time-outs of holds and ends, oldest first, at most MaxJournaled. Each is
 // decided at and bears the clock's own moment, so that a balance asked for later is right at any moment in between. more is true when others
-// are due still: then this must be committed, and what was loaded forgotten, before Journal is asked again. A *Missing asks for what is due
-// outside the wallet, or for the grants of a hold that is due.
+// are due still: then this must be committed, and what was loaded forgotten, before Journal is asked again. Only who commits nothing, and has
+// loaded all that is due, may go on with the state at once. A *Missing asks for what is due outside the wallet, or for the grants of a hold that
+// is due.
 func Journal(s *State, t time.Time) (next *State, out *Outcome, more bool, err error) {
 	w := begin(s, t)
 	now := w.t
@@ -48,18 +49,17 @@ func (w *work) journalOldest(now time.Time, isFirst bool) (found bool, err error
 	h := w.oldestHold(now)
 	switch {
 	case h != nil && (g == nil || h.ExpiresAt.Before(at) || h.ExpiresAt.Equal(at) && !g.starts()):
-		due := w.dueHoldIDs(now)
-		if unknown := w.UnknownGrants(due[:1]); unknown != nil {
+		if unknown := w.UnknownGrants([]string{h.ID}); unknown != nil {
 			if !isFirst {
 				return false, nil
 			}
-			return false, &Missing{Grants: w.UnknownGrants(due)}
+			return false, &Missing{Grants: w.UnknownGrants(w.dueHoldIDs(now))}
 		}
 		if w.askFor(h.parts(0)) != nil {
 			if !isFirst {
 				return false, nil
 			}
-			return false, w.askForHolds(due)
+			return false, w.askForHolds(w.dueHoldIDs(now))
 		}
 		w.t = h.ExpiresAt
 		if err := w.timeOut(h); err != nil {

@@ -90,6 +90,9 @@ type LimitChange struct {
 	// Default says that it is about the default user limit. The subject is left empty then.
 	Default bool
 	Limit   *Limit
+	// Raise says that the limit in force is raised to so many credits, and stays as soft as it is. One that is as high already, or that there is
+	// not, stays so: whoever raises need not know what others have set meanwhile.
+	Raise bool
 }
 
 // SetLimits changes limits; what it does not name stays. It moves towards a setting, and repeats harmlessly.
@@ -136,6 +139,8 @@ func (c LimitChange) check() error {
 		return invalid("limit is %d; it must be from 0 to %d credits", l.Credits, MaxCredits)
 	}
 	switch {
+	case c.Raise && c.Limit == nil:
+		return invalid("a limit is raised to nothing")
 	case c.Default && c.Subject == (Subject{}), !c.Default && c.Subject == (Subject{Scope: ScopeOrganisation}):
 		return nil
 	case c.Default:
@@ -160,6 +165,9 @@ func (l *Limits) apply(c SetLimits) *Limits {
 	n.Revision = max(n.Revision, c.Revision)
 	n.Teams, n.Users = cloned(n.Teams), cloned(n.Users)
 	for _, change := range c.Changes {
+		if change.Raise && !n.raise(&change) {
+			continue
+		}
 		switch {
 		case change.Default:
 			n.DefaultUser = change.Limit
@@ -175,6 +183,21 @@ func (l *Limits) apply(c SetLimits) *Limits {
 		n.Thresholds = slices.Compact(slices.Sorted(slices.Values(c.Thresholds)))
 	}
 	return n
+}
+
+// raise makes of a change that raises a limit one that sets it; false when it is not below that now.
+func (l *Limits) raise(c *LimitChange) bool {
+	now, ok := l.Of(c.Subject)
+	if c.Default {
+		if ok = l.DefaultUser != nil; ok {
+			now = *l.DefaultUser
+		}
+	}
+	if !ok || now.Credits >= c.Limit.Credits {
+		return false
+	}
+	c.Limit = &Limit{Credits: c.Limit.Credits, Soft: now.Soft}
+	return true
 }
 
 func setLimit(limits map[string]Limit, c LimitChange) {

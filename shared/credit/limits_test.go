@@ -399,3 +399,42 @@ func TestLimitsOutOfBoundsAreRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestALimitThatIsRaisedIsNeverLowered(t *testing.T) {
+	t.Parallel()
+	raise := func(s credit.Subject, to int64) credit.SetLimits {
+		return credit.SetLimits{Changes: []credit.LimitChange{{Subject: s, Default: s == credit.Subject{}, Limit: &credit.Limit{Credits: to}, Raise: true}}}
+	}
+	b := opened(t)
+	soft := limit(sales, 30)
+	soft.Changes[0].Limit.Soft = true
+	for _, c := range []credit.SetLimits{limit(company, 50), soft, eachUser(20)} {
+		b.must(c, day)
+	}
+	nobody := credit.Subject{}
+	for _, tt := range []struct {
+		subject  credit.Subject
+		to, want int64
+		soft     bool
+	}{
+		{company, 60, 60, false}, {company, 55, 60, false}, {company, 60, 60, false}, {sales, 31, 31, true}, {sales, 1, 31, true},
+		{thandi, 10, 20, false}, {nobody, 25, 25, false}, {nobody, 24, 25, false}, {thandi, 26, 26, false},
+	} {
+		b.must(raise(tt.subject, tt.to), day)
+		got, ok := b.state.Limits.Of(tt.subject)
+		if tt.subject == nobody {
+			got = *b.state.Limits.DefaultUser
+		}
+		if want := (credit.Limit{Credits: tt.want, Soft: tt.soft}); !ok || got != want {
+			t.Errorf("%v raised to %d is %+v, want %+v", tt.subject, tt.to, got, want)
+		}
+	}
+	other := credit.Subject{Scope: credit.ScopeTeam, ID: "unlimited"}
+	if out := b.must(raise(other, 5), day); len(out.Entries) != 0 || len(b.state.Limits.Teams) != 1 {
+		t.Errorf("raised where none binds, the limits are %+v", *b.state.Limits)
+	}
+	var no *credit.Refusal
+	if _, err := b.do(credit.SetLimits{Changes: []credit.LimitChange{{Subject: company, Raise: true}}}, day); !errors.As(err, &no) || no.Code() != credit.CodeInvalid {
+		t.Errorf("raised to nothing: %v", err)
+	}
+}

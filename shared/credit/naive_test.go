@@ -20,6 +20,9 @@ type naive struct {
 	low       *int64      // threshold
 	ceiling   int64
 	lowAlerts int
+	top       *int64 // the threshold of auto top-up; nil for none
+	topAt     int64  // the revision of its settings
+	topDue    int
 	debtTold  int
 	history   []snapshot
 	quotas
@@ -126,6 +129,9 @@ func (m *naive) item(topUp bool, do func()) {
 	after := m.available() + m.held()
 	if m.low != nil && after <= *m.low && (before > *m.low || topUp) {
 		m.lowAlerts++
+	}
+	if m.top != nil && after <= *m.top && (before > *m.top || topUp) {
+		m.topDue++
 	}
 	if m.debt > 0 && owed == 0 {
 		m.debtTold++
@@ -246,6 +252,8 @@ func (m *naive) apply(c credit.Command, t time.Time) string {
 		return m.reverse(c)
 	case credit.ClawBack:
 		return m.clawBack(c)
+	case credit.SetAside:
+		return m.setAside(c)
 	case credit.FreezeGrant:
 		r := m.row(c.Grant)
 		if r == nil {
@@ -261,6 +269,15 @@ func (m *naive) apply(c credit.Command, t time.Time) string {
 			m.low = nil
 			if c.LowBalance.On {
 				m.low = &c.LowBalance.Credits
+			}
+		}
+		if c.TopUp != nil && c.TopUp.Revision > m.topAt {
+			m.top, m.topAt = nil, c.TopUp.Revision
+			if c.TopUp.On {
+				m.top = &c.TopUp.Credits
+				if m.available()+m.held() <= *m.top {
+					m.topDue++
+				}
 			}
 		}
 		if c.DebtCeiling != nil {

@@ -173,6 +173,16 @@ func (q *quotas) set(now time.Time, c credit.SetLimits) {
 	before := *q
 	before.bound = maps.Clone(q.bound)
 	for _, change := range c.Changes {
+		if change.Raise {
+			now := q.everyone
+			if !change.Default {
+				now = q.of(change.Subject)
+			}
+			if now == nil || now.Credits >= change.Limit.Credits {
+				continue
+			}
+			change.Limit = &credit.Limit{Credits: change.Limit.Credits, Soft: now.Soft}
+		}
 		switch {
 		case change.Default:
 			q.everyone = change.Limit
@@ -209,6 +219,7 @@ func (h *history) setLimit() {
 	change := credit.LimitChange{Subject: subject, Default: subject == credit.Subject{}}
 	if h.chance(75) {
 		change.Limit = &credit.Limit{Credits: h.between(0, 600, "limit"), Soft: h.chance(25)}
+		change.Raise = h.chance(20)
 	}
 	c := credit.SetLimits{Changes: []credit.LimitChange{change}}
 	if h.chance(20) {

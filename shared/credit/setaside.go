@@ -164,7 +164,7 @@ func (p paidGrants) suffice(target func(*Grant) int64) bool {
 		if i == 0 {
 			left = g.Free - own
 		}
-		if left -= elsewhere; left < 0 {
+		if left -= elsewhere; left < 0 || elsewhere > 0 && !p.grants[0].Started { // one that begins later cannot be drawn on
 			return false
 		}
 	}

@@ -18,7 +18,11 @@ func setAside(payment string, returned int64) credit.SetAside {
 func TestSettingAside(t *testing.T) {
 	t.Parallel()
 	bonus := func(n int64, end int) credit.NewGrant { return linked(promote("b", n, end), "p") }
+	later := buy("p", 1000)
+	later.Terms.EffectiveAt = hour(5)
 	tell(t, []story{
+		{name: "takes no bonus's share of a purchase that has not begun", available: 901, until: 6, entries: map[credit.Kind]int{credit.KindClawback: 2},
+			do: []any{later, bonus(100, 9), debit("e", 100), refused{credit.CodeInsufficient, setAside("p", 10)}, at{6, setAside("p", 9)}}},
 		{name: "takes the purchase's own", do: []any{buy("p", 1000), setAside("p", 40)}, available: 600, entries: map[credit.Kind]int{credit.KindClawback: 1}},
 		{name: "a second time changes nothing", do: []any{buy("p", 1000), setAside("p", 40), setAside("p", 40)}, available: 600, entries: map[credit.Kind]int{credit.KindClawback: 1}},
 		{name: "is given back by a lower target", do: []any{buy("p", 1000), setAside("p", 40), refund("p", 0)}, available: 1000},

@@ -40,6 +40,13 @@ type LowBalance struct {
 	N         int64 // alerts raised so far
 }
 
+// TopUpWatch is the latch of auto top-up, which watches the same figure against a threshold of its own.
+type TopUpWatch struct {
+	LowBalance
+	// Revision is that of the settings seen last.
+	Revision int64
+}
+
 // DebtWatch is the latch of the debt alerts.
 type DebtWatch struct {
 	Ceiling int64 // credits; 0 for none
@@ -71,6 +78,7 @@ type Wallet struct {
 	NextDueAt time.Time
 
 	Low        LowBalance
+	TopUp      TopUpWatch
 	DebtAlerts DebtWatch
 	// Limits are those in force, nil for none ever. Windows are those whose counters are kept true, the latest last.
 	Limits       *Limits

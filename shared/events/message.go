@@ -14,6 +14,7 @@ import (
 const (
 	CreditEvents = "credit-events" // what happened to credits
 	CreditAlerts = "credit-alerts" // what people should know now
+	CreditTopUps = "credit-topups" // balances that an auto top-up is to raise
 	CreditExpiry = "credit-expiry" // wallets whose clock is to be seen to
 	Usage        = "ai-usage"      // work done, to be charged for
 	UsageDead    = "ai-usage-dead" // what of it could not be
@@ -132,14 +133,17 @@ func Encode(e credit.Event) (Message, error) {
 		Limit: encodeLimit(e.Org, e.Limit),
 	}
 	topic := CreditEvents
-	if e.Kind.Alert() {
+	switch {
+	case e.Kind == credit.EventTopUpDue:
+		topic = CreditTopUps
+	case e.Kind.Alert():
 		topic = CreditAlerts
-		if e.Kind == credit.EventExpiring {
-			m.ExpiresAt = &e.ExpiresAt
-		}
-		if e.Kind.Crossing() {
-			m.Threshold = &e.Threshold
-		}
+	}
+	if e.Kind == credit.EventExpiring {
+		m.ExpiresAt = &e.ExpiresAt
+	}
+	if e.Kind.Crossing() {
+		m.Threshold = &e.Threshold
 	}
 	data, err := json.Marshal(m)
 	if err != nil {

@@ -45,6 +45,10 @@ func TestAlertsAndEventsGoToTheirTopics(t *testing.T) {
 				`"balance":{"available":80,"held":5,"debt":0}}`,
 		},
 		{
+			"a top-up is due", credit.Event{ID: "topup:acme:1", Kind: credit.EventTopUpDue, Org: "acme", At: at, Credits: 85, Threshold: 90, After: after}, "credit-topups",
+			`{"v":1,"id":"topup:acme:1","type":"top_up_due","org_id":"acme","at":"2026-03-01T08:00:00Z","credits":85,"threshold":90,"balance":{"available":80,"held":5,"debt":0}}`,
+		},
+		{
 			"granted", credit.Event{ID: "granted:acme:7", Kind: credit.EventGranted, Org: "acme", At: at, Grant: "g1", Source: credit.Purchase, Credits: 80, After: after}, "credit-events",
 			`{"v":1,"id":"granted:acme:7","type":"granted","org_id":"acme","at":"2026-03-01T08:00:00Z","grant_id":"g1","source":"purchase","credits":80,"balance":{"available":80,"held":5,"debt":0}}`,
 		},

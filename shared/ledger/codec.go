@@ -48,6 +48,8 @@ func encodeWallet(s *stored) fields {
 		group("waiting", encodeSum(w.Waiting)).group("pending", encodeSum(w.Pending)).group("aside", encodeSum(w.Aside)).
 		num("open_holds", w.OpenHolds).time("next_due_at", w.NextDueAt).
 		group("low_balance", fields{}.flag("on", w.Low.On).num("threshold", w.Low.Threshold).flag("below", w.Low.Below).num("n", w.Low.N)).
+		group("top_up", fields{}.flag("on", w.TopUp.On).num("threshold", w.TopUp.Threshold).flag("below", w.TopUp.Below).num("n", w.TopUp.N).
+			num("revision", w.TopUp.Revision)).
 		group("debt_alerts", fields{}.num("ceiling", w.DebtAlerts.Ceiling).flag("over", w.DebtAlerts.Over).num("n", w.DebtAlerts.N)).
 		num("repayments", w.Repayments).num("moves", w.Moves).
 		group("limits", encodeLimits(w.Limits)).list("windows", encodeWindows(w.Windows)).
@@ -62,7 +64,7 @@ func decodeWallet(d *pb.Document) (*stored, error) {
 	if err := checkVersion(r); err != nil {
 		return nil, err
 	}
-	low, debt, usage := r.group("low_balance"), r.group("debt_alerts"), r.group("usage")
+	low, topUp, debt, usage := r.group("low_balance"), r.group("top_up"), r.group("debt_alerts"), r.group("usage")
 	s := &stored{
 		batch: r.str("batch"),
 		turns: turns{writer: r.str("writer"), roster: r.strings("roster")},
@@ -73,9 +75,13 @@ func decodeWallet(d *pb.Document) (*stored, error) {
 			Frozen:       r.flag("frozen"),
 			FrozenReason: r.str("frozen_reason"),
 			Waiting:      decodeSum(r.group("waiting")), Pending: decodeSum(r.group("pending")), Aside: decodeSum(r.group("aside")),
-			OpenHolds:  r.num("open_holds"),
-			NextDueAt:  r.time("next_due_at"),
-			Low:        credit.LowBalance{On: low.flag("on"), Threshold: low.num("threshold"), Below: low.flag("below"), N: low.num("n")},
+			OpenHolds: r.num("open_holds"),
+			NextDueAt: r.time("next_due_at"),
+			Low:       credit.LowBalance{On: low.flag("on"), Threshold: low.num("threshold"), Below: low.flag("below"), N: low.num("n")},
+			TopUp: credit.TopUpWatch{
+				LowBalance: credit.LowBalance{On: topUp.flag("on"), Threshold: topUp.num("threshold"), Below: topUp.flag("below"), N: topUp.num("n")},
+				Revision:   topUp.num("revision"),
+			},
 			DebtAlerts: credit.DebtWatch{Ceiling: debt.num("ceiling"), Over: debt.flag("over"), N: debt.num("n")},
 			Repayments: r.num("repayments"),
 			Moves:      r.num("moves"),

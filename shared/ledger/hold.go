@@ -145,13 +145,17 @@ func (r *round) takeHolds(state *credit.State, ids []string, got map[string]*pb.
 
 // supplyDueHolds loads the open holds that are due at a moment, oldest first, and learns when the next one is.
 func (r *round) supplyDueHolds(ctx context.Context, at time.Time) error {
-	due, err := r.queryHolds(ctx, pb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, at, loadDue+1)
+	most := r.mostDue()
+	due, err := r.queryHolds(ctx, pb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, at, int32(most)+1)
 	if err != nil {
 		return err
 	}
+	if r.deep && len(due) > most {
+		return errMuchDue
+	}
 	var next time.Time
-	if len(due) > loadDue {
-		next, due = due[loadDue].ExpiresAt, due[:loadDue]
+	if len(due) > most {
+		next, due = due[most].ExpiresAt, due[:most]
 	} else {
 		later, err := r.queryHolds(ctx, pb.StructuredQuery_FieldFilter_GREATER_THAN, at, 1)
 		if err != nil {

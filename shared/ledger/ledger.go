@@ -82,6 +82,8 @@ type Ledger struct {
 	// self names this process to others that commit to the same wallets.
 	self   string
 	memory *memory
+	// deep has a place for each question that looks at much that is due.
+	deep chan struct{}
 
 	mu      sync.Mutex
 	actors  map[string]*actor
@@ -103,7 +105,7 @@ func New(client *firestore.Client, database string, opts Options) (*Ledger, erro
 	return &Ledger{
 		store: store{client: client, database: database, readTimeout: opts.ReadTimeout, commitTimeout: opts.CommitTimeout},
 		opts:  opts, gate: newGate(opts.Concurrency),
-		self: rand.Text()[:10], memory: newMemory(opts.RecentEntries),
+		self: rand.Text()[:10], memory: newMemory(opts.RecentEntries), deep: make(chan struct{}, deepAtOnce),
 		actors: map[string]*actor{}, idle: list.New(),
 	}, nil
 }

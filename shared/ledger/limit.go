@@ -116,12 +116,16 @@ func (r *round) limitUses(ctx context.Context, subjects []credit.Subject) (credi
 }
 
 // Refusals lists all that stands against spending credits for work now, in the order of refusals; none when a debit would be carried out. It
-// costs what View does and, with limits, a read of counters; nothing is written.
+// costs what View does and, with limits, a read of counters. Nothing is ever written: where more is due than can be looked at without that, the
+// error is an *Unavailable, until a command or the sweep has journaled it.
 func (l *Ledger) Refusals(ctx context.Context, org string, work credit.Work, credits int64) ([]*credit.Refusal, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.opts.Deadline)
 	defer cancel()
 	now := l.opts.Now()
-	r, err := l.view(ctx, org, now)
+	r, err := l.glance(ctx, org, now)
+	if errors.Is(err, errMuchDue) {
+		return nil, unavailable(err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -35,10 +35,21 @@ func encodeLimits(l *credit.Limits) fields {
 func encodeLimitsOf(limits map[string]credit.Limit) fields {
 	f := make(fields, len(limits))
 	for id, l := range limits {
-		f[id] = limitValue(l)
+		f[idField(id)] = limitValue(l)
 	}
 	return f
 }
+
+// idField is an id as a field's name, idOf what it was made of. Firestore takes no name that begins and ends with two underscores, and one that
+// it does not take would keep the whole wallet from being written. Ids have no control characters, so no two share a name.
+func idField(id string) string {
+	if strings.HasPrefix(id, "__") {
+		return cellSeparator + id
+	}
+	return id
+}
+
+func idOf(field string) string { return strings.TrimPrefix(field, cellSeparator) }
 
 func limitValue(l credit.Limit) *pb.Value {
 	if l.Soft {
@@ -71,8 +82,8 @@ func decodeLimits(r reader) *credit.Limits {
 
 func decodeLimitsOf(r reader) map[string]credit.Limit {
 	out := make(map[string]credit.Limit, len(r.m))
-	for id := range r.m {
-		out[id] = decodeLimit(r, id)
+	for field := range r.m {
+		out[idOf(field)] = decodeLimit(r, field)
 	}
 	return out
 }

@@ -76,16 +76,20 @@ func (r *round) supply(ctx context.Context, m *credit.Missing) error {
 
 // supplyDue loads the grants outside the wallet that are due at a moment, oldest first, and learns when the next one is.
 func (r *round) supplyDue(ctx context.Context, at time.Time) error {
-	due, docs, err := r.queryDue(ctx, pb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, at, loadDue+1)
+	most := r.mostDue()
+	due, docs, err := r.queryDue(ctx, pb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, at, int32(most)+1)
 	if err != nil {
 		return err
 	}
-	if len(due) <= loadDue {
+	if r.deep && len(due) > most {
+		return errMuchDue
+	}
+	if len(due) <= most {
 		if _, docs, err = r.queryDue(ctx, pb.StructuredQuery_FieldFilter_GREATER_THAN, at, 1); err != nil {
 			return err
 		}
 	} else {
-		due, docs = due[:loadDue], docs[loadDue:]
+		due, docs = due[:most], docs[most:]
 	}
 	var next time.Time
 	if len(docs) > 0 {

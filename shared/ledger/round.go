@@ -34,6 +34,8 @@ type round struct {
 	journaled bool
 	// pending are this batch's entries, by document.
 	pending map[string]*credit.Entry
+	// deep says that the round answers a question for which all that is due is loaded.
+	deep bool
 	// fresh says that the state was read in this round.
 	fresh bool
 	// found are entries of read-first items, by document; looked says which were looked for.

@@ -252,3 +252,28 @@ func TestCountersOfWalletsAtRestAreBounded(t *testing.T) {
 	}
 	audit(t, l, "acme")
 }
+
+// TestAnyUserCanBeLimited sets limits for users whose ids Firestore does not take as names of fields, or that look like what stands for them.
+func TestAnyUserCanBeLimited(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *testStore) {
+		l := s.ledger(t, ledger.Options{})
+		fund(t, l, "acme", 1000)
+		users := []string{"__thandi__", "____", "__", "__x", "a.b`c\\", "a/b", ".", "*", "✓", "'; --", strings.Repeat("x", credit.MaxIDBytes)}
+		for i, user := range users {
+			do(t, l, limits(map[credit.Subject]int64{{Scope: credit.ScopeUser, ID: user}: 15}))
+			do(t, l, by("", user, debit(fmt.Sprint("in", i), 10)))
+			wantRefusal(t, l, by("", user, debit(fmt.Sprint("over", i), 6)), credit.CodeLimit)
+		}
+		v, err := s.ledger(t, ledger.Options{}).Limits(t.Context(), "acme")
+		if err != nil || len(v.Users) != len(users) {
+			t.Fatalf("%+v, %v", v.Users, err)
+		}
+		for _, u := range v.Users {
+			if !slices.Contains(users, u.ID) || u.Used != 10 || u.Limit == nil || u.Limit.Credits != 15 {
+				t.Errorf("%+v", u)
+			}
+		}
+		audit(t, l, "acme")
+	})
+}

@@ -12,8 +12,21 @@ import (
 	"github.com/fluxori/ai-credits/shared/credit"
 )
 
+// Bounds of what a question decides in memory.
+const (
+	// deepDue is how many grants, and how many holds, may be due for a question to be answered without anything being journaled.
+	deepDue = 2000
+	// deepAtOnce is how many questions look at more than [loadDue] of each at once: each may take some megabytes.
+	deepAtOnce = 4
+	// viewTries bounds how often a question has journaled what is more than that.
+	viewTries = 3
+)
+
+// errMuchDue says that more is due than a question decides in memory.
+var errMuchDue = errors.New("more is due than can be looked at without journaling it")
+
 // View is a wallet as it is at a moment: what the clock has decided by then is counted, though it may not be journaled yet. One read
-// warm, two queries more when something is due; never a write, unless more is due than one commit journals.
+// warm, two queries more when something is due; never a write, unless more than 2,000 grants or holds are due.
 func (l *Ledger) View(ctx context.Context, org string) (credit.Wallet, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.opts.Deadline)
 	defer cancel()
@@ -24,43 +37,79 @@ func (l *Ledger) View(ctx context.Context, org string) (credit.Wallet, error) {
 	return r.state.Wallet, nil
 }
 
-// view reads a wallet and journals in memory what is due at a moment: the round that it returns is never committed.
+// view is what glance is, and journals first what is too much for that.
 func (l *Ledger) view(ctx context.Context, org string, at time.Time) (*round, error) {
+	for range viewTries {
+		r, err := l.glance(ctx, org, at)
+		if !errors.Is(err, errMuchDue) {
+			return r, err
+		}
+		if err := l.Settle(ctx, org); err != nil {
+			return nil, err
+		}
+	}
+	return nil, unavailable(fmt.Errorf("%s: not settled after %d tries", org, viewTries))
+}
+
+// glance reads a wallet and journals in memory what is due at a moment: the round that it returns is never committed, and nothing is written.
+// The error is errMuchDue when more is due than [deepDue].
+func (l *Ledger) glance(ctx context.Context, org string, at time.Time) (*round, error) {
 	if err := credit.CheckOrg(org); err != nil {
 		return nil, err
 	}
 	// The round's actor is nobody's.
 	r := &round{actor: &actor{ledger: l, org: org}, usage: usage{}, flows: flows{}, pending: map[string]*credit.Entry{}}
+	all, err := r.ahead(ctx, at)
+	if err != nil || all {
+		return r, err
+	}
+	select {
+	case l.deep <- struct{}{}:
+		defer func() { <-l.deep }()
+	case <-ctx.Done():
+		return nil, unavailable(ctx.Err())
+	}
+	r.deep = true
+	_, err = r.ahead(ctx, at)
+	return r, err
+}
+
+// ahead makes a question's state the wallet as it is at a moment. all is false when one commit would not journal what is due by then, and the
+// round is not to look deeper than one does.
+func (r *round) ahead(ctx context.Context, at time.Time) (all bool, err error) {
 	if err := r.read(ctx, nil, nil); err != nil {
-		return nil, err
+		return false, err
 	}
 	if r.state = r.actor.state; r.state == nil {
-		return nil, credit.Refuse(credit.CodeUnknownOrg, "there is no such organisation", map[string]any{"org_id": org})
+		return false, credit.Refuse(credit.CodeUnknownOrg, "there is no such organisation", map[string]any{"org_id": r.org})
 	}
-	for range maxLoads {
+	for range maxLoads + 2*deepDue/credit.MaxJournaled {
 		next, _, more, err := credit.Journal(r.state, at)
 		var missing *credit.Missing
 		switch {
 		case errors.As(err, &missing):
 			if err := r.supply(ctx, missing); err != nil {
-				return nil, err
+				return false, err
 			}
 		case err != nil:
-			return nil, err
-		case !more:
-			r.state = next
-			return r, nil
-		default: // more is due than one commit journals: see to that first, then look again
-			if err := l.Settle(ctx, org); err != nil {
-				return nil, err
+			return false, err
+		case !more || r.deep: // all that is due is loaded then, and can be gone on with before it is committed
+			if r.state = next; !more {
+				return true, nil
 			}
-			if err := r.read(ctx, nil, nil); err != nil {
-				return nil, err
-			}
-			r.state = r.actor.state
+		default:
+			return false, nil
 		}
 	}
-	return nil, unavailable(fmt.Errorf("%s: not settled after %d rounds", org, maxLoads))
+	return false, unavailable(fmt.Errorf("%s: not looked at after so many loads", r.org))
+}
+
+// mostDue is how many grants, and holds, that are due are loaded at once.
+func (r *round) mostDue() int {
+	if r.deep {
+		return deepDue
+	}
+	return loadDue
 }
 
 // Entry finds an entry by its key; a Refusal with not_found says that there is none.

@@ -155,7 +155,7 @@ func (r Request) raise(now current) credit.Command {
 		return nil
 	}
 	return credit.SetLimits{
-		Changes: []credit.LimitChange{{Subject: r.Subject, Limit: &credit.Limit{Credits: *r.Target, Soft: now.Soft}}},
+		Changes: []credit.LimitChange{{Subject: r.Subject, Limit: &credit.Limit{Credits: *r.Target}, Raise: true}},
 		Actor:   r.DecidedBy, Reason: "limit request " + r.ID,
 	}
 }

@@ -100,11 +100,11 @@ func TestARequestIsDecidedOnce(t *testing.T) {
 					break
 				}
 				if c, ok := r.raise(now).(credit.SetLimits); ok {
-					to := c.Changes[0].Limit
-					if to.Credits <= now.Credits || to.Soft != now.Soft || to.Credits != *r.Target || c.Changes[0].Subject != r.Subject {
-						t.Fatalf("%+v raises %+v to %+v", r, now, to)
+					to := c.Changes[0]
+					if to.Limit.Credits <= now.Credits || !to.Raise || to.Limit.Credits != *r.Target || to.Subject != r.Subject {
+						t.Fatalf("%+v raises %+v by %+v", r, now, to)
 					}
-					now = to
+					now = &credit.Limit{Credits: to.Limit.Credits, Soft: now.Soft}
 				}
 				if now.Credits < *r.Target {
 					t.Fatalf("granted %d, the limit is %d", *r.Target, now.Credits)

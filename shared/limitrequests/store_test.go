@@ -331,6 +331,36 @@ func TestAGrantThatWasInterruptedEndsWhereItBegan(t *testing.T) {
 	}
 }
 
+// meanwhile is a ledger on which an administrator sets the limit just before each command of the desk.
+type meanwhile struct {
+	*ledger.Ledger
+	set credit.SetLimits
+}
+
+func (m meanwhile) Do(ctx context.Context, org string, c credit.Command) (ledger.Result, error) {
+	if r, err := m.Ledger.Do(ctx, org, m.set); err != nil {
+		return r, err
+	}
+	return m.Ledger.Do(ctx, org, c)
+}
+
+func TestAGrantLowersNoLimitThatIsSetMeanwhile(t *testing.T) {
+	t.Parallel()
+	o := open(t, engine.New(t))
+	r := o.ask(t, own)
+	set := credit.SetLimits{Changes: []credit.LimitChange{{Subject: mine, Limit: &credit.Limit{Credits: 900, Soft: true}}}}
+	desk, err := New(Options{
+		Documents: o.Client, Limits: meanwhile{o.ledger, set}, People: o.orgs, Publisher: o, Logger: slog.New(slog.DiscardHandler), Now: o.now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := desk.Grant(t.Context(), "acme", r.ID, nil, "boss"); err != nil || got.State != Granted || *got.Target != 500 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	o.wantLimit(t, mine, 900)
+}
+
 func TestAGrantThatTheWalletRefusesLeavesTheRequestOpen(t *testing.T) {
 	t.Parallel()
 	o := open(t, engine.New(t))

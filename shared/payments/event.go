@@ -9,6 +9,9 @@ const (
 	sessionAsyncFailed    = "checkout.session.async_payment_failed"
 	sessionExpired        = "checkout.session.expired"
 	invoicePaid           = "invoice.paid"
+	intentSucceeded       = "payment_intent.succeeded"
+	intentFailed          = "payment_intent.payment_failed"
+	customerUpdated       = "customer.updated"
 	chargeRefunded        = "charge.refunded"
 	chargeRefundUpdated   = "charge.refund.updated"
 	refundCreated         = "refund.created"
@@ -20,8 +23,8 @@ const (
 	disputeReinstated     = "charge.dispute.funds_reinstated"
 )
 
-// Event is what one of Stripe's events says, as far as it matters here. One of Session, Invoice and Return is set, by its
-// type.
+// Event is what one of Stripe's events says, as far as it matters here. One of Session, Invoice, Return and Card is set, by its type; none when
+// it is about a payment that other events tell of.
 type Event struct {
 	ID   string
 	Type string
@@ -30,7 +33,11 @@ type Event struct {
 	Session *Session
 	Invoice *Invoice
 	Return  *Return
+	Card    *Card
 }
+
+// Card is the card that a customer pays with from now on.
+type Card struct{ Org, Method string }
 
 // Session is a Checkout Session as it was when its event was made. Amounts are in minor units.
 type Session struct {
@@ -39,6 +46,8 @@ type Session struct {
 	// State is open, complete or expired.
 	State         string
 	PaymentStatus string
+	// TopUp names the auto top-up that a payment without a checkout was made for. The session is that payment then, and has no ID.
+	TopUp string
 	// failed says that the money did not come; it is known only of a session that was asked for.
 	failed bool
 	// Reference and Org are those that our metadata names.

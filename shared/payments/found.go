@@ -36,6 +36,8 @@ var sessionSource = source{name: "session", path: "/v1/checkout/sessions", lookb
 // The sources that are swept, in this order: a payment before what was taken back of it.
 var swept = []source{
 	sessionSource,
+	// An auto top-up is charged at once.
+	{name: "payment_intent", path: "/v1/payment_intents", lookback: day, notice: foundIntent},
 	// A renewal's payment is attempted for up to four weeks, or two months as the account is set.
 	{name: "invoice", path: "/v1/invoices", lookback: 62 * day, where: [][2]string{{"status", "paid"}}, notice: foundInvoice},
 	// A refund may fail up to 30 days after it was made.
@@ -65,6 +67,9 @@ func foundEvent(ctx context.Context, g *Gateway, object json.RawMessage) (Notice
 		return Notice{}, false, unreadable("event", e.ID, err)
 	}
 	n := Notice{ID: e.ID, Type: string(e.Type), At: time.Unix(e.Created, 0).UTC(), Object: e.Data.Raw}
+	if !n.meant() {
+		return Notice{}, false, nil
+	}
 	if e.APIVersion == stripe.APIVersion {
 		return n, true, nil
 	}
@@ -72,6 +77,7 @@ func foundEvent(ctx context.Context, g *Gateway, object json.RawMessage) (Notice
 	id, _ := e.Data.Object["id"].(string)
 	path, known := map[string]string{
 		"checkout.session": "/v1/checkout/sessions", "invoice": "/v1/invoices", "charge": "/v1/charges", "refund": "/v1/refunds", "dispute": "/v1/disputes",
+		"payment_intent": "/v1/payment_intents", "customer": "/v1/customers",
 	}[kind]
 	if !known || !validObjectID(id) {
 		return Notice{}, false, fmt.Errorf("event %s of version %s is about %s %q", e.ID, e.APIVersion, kind, id)
@@ -111,6 +117,18 @@ func foundSession(_ context.Context, _ *Gateway, object json.RawMessage) (Notice
 		at = s.PaymentIntent.LatestCharge.Created
 	}
 	return Notice{ID: foundID(s.ID, string(status)), Type: sessionFound, At: time.Unix(at, 0).UTC(), Object: object}, true, nil
+}
+
+// foundIntent tells of a payment of an auto top-up; of others their checkout or invoice tells.
+func foundIntent(_ context.Context, _ *Gateway, object json.RawMessage) (Notice, bool, error) {
+	var pi stripe.PaymentIntent
+	if err := json.Unmarshal(object, &pi); err != nil || !validObjectID(pi.ID) {
+		return Notice{}, false, unreadable("payment intent", pi.ID, err)
+	}
+	if pi.Metadata[metaTopUp] == "" || pi.Status != stripe.PaymentIntentStatusSucceeded {
+		return Notice{}, false, nil
+	}
+	return Notice{ID: foundID(pi.ID, "succeeded"), Type: intentSucceeded, At: time.Unix(pi.Created, 0).UTC(), Object: object}, true, nil
 }
 
 func foundInvoice(_ context.Context, _ *Gateway, object json.RawMessage) (Notice, bool, error) {

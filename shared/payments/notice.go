@@ -28,7 +28,7 @@ type Notice struct {
 // matters reports whether the notice's type changes something.
 func (n Notice) matters() bool {
 	switch n.Type {
-	case sessionCompleted, sessionAsyncSucceeded, sessionAsyncFailed, sessionExpired, sessionFound, invoicePaid:
+	case sessionCompleted, sessionAsyncSucceeded, sessionAsyncFailed, sessionExpired, sessionFound, invoicePaid, intentSucceeded, intentFailed, customerUpdated:
 		return true
 	case chargeRefunded, chargeRefundUpdated, refundCreated, refundUpdated:
 		return true
@@ -45,7 +45,12 @@ func (n Notice) event() (Event, error) {
 	if n.about("charge.") || n.about("refund.") {
 		return n.returnEvent(e)
 	}
-	if n.Type == invoicePaid {
+	switch n.Type {
+	case intentSucceeded, intentFailed:
+		return n.intentEvent(e)
+	case customerUpdated:
+		return n.cardEvent(e)
+	case invoicePaid:
 		var in stripe.Invoice
 		if err := json.Unmarshal(n.Object, &in); err != nil {
 			return Event{}, fmt.Errorf("the invoice of %s: %w", n.ID, err)

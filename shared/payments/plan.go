@@ -105,6 +105,8 @@ func planSession(e Event, k Known) Decision {
 		d.Doubt = doubt(UnknownReference, "there is no purchase %q", s.Reference)
 	case s.Org != p.Org:
 		d.Doubt = doubt(WrongOrg, "the session names %q, the purchase is of %q", s.Org, p.Org)
+	case s.TopUp != p.TopUp:
+		d.Doubt = doubt(WrongSession, "the payment is for the top-up %q, the purchase is %q", s.TopUp, p.TopUp)
 	case p.Session != "" && p.Session != s.ID:
 		d.Doubt = doubt(WrongSession, "the purchase has the session %s", p.Session)
 	case k.Payment != nil && (k.Payment.Org != p.Org || k.Payment.Reference != p.Reference):
@@ -140,9 +142,9 @@ func planSession(e Event, k Known) Decision {
 // sessionStatus is what a session's event says of its purchase. The type decides where it can: the snapshot of an async payment may be older.
 func sessionStatus(e Event) (status Status, known bool) {
 	switch e.Type {
-	case sessionAsyncSucceeded:
+	case sessionAsyncSucceeded, intentSucceeded:
 		return Paid, true
-	case sessionAsyncFailed:
+	case sessionAsyncFailed, intentFailed:
 		return Failed, true
 	case sessionExpired:
 		return Expired, true

@@ -34,7 +34,7 @@ type Prices interface {
 	Current(ctx context.Context) (*catalogue.Catalogue, error)
 }
 
-// ReceiverOptions are what a Receiver works with. All but Grace and Bonuses are required.
+// ReceiverOptions are what a Receiver works with. All but Grace, Bonuses and Cards are required.
 type ReceiverOptions struct {
 	Documents *firestore.Client
 	Ledger    Ledger
@@ -47,6 +47,13 @@ type ReceiverOptions struct {
 	Grace time.Duration
 	// Bonuses gives what campaigns promised for purchases; nil for no campaigns.
 	Bonuses Bonuses
+	// Cards is told of the cards that customers set; nil for nobody.
+	Cards Cards
+}
+
+// Cards is told that an organisation pays with a card from now on. It may be told again, and late.
+type Cards interface {
+	CardSet(ctx context.Context, org, card string) error
 }
 
 // Receiver settles Stripe's events. It is safe for concurrent use, also for one event at once.
@@ -78,6 +85,15 @@ func (r *Receiver) Receive(ctx context.Context, n Notice) (Outcome, error) {
 	e, err := n.event()
 	if err != nil {
 		return r.putAside(ctx, n, subject{}, doubt(Malformed, "%v", err))
+	}
+	switch {
+	case e.Card != nil && r.opts.Cards != nil:
+		if err := r.opts.Cards.CardSet(ctx, e.Card.Org, e.Card.Method); err != nil {
+			return "", fmt.Errorf("a new card of %s: %w", e.Card.Org, err)
+		}
+		return Recorded, r.store.saw(ctx, n, r.seen(n, Recorded, subject{org: clip(e.Card.Org)}))
+	case e.Session == nil && e.Invoice == nil && e.Return == nil:
+		return Ignored, nil
 	}
 	about := aboutOf(e)
 	if e.Return != nil {

@@ -30,7 +30,8 @@ const (
 // walked are the types of events that are walked: all that change something. Stripe takes 20 at most.
 var walked = []string{
 	sessionCompleted, sessionAsyncSucceeded, sessionAsyncFailed, sessionExpired, invoicePaid, chargeRefunded, chargeRefundUpdated, refundCreated,
-	refundUpdated, disputeCreated, disputeUpdated, disputeClosed, disputeWithdrawn, disputeReinstated,
+	refundUpdated, disputeCreated, disputeUpdated, disputeClosed, disputeWithdrawn, disputeReinstated, intentSucceeded,
+	intentFailed, customerUpdated,
 }
 
 // walkedTypes are the types as a condition of a listing.

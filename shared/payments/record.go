@@ -66,6 +66,10 @@ type Purchase struct {
 	Org       string `firestore:"org"`
 	Offer
 	Status Status `firestore:"status"`
+	// TopUp names the auto top-up that it is, and Customer and Card who is charged for it and how; empty for one that people pay themselves.
+	TopUp    string `firestore:"top_up,omitempty"`
+	Customer string `firestore:"customer,omitempty"`
+	Card     string `firestore:"card,omitempty"`
 	// Session and CheckoutURL are Stripe's, once the checkout is open.
 	Session     string `firestore:"session,omitempty"`
 	CheckoutURL string `firestore:"checkout_url,omitempty"`

@@ -59,13 +59,25 @@ func (s *Spender) Capture(ctx context.Context, r Capture, actor string, again bo
 	return s.ledger.Do(ctx, org, c)
 }
 
-// Release gives a hold's credits back, because its work was not done.
+// Release gives a hold's credits back, because its work was not done. That its time has passed is a release too, and the answer then is that one
+// again; unless the work was charged for afterwards: whoever is told that credits are back must not have paid them.
 func (s *Spender) Release(ctx context.Context, hold, reason, actor string) (ledger.Result, error) {
 	org, _, err := credit.ParseHoldID(hold)
 	if err != nil {
 		return ledger.Result{}, err
 	}
-	return s.ledger.Do(ctx, org, credit.Release{Hold: hold, Reason: reason, Actor: actor})
+	result, err := s.ledger.Do(ctx, org, credit.Release{Hold: hold, Reason: reason, Actor: actor})
+	if err != nil || !result.Replayed {
+		return result, err
+	}
+	h, err := s.ledger.Hold(ctx, hold)
+	if err != nil {
+		return ledger.Result{}, err
+	}
+	if h.Captured > 0 {
+		return ledger.Result{}, credit.Settled(hold)
+	}
+	return result, nil
 }
 
 // Extend lets a hold last so many seconds from now, if that is later than it would, and returns it.

@@ -1,8 +1,8 @@
 // Package wiring is the one list of what sets the functions off, apart from callers: Pub/Sub's topics with the subscriptions that push
 // their messages, and Cloud Scheduler's jobs, each with the reason why it is there.
 //
-// The list is wiring.json. Terraform creates it in the cloud, with jsondecode; the local runner and the tests create it on the embedded
-// broker and fire its jobs. So what runs locally is what is deployed.
+// The list is wiring.json. In the cloud Terraform creates its topics and subscriptions, with jsondecode, and creditsctl its jobs (package
+// schedule); the local runner and the tests create it on the embedded broker and fire its jobs. So what runs locally is what is deployed.
 //
 // Invariants: a List has passed every check of [Parse]; names are unique; each subscription's topic and dead-letter topic are in the list;
 // each deadline, back-off and retry is within the bounds of Google's services. That each function exists and states the path in its
