@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/fluxori/ai-credits/shared/problem"
 )
 
 // refusal is an answer of the API that is not what was asked for.
@@ -79,7 +81,7 @@ func (v *visit) ask(method, path string, q url.Values, body any, key string) (*a
 	}
 	a := &answer{header: http.Header{}}
 	v.d.opts.API.ServeHTTP(a, req)
-	if a.status < http.StatusBadRequest {
+	if a.status < statusOf(problem.InvalidRequest) {
 		return a, nil
 	}
 	no := &refusal{}
@@ -122,4 +124,10 @@ func (v *visit) in(parts ...string) string {
 		path += "/" + url.PathEscape(p)
 	}
 	return path
+}
+
+// statusOf is the HTTP status of a code of the contract.
+func statusOf(code string) int {
+	status, _ := problem.Status(code)
+	return status
 }

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/fluxori/ai-credits/shared/problem"
 )
 
 // shopData fills the page where credits are bought.
@@ -80,10 +82,10 @@ func (v *visit) history() error {
 			return v.done("/orgs/"+v.org+"/purchases/"+url.PathEscape(found.Reference), "")
 		}
 		no, ok := refused(err)
-		if !ok || no.Status != http.StatusNotFound {
+		if !ok || no.Status != statusOf(problem.NotFound) {
 			return err
 		}
-		v.Problem, v.status = "This organisation has no purchase with the reference “"+d.Sought+"”.", http.StatusNotFound
+		v.Problem, v.status = "This organisation has no purchase with the reference “"+d.Sought+"”.", statusOf(problem.NotFound)
 	}
 	var found list[purchase]
 	if err := v.get(v.in("purchases"), v.paging(), &found); err != nil {
@@ -113,7 +115,7 @@ func (v *visit) bought() error {
 		switch {
 		case err == nil:
 			d.Refund = &q
-		case ok && no.Status < http.StatusInternalServerError:
+		case ok && no.Status < statusOf(problem.Internal):
 			d.NotRefundable = no.Detail
 		default:
 			return err

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/identity"
+	"github.com/fluxori/ai-credits/shared/problem"
 )
 
 // Options say what the pages stand on.
@@ -125,7 +126,7 @@ func (d *Dashboard) routes() {
 	d.mux.HandleFunc("GET /ui/signedout", d.signedOut)
 	d.mux.HandleFunc("GET /ui/{$}", d.home)
 	d.mux.HandleFunc("GET /ui/", func(w http.ResponseWriter, r *http.Request) {
-		d.Notice(w, r, http.StatusNotFound, Notice{Title: "There is no such page", Text: "Please check the address.", Link: d.base + "/", LinkText: "Your organisations"})
+		d.Notice(w, r, statusOf(problem.NotFound), Notice{Title: "There is no such page", Text: "Please check the address.", Link: d.base + "/", LinkText: "Your organisations"})
 	})
 	for _, p := range pageTable() {
 		if p.show != nil {
@@ -148,7 +149,7 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Del("X-Frame-Options") // which knows no origins; the policy above says who may
 	}
 	if err := d.crossOrigin.Check(r); err != nil {
-		d.Notice(w, r, http.StatusForbidden, Notice{Title: "Nothing was changed", Text: "This form was not sent from these pages.", Link: d.base + "/", LinkText: "Your organisations"})
+		d.Notice(w, r, statusOf(problem.Forbidden), Notice{Title: "Nothing was changed", Text: "This form was not sent from these pages.", Link: d.base + "/", LinkText: "Your organisations"})
 		return
 	}
 	d.mux.ServeHTTP(w, r)

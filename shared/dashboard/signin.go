@@ -17,6 +17,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/fluxori/ai-credits/shared/identity"
+	"github.com/fluxori/ai-credits/shared/problem"
 	"github.com/fluxori/ai-credits/shared/request"
 )
 
@@ -242,5 +243,5 @@ func (d *Dashboard) signOut(w http.ResponseWriter, r *http.Request, v *visit) er
 
 func (d *Dashboard) signInFailed(w http.ResponseWriter, r *http.Request, err error) {
 	request.Logger(r.Context()).WarnContext(r.Context(), "a sign-in failed", slog.Any("error", err))
-	d.Notice(w, r, http.StatusBadRequest, Notice{Title: "You are not signed in", Text: "The sign-in did not work. Please try again.", Link: d.base + "/signin", LinkText: "Sign in"})
+	d.Notice(w, r, statusOf(problem.InvalidRequest), Notice{Title: "You are not signed in", Text: "The sign-in did not work. Please try again.", Link: d.base + "/signin", LinkText: "Sign in"})
 }

@@ -3,6 +3,8 @@ package dashboard
 import (
 	"net/http"
 	"net/url"
+
+	"github.com/fluxori/ai-credits/shared/problem"
 )
 
 // supportData fills the page where support finds a customer.
@@ -11,7 +13,7 @@ type supportData struct{ Reference, Org string }
 // support finds a purchase by its reference alone, or an organisation by its id.
 func (v *visit) support() error {
 	if !v.session.Support {
-		return &refusal{Status: http.StatusForbidden, Code: "forbidden", Detail: "This page is for Fluxori's support."}
+		return &refusal{Status: statusOf(problem.Forbidden), Code: "forbidden", Detail: "This page is for Fluxori's support."}
 	}
 	d := supportData{v.query("reference"), v.query("org")}
 	switch {
@@ -21,19 +23,19 @@ func (v *visit) support() error {
 		if err == nil {
 			return v.done("/orgs/"+url.PathEscape(found.OrgID)+"/purchases/"+url.PathEscape(found.Reference), "")
 		}
-		if no, ok := refused(err); !ok || no.Status != http.StatusNotFound {
+		if no, ok := refused(err); !ok || no.Status != statusOf(problem.NotFound) {
 			return err
 		}
-		v.Problem, v.status = "No organisation has a purchase with the reference “"+d.Reference+"”.", http.StatusNotFound
+		v.Problem, v.status = "No organisation has a purchase with the reference “"+d.Reference+"”.", statusOf(problem.NotFound)
 	case d.Org != "":
 		err := v.get("/orgs/"+url.PathEscape(d.Org), nil, &organisation{})
 		if err == nil {
 			return v.done("/orgs/"+url.PathEscape(d.Org), "")
 		}
-		if no, ok := refused(err); !ok || no.Status != http.StatusNotFound {
+		if no, ok := refused(err); !ok || no.Status != statusOf(problem.NotFound) {
 			return err
 		}
-		v.Problem, v.status = "There is no organisation “"+d.Org+"”.", http.StatusNotFound
+		v.Problem, v.status = "There is no organisation “"+d.Org+"”.", statusOf(problem.NotFound)
 	}
 	return v.render("Support", d)
 }
@@ -41,7 +43,7 @@ func (v *visit) support() error {
 // adjustments is the page where support adds credits by hand, or takes them.
 func (v *visit) adjustments() error {
 	if !v.session.Support {
-		return &refusal{Status: http.StatusForbidden, Code: "forbidden", Detail: "This page is for Fluxori's support."}
+		return &refusal{Status: statusOf(problem.Forbidden), Code: "forbidden", Detail: "This page is for Fluxori's support."}
 	}
 	var b balance
 	if err := v.get(v.in("balance"), nil, &b); err != nil {

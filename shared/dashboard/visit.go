@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fluxori/ai-credits/shared/problem"
 	"github.com/fluxori/ai-credits/shared/request"
 )
 
@@ -77,10 +78,10 @@ func (d *Dashboard) visit(p page, serve func(*visit) error) http.HandlerFunc {
 func (v *visit) arrive() error {
 	if v.r.Method == http.MethodPost {
 		if err := v.r.ParseForm(); err != nil {
-			return &refusal{Status: http.StatusBadRequest, Code: "invalid_request", Detail: "The form could not be read."}
+			return &refusal{Status: statusOf(problem.InvalidRequest), Code: "invalid_request", Detail: "The form could not be read."}
 		}
 		if subtle.ConstantTimeCompare([]byte(v.r.PostForm.Get("form")), []byte(v.session.Form)) != 1 {
-			return &refusal{Status: http.StatusForbidden, Code: "forbidden", Detail: "This form is not of your session. Please open the page again."}
+			return &refusal{Status: statusOf(problem.Forbidden), Code: "forbidden", Detail: "This form is not of your session. Please open the page again."}
 		}
 	}
 	if v.org == "" {
@@ -113,15 +114,15 @@ func (d *Dashboard) failed(w http.ResponseWriter, r *http.Request, err error) {
 	n := Notice{Title: "This did not work", Text: "Something went wrong on our side. Please try again in a moment.", Link: d.base + "/", LinkText: "Your organisations"}
 	no, ok := refused(err)
 	switch {
-	case ok && no.Status == http.StatusUnauthorized:
+	case ok && no.Status == statusOf(problem.Unauthenticated):
 		d.mustSignIn(w, r)
 		return
-	case ok && no.Status == http.StatusNotFound:
+	case ok && no.Status == statusOf(problem.NotFound):
 		n.Title, n.Text = "There is nothing here", "Either it does not exist, or it is not yours to see."
-	case ok && no.Status < http.StatusInternalServerError:
+	case ok && no.Status < statusOf(problem.Internal):
 		n.Title, n.Text = "This is not possible", no.Detail
 	}
-	status := http.StatusInternalServerError
+	status := statusOf(problem.Internal)
 	if ok {
 		status = no.Status
 	} else if !errors.Is(err, r.Context().Err()) {
@@ -143,7 +144,7 @@ func (v *visit) done(path, what string) error {
 // again shows the page with the reason why its form did nothing. What is wrong on our side is not the form's fault.
 func (v *visit) again(show func(*visit) error, err error) error {
 	no, ok := refused(err)
-	if !ok || no.Status >= http.StatusInternalServerError || no.Status == http.StatusUnauthorized || no.Code == "unknown_org" {
+	if !ok || no.Status >= statusOf(problem.Internal) || no.Status == statusOf(problem.Unauthenticated) || no.Code == "unknown_org" {
 		return err
 	}
 	v.Problem, v.status = no.Detail, no.Status
@@ -152,7 +153,7 @@ func (v *visit) again(show func(*visit) error, err error) error {
 
 // wrong is what a form's field is refused with before the API is asked.
 func wrong(detail string) error {
-	return &refusal{Status: http.StatusBadRequest, Code: "invalid_request", Detail: detail}
+	return &refusal{Status: statusOf(problem.InvalidRequest), Code: "invalid_request", Detail: detail}
 }
 
 // field is what a form's field holds.
