@@ -11,6 +11,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
 	"github.com/fluxori/ai-credits/shared/orgs"
 )
 
@@ -49,6 +50,8 @@ var permitted = map[string]struct {
 	"POST /orgs/{org}/billing-portal":                {who: "admin"},
 	"GET /orgs/{org}/auto-top-up":                    {who: "admin support platform"},
 	"PUT /orgs/{org}/auto-top-up":                    {who: "admin", body: `{"enabled":false,"threshold":0,"package":"","monthly_cap":0}`},
+	"GET /orgs/{org}/subscription":                   {who: "member admin support platform"},
+	"POST /orgs/{org}/subscription/change":           {who: "admin", body: `{"plan":"growth"}`},
 	"POST /orgs/{org}/promotions/redeem":             {who: "admin", body: `{"code":"WELCOME"}`},
 	"GET /orgs/{org}/referral":                       {who: "member admin support"},
 	"POST /orgs/{org}/referral/claim":                {who: "admin", body: `{"code":"{referral}"}`},
@@ -110,6 +113,7 @@ func (s *system) populate(t *testing.T, org string) (reference, request string) 
 	request, _ = asked.body["request_id"].(string)
 	bought := s.must(t, s.token(t, org+"-admin"), http.MethodPost, "/orgs/"+org+"/purchases", `{"package":"credits-500"}`, "Idempotency-Key", "first")
 	s.pay(t, bought)
+	s.subscribe(t, org, "price_starter_month_zar", stripestand.CardVisa)
 	reference, _ = bought.body["reference"].(string)
 	return reference, request
 }

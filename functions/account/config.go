@@ -2,6 +2,7 @@ package account
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/fluxori/ai-credits/shared/cloud"
 )
@@ -18,6 +19,8 @@ type config struct {
 	StripeKey secret `env:"STRIPE_API_KEY, required"`
 	StripeURL string `env:"STRIPE_API_URL"`
 	Livemode  bool   `env:"STRIPE_LIVEMODE, default=false"`
+	// Grace is for how long a subscription's credits can be used after their period while its renewal is awaited; as purchasewebhook has it.
+	Grace time.Duration `env:"SUBSCRIPTION_GRACE, default=2h"`
 	// CheckoutReturnURL is the page to which people come back from Stripe.
 	CheckoutReturnURL string `env:"CHECKOUT_RETURN_URL, required"`
 	// DashboardKeys seal the cookies of the pages: 32 bytes in base64 each, separated by commas, the one in use first; without any, no pages are

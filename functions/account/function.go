@@ -22,6 +22,8 @@
 //	GET  /account/purchases/{reference}                 the same by its reference alone (support, platform)
 //	GET  /account/orgs/{org}/purchases/{reference}/refund   what a refund would give now
 //	POST /account/orgs/{org}/purchases/{reference}/refund   refund what is left, or a part (support, Idempotency-Key)
+//	GET  /account/orgs/{org}/subscription               the plan, its period, what the next cycle brings, and a change that is scheduled
+//	POST /account/orgs/{org}/subscription/change        a dearer plan at once, a cheaper one with the next period (Idempotency-Key)
 //	GET  /account/orgs/{org}/members?team=              who is in the organisation
 //	GET  /account/orgs/{org}/members/{user}, PUT        one member, to members only themselves; let in, make administrator or plain member
 //	DELETE …/members/{user}                             end a membership; the last administrator stays
@@ -125,7 +127,7 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 		return nil, err
 	}
 	receiver, err := payments.NewReceiver(payments.ReceiverOptions{
-		Documents: b.Documents, Ledger: b.Ledger, Prices: sold, Stripe: stripe, Now: env.Now, Log: env.Log, Bonuses: giver,
+		Documents: b.Documents, Ledger: b.Ledger, Prices: sold, Stripe: stripe, Now: env.Now, Log: env.Log, Grace: c.Grace, Bonuses: giver,
 	})
 	if err != nil {
 		return nil, err
@@ -162,7 +164,8 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	}
 	h := handler{
 		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused,
-		requests: requests, eraser: eraser, receiver: receiver, topups: keeper, refunder: refunder, campaigns: giver, now: env.Now,
+		requests: requests, eraser: eraser, receiver: receiver, topups: keeper, refunder: refunder, plans: payments.NewPlans(receiver), campaigns: giver,
+		now: env.Now,
 	}
 	api := h.router()
 	if err := h.openDashboard(api, c, people, env); err != nil {

@@ -38,6 +38,7 @@ type handler struct {
 	receiver  *payments.Receiver
 	topups    *topups.Keeper
 	refunder  *payments.Refunder
+	plans     *payments.Plans
 	campaigns *campaigns.Giver
 	letters   *deadletters.Store
 	requests  *limitrequests.Desk

@@ -80,6 +80,8 @@ func routes() []route {
 		{Method: http.MethodPost, Path: "/orgs/{org}/purchases/{reference}/refund", May: []role{support}, Moves: true, serve: (*handler).refund},
 		{Method: http.MethodGet, Path: "/orgs/{org}/auto-top-up", May: []role{admin, support, platform}, serve: (*handler).autoTopUp},
 		{Method: http.MethodPut, Path: "/orgs/{org}/auto-top-up", May: []role{admin}, serve: (*handler).putAutoTopUp},
+		{Method: http.MethodGet, Path: "/orgs/{org}/subscription", May: readers, serve: (*handler).subscription},
+		{Method: http.MethodPost, Path: "/orgs/{org}/subscription/change", May: []role{admin}, Moves: true, serve: (*handler).changePlan},
 		{Method: http.MethodPost, Path: "/orgs/{org}/billing-portal", May: []role{admin}, serve: (*handler).billingPortal},
 
 		{Method: http.MethodPost, Path: "/orgs/{org}/promotions/redeem", May: []role{admin}, Moves: true, serve: (*handler).redeem},

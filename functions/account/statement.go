@@ -80,7 +80,7 @@ func (m *moved) add(source credit.Source, kind credit.Kind, n int64) {
 		m.Expired -= n
 	case credit.KindClawback, credit.KindRestore:
 		m.Refunded -= n
-	case credit.KindStart, credit.KindHold, credit.KindExtend, credit.KindRelease, credit.KindFreeze, credit.KindThaw, credit.KindLimits:
+	case credit.KindStart, credit.KindHold, credit.KindExtend, credit.KindRelease, credit.KindFreeze, credit.KindThaw, credit.KindLimits, credit.KindGrace:
 		// These move nothing in or out.
 	}
 }

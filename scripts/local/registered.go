@@ -5,6 +5,7 @@ import (
 	_ "github.com/fluxori/ai-credits/functions/account"
 	_ "github.com/fluxori/ai-credits/functions/alerts"
 	_ "github.com/fluxori/ai-credits/functions/autotopup"
+	_ "github.com/fluxori/ai-credits/functions/billingcycle"
 	_ "github.com/fluxori/ai-credits/functions/debit"
 	_ "github.com/fluxori/ai-credits/functions/expiry"
 	_ "github.com/fluxori/ai-credits/functions/outbox"

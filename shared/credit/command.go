@@ -41,10 +41,15 @@ type Debit struct {
 
 // NewGrant adds credits. Its key is one of the system's own (grant:{payment}, bonus:{reference}, …), and its grant's id follows from it.
 type NewGrant struct {
-	Key    Key
-	Terms  Terms // without ID
-	Actor  string
-	Reason string
+	Key   Key
+	Terms Terms // without ID
+	// Follows are further subscription items whose earlier periods this grant follows, as it does those of its own item: those that the
+	// subscription no longer has.
+	Follows []string
+	// Prorated says that the grant is the difference that an upgrade pays for, and follows no period.
+	Prorated bool
+	Actor    string
+	Reason   string
 }
 
 // Adjust adds or, when negative, takes credits by hand; taking is all or nothing.
@@ -231,6 +236,8 @@ func (c NewGrant) check() error {
 		return fmt.Errorf("grant %s: purchased credits never expire", c.Key.ID)
 	case t.Source != Subscription && !t.UsableUntil.Equal(t.ExpiresAt):
 		return fmt.Errorf("grant %s: only a subscription has a grace; usable until %v, its end is %v", c.Key.ID, t.UsableUntil, t.ExpiresAt)
+	case len(c.Follows) > maxItems || slices.Contains(c.Follows, ""):
+		return fmt.Errorf("grant %s: follows %d items: %q", c.Key.ID, len(c.Follows), c.Follows)
 	case t.ExpiresAt.IsZero() != t.UsableUntil.IsZero() || t.UsableUntil.Before(t.ExpiresAt):
 		return fmt.Errorf("grant %s: usable until %v does not follow its end %v", c.Key.ID, t.UsableUntil, t.ExpiresAt)
 	}

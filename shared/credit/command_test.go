@@ -51,6 +51,11 @@ func TestMalformedCommandsAreTurnedAway(t *testing.T) {
 		{"a reversal of too many credits", reverse("r", "e", credit.MaxCredits+1), true},
 		{"a reversal of no debit", reverse("r", "", 1), true},
 		{"a freeze with too long a reason", credit.FreezeWallet{Frozen: true, Reason: strings.Repeat("x", 1025)}, true},
+		{"a renewal awaited until before the period's end", credit.AwaitRenewal{Items: []string{"si"}, End: hour(2), Until: hour(1)}, false},
+		{"a renewal of no items", credit.AwaitRenewal{End: hour(1), Until: hour(1)}, false},
+		{"a renewal of a nameless item", credit.AwaitRenewal{Items: []string{""}, End: hour(1), Until: hour(1)}, false},
+		{"a renewal of no period", credit.AwaitRenewal{Items: []string{"si"}}, false},
+		{"a renewal with too long a reason", credit.AwaitRenewal{Items: []string{"si"}, End: hour(1), Until: hour(1), Reason: strings.Repeat("x", 1025)}, true},
 		{"a grant's freeze with too long a reason", credit.FreezeGrant{Reason: strings.Repeat("x", 1025)}, true},
 		{"an unknown time zone", zone("Mars/Olympus"), true},
 		{"the machine's time zone", zone("Local"), true},
@@ -219,13 +224,18 @@ func TestUnknownCommandIsAnError(t *testing.T) {
 func TestMissingSaysWhatIsAskedFor(t *testing.T) {
 	t.Parallel()
 	b := play(t, 0, buy("p", 10))
-	for command, want := range map[credit.Command]credit.Missing{
-		refund("q", 1):              {Grants: []string{paidBy("q")}},
-		freeze("q", true):           {Grants: []string{paidBy("q")}},
-		refund("p", 1):              {Linked: paidBy("p")},
-		reverse("r", "e", 0):        {Debit: "e"},
-		subscribeKeyed("1", "si_7"): {Item: "si_7"},
+	for _, tt := range []struct {
+		command credit.Command
+		want    credit.Missing
+	}{
+		{refund("q", 1), credit.Missing{Grants: []string{paidBy("q")}}},
+		{freeze("q", true), credit.Missing{Grants: []string{paidBy("q")}}},
+		{refund("p", 1), credit.Missing{Linked: paidBy("p")}},
+		{reverse("r", "e", 0), credit.Missing{Debit: "e"}},
+		{subscribeKeyed("1", "si_7"), credit.Missing{Item: "si_7"}},
+		{await(1, 1), credit.Missing{Item: "si"}},
 	} {
+		command, want := tt.command, tt.want
 		_, _, err := credit.Decide(b.state, command, day)
 		var missing *credit.Missing
 		if !errors.As(err, &missing) || !reflect.DeepEqual(*missing, want) {

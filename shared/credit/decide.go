@@ -62,6 +62,8 @@ func (w *work) do(c Command) error {
 		return w.freezeGrant(c)
 	case FreezeWallet:
 		return w.freezeWallet(c)
+	case AwaitRenewal:
+		return w.awaitRenewal(c)
 	case Configure:
 		return w.configure(c)
 	case SetLimits:

@@ -13,7 +13,7 @@ type Kind string
 
 // The kinds of entries. KindStart is the journal of a grant that begins after its birth: without it the running figures could not be
 // answered from the ledger alone. KindLimits is of limits that were set, with what was used by those whom they begin to bind: without it the
-// counters could not.
+// counters could not. KindGrace is the move of a subscription grant's grace, because its renewal is awaited, or no longer.
 const (
 	KindGrant      Kind = "grant"
 	KindStart      Kind = "start"
@@ -30,6 +30,7 @@ const (
 	KindReversal   Kind = "reversal"
 	KindAdjustment Kind = "adjustment"
 	KindRepayment  Kind = "repayment"
+	KindGrace      Kind = "grace"
 	KindLimits     Kind = "limits"
 )
 
@@ -112,7 +113,8 @@ type Entry struct {
 	Born *Terms
 	// Closed lists the subscription grants whose grace this entry ended.
 	Closed []string
-	// Until is when a hold that this entry placed or extended times out. A release at that moment or later is its time-out.
+	// Until is when a hold that this entry placed or extended times out: a release at that moment or later is its time-out. Of an entry that
+	// moves a grace it is until when the grant can now be used.
 	Until time.Time
 }
 

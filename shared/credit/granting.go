@@ -6,7 +6,7 @@ import (
 )
 
 // newGrant adds credits. A paid line of a subscription item that starts at or after the end of that item's earlier grants ends their grace
-// at once: nothing rolls over.
+// at once: nothing rolls over. So it does for items that the subscription no longer has. An upgrade's line ends no grace: it pays for no period.
 func (w *work) newGrant(c NewGrant) error {
 	terms, err := w.settle(c)
 	if err != nil {
@@ -14,10 +14,13 @@ func (w *work) newGrant(c NewGrant) error {
 	}
 	var closed []string
 	if terms.Source == Subscription && terms.Item != "" {
-		if !w.items[terms.Item] {
-			return &Missing{Item: terms.Item}
+		items := append([]string{terms.Item}, c.Follows...)
+		for _, item := range items {
+			if !w.items[item] {
+				return &Missing{Item: item}
+			}
 		}
-		closed = w.closeGrace(&terms)
+		closed = w.closeGrace(&terms, items, c.Prorated)
 	}
 	g := w.bear(terms)
 	w.own(&Entry{Key: c.Key, Kind: KindGrant, Credits: terms.Granted, Changes: born(g), Actor: c.Actor, Reason: c.Reason, Born: termsOf(g), Closed: closed})
@@ -62,12 +65,12 @@ func termsOf(g *Grant) *Terms {
 	return &terms
 }
 
-// closeGrace ends the grace of the item's grants whose period is over when the new one starts, and lists them. A line that comes after
+// closeGrace ends the grace of the items' grants whose period is over when the new one starts, and lists them. A line that comes after
 // the next period's has no grace left from birth, so that the order in which lines come does not matter.
-func (w *work) closeGrace(next *Terms) []string {
+func (w *work) closeGrace(next *Terms, items []string, prorated bool) []string {
 	var closed []string
-	for _, g := range w.known(func(g *Grant) bool { return g.Item == next.Item }) {
-		if g.ends() && !g.ExpiresAt.After(next.EffectiveAt) && g.UsableUntil.After(g.ExpiresAt) && !g.ended(w.t) {
+	for _, g := range w.known(func(g *Grant) bool { return slices.Contains(items, g.Item) }) {
+		if !prorated && g.ends() && !g.ExpiresAt.After(next.EffectiveAt) && g.UsableUntil.After(g.ExpiresAt) && !g.ended(w.t) {
 			w.change(g, 0, 0, func(n *Grant) { n.UsableUntil = n.ExpiresAt })
 			closed = append(closed, g.ID)
 		}

@@ -31,6 +31,26 @@ func TestCyclesAndExpiry(t *testing.T) {
 			do: []any{subscribe("1", 500, 0, 10), at{5, subscribe("up", 50, 5, 10)}, at{11, subscribe("2", 400, 10, 20)}}},
 		{name: "another item's line ends no grace", until: 11, available: 900, entries: expired(0),
 			do: []any{subscribe("1", 500, 0, 10), at{11, item(subscribe("2", 400, 10, 20), "other")}}},
+		{name: "an upgrade paid in the grace, before the renewal, does not end it", until: 11, available: 510, entries: expired(0),
+			do: []any{subscribe("1", 500, 0, 10), at{11, prorated(subscribe("up", 10, 10, 20))}}},
+		{name: "another item's line ends the grace of an item that is gone", until: 11, available: 400, entries: expired(1),
+			do: []any{subscribe("1", 500, 0, 10), at{11, following(item(subscribe("2", 400, 10, 20), "new"), "si")}}},
+		{name: "the last line of an item that is gone has no grace once another followed", until: 11, available: 400, entries: expired(1),
+			do: []any{item(subscribe("2", 400, 10, 20), "new"), following(subscribe("1", 500, 0, 10), "new")}},
+		{name: "what will not renew ends with its period", until: 10, entries: map[credit.Kind]int{credit.KindGrace: 1, credit.KindExpiry: 1},
+			do: []any{subscribe("1", 500, 0, 10), at{5, await(10, 10)}}},
+		{name: "telling twice that it will not renew is once", until: 9, available: 500, entries: map[credit.Kind]int{credit.KindGrace: 1},
+			do: []any{subscribe("1", 500, 0, 10), at{5, await(10, 10)}, at{6, await(10, 10)}}},
+		{name: "what renews after all has its grace again", until: 11, available: 500, entries: map[credit.Kind]int{credit.KindGrace: 2, credit.KindExpiry: 0},
+			do: []any{subscribe("1", 500, 0, 10), at{5, await(10, 10)}, at{6, await(10, 12)}}},
+		{name: "what will not renew, told in its grace, ends then", until: 11, entries: map[credit.Kind]int{credit.KindGrace: 1, credit.KindExpiry: 1},
+			do: []any{subscribe("1", 500, 0, 10), at{11, await(10, 10)}}},
+		{name: "what has ended does not come back", until: 11, entries: map[credit.Kind]int{credit.KindGrace: 1, credit.KindExpiry: 1},
+			do: []any{subscribe("1", 500, 0, 10), at{5, await(10, 10)}, at{11, await(10, 12)}}},
+		{name: "what the next period followed has no grace, whatever is awaited", until: 10, available: 400, entries: expired(1),
+			do: []any{subscribe("1", 500, 0, 10), at{9, subscribe("2", 400, 10, 20)}, at{9, await(10, 12)}}},
+		{name: "other periods are not touched", until: 9, available: 500, entries: map[credit.Kind]int{credit.KindGrace: 0},
+			do: []any{subscribe("1", 500, 0, 10), await(20, 20)}},
 		{name: "a line that comes when all is over is granted and expired", until: 30, entries: expired(1), do: []any{at{30, subscribe("1", 500, 0, 10)}}},
 		{name: "credits come back to a grant in its grace", until: 11, available: 500, do: []any{subscribe("1", 500, 0, 10), debit("e", 100), at{11, reverse("r", "e", 0)}}},
 		{name: "an expiry touches its own grant alone", until: 6, available: 12, entries: expired(1), do: []any{promote("a", 5, 5), promote("b", 7, 9), buy("p", 5)}},
@@ -43,6 +63,21 @@ func TestCyclesAndExpiry(t *testing.T) {
 		{name: "a grant clawed back before its start and restored after it has started", until: 6, available: 5,
 			do: []any{from(buy("p", 5), 4), refund("p", 100), at{6, refund("p", 0)}}},
 	})
+}
+
+func prorated(c credit.NewGrant) credit.NewGrant {
+	c.Prorated = true
+	return c
+}
+
+func following(c credit.NewGrant, items ...string) credit.NewGrant {
+	c.Follows = items
+	return c
+}
+
+// await says until which hour the credits of a period can be used.
+func await(end, until int) credit.AwaitRenewal {
+	return credit.AwaitRenewal{Items: []string{"si"}, End: hour(end), Until: hour(until), Reason: "the subscription"}
 }
 
 func item(c credit.NewGrant, item string) credit.NewGrant {

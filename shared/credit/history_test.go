@@ -265,9 +265,12 @@ func (h *history) terms() credit.Terms {
 	return t
 }
 
-func (h *history) grant(t credit.Terms) {
-	key := credit.SystemKey("grant", h.id("pi"))
-	h.both(credit.NewGrant{Key: key, Terms: t})
+func (h *history) grant(t credit.Terms) { h.granted(credit.NewGrant{Terms: t}) }
+
+func (h *history) granted(c credit.NewGrant) {
+	key, t := credit.SystemKey("grant", h.id("pi")), c.Terms
+	c.Key = key
+	h.both(c)
 	h.grants = append(h.grants, credit.GrantID(key))
 	h.paid = append(h.paid, credit.GrantID(key))
 	if t.Source == credit.Purchase && h.chance(60) {
@@ -291,10 +294,26 @@ func (h *history) line() {
 		Source: credit.Subscription, Granted: h.between(1, 200, "granted"), EffectiveAt: start, ExpiresAt: end, UsableUntil: end.Add(2 * time.Hour),
 		Item: pick(h, []string{"si_a", "si_b"}, "item"),
 	}
+	c := credit.NewGrant{Terms: t}
 	if h.chance(20) { // an upgrade within the period
-		t.EffectiveAt = start.Add(50 * time.Hour)
+		c.Terms.EffectiveAt, c.Prorated = start.Add(50*time.Hour), true
+	} else if h.chance(20) { // a line of another item in the place of one that is gone
+		c.Follows = []string{"si_a", "si_b"}
 	}
-	h.grant(t)
+	h.granted(c)
+}
+
+// await says that a period will be followed by another, or will not.
+func (h *history) await() {
+	c := credit.AwaitRenewal{Items: []string{"si_a"}, End: day.Add(time.Duration(h.between(1, 7, "period")*100) * time.Hour)}
+	if h.chance(30) {
+		c.Items = append(c.Items, "si_b")
+	}
+	c.Until = c.End
+	if h.chance(50) {
+		c.Until = c.End.Add(2 * time.Hour)
+	}
+	h.both(c)
 }
 
 func (h *history) spend() {
@@ -312,7 +331,7 @@ func (h *history) spend() {
 
 func (h *history) step() {
 	h.tick()
-	switch h.between(0, 30, "what") {
+	switch h.between(0, 32, "what") {
 	case 0, 1, 2:
 		h.grant(h.terms())
 	case 3, 4:
@@ -352,6 +371,8 @@ func (h *history) step() {
 		h.both(c)
 	case 18:
 		h.configure()
+	case 31, 32:
+		h.await()
 	case 28, 29, 30:
 		h.setLimit()
 	case 20, 21, 22:

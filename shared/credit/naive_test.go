@@ -262,6 +262,8 @@ func (m *naive) apply(c credit.Command, t time.Time) string {
 		m.item(false, func() { r.frozen = c.Frozen })
 	case credit.FreezeWallet:
 		m.frozen = c.Frozen
+	case credit.AwaitRenewal:
+		m.await(c)
 	case credit.SetLimits:
 		m.set(m.now, c)
 	case credit.Configure:
@@ -322,11 +324,11 @@ func (m *naive) grant(c credit.NewGrant) {
 		r.start = m.now
 	}
 	bought := r.source == "purchase" || r.source == "subscription"
-	m.item(bought && !r.start.After(m.now) && (r.until.IsZero() || m.now.Before(m.closing(r))), func() {
+	m.item(bought && !r.start.After(m.now) && (r.until.IsZero() || m.now.Before(m.closing(r, c.Follows))), func() {
 		m.bear(r)
-		r.until = m.closing(r)
+		r.until = m.closing(r, c.Follows)
 		for _, o := range m.rows {
-			if o.item != "" && o.item == r.item && !o.end.After(r.start) && !o.ended {
+			if !c.Prorated && follows(o, r, c.Follows) && !o.end.After(r.start) && !o.ended {
 				o.until = o.end
 			}
 			if !o.until.IsZero() && !o.until.After(m.now) {
@@ -337,13 +339,38 @@ func (m *naive) grant(c credit.NewGrant) {
 }
 
 // closing is when a new row really ends: without grace if the item's next period is there already.
-func (m *naive) closing(r *row) time.Time {
+func (m *naive) closing(r *row, items []string) time.Time {
 	for _, o := range m.rows {
-		if r.item != "" && o.item == r.item && o != r && !o.start.Before(r.end) {
+		if follows(o, r, items) && o != r && !o.start.Before(r.end) {
 			return r.end
 		}
 	}
 	return r.until
+}
+
+// follows reports whether a row is of the item of another, or of one of those that it follows besides.
+func follows(o, r *row, items []string) bool {
+	return r.item != "" && o.item != "" && (o.item == r.item || slices.Contains(items, o.item))
+}
+
+// await moves the grace of rows that have not ended.
+func (m *naive) await(c credit.AwaitRenewal) {
+	end, until := micros(c.End), micros(c.Until)
+	for _, r := range m.rows {
+		if slices.Contains(c.Items, r.item) && !r.start.Before(end) {
+			until = end
+		}
+	}
+	m.item(false, func() {
+		for _, r := range m.rows {
+			if !slices.Contains(c.Items, r.item) || !r.end.Equal(end) || !m.now.Before(r.until) {
+				continue
+			}
+			if r.until = until; !until.After(m.now) {
+				m.lapse(r)
+			}
+		}
+	})
 }
 
 func (m *naive) adjust(c credit.Adjust) string {

@@ -116,7 +116,7 @@ func (b *Book) change(e *Entry, c Change) error {
 // subject applies what an entry does to the grant, or wallet, that it concerns, beyond its changes.
 func (b *Book) subject(e *Entry) error {
 	switch e.Kind {
-	case KindStart, KindExpiry, KindClawback, KindRestore, KindFreeze, KindThaw:
+	case KindStart, KindExpiry, KindClawback, KindRestore, KindFreeze, KindThaw, KindGrace:
 	default:
 		return nil
 	}
@@ -151,6 +151,11 @@ func (b *Book) subject(e *Entry) error {
 		g.TakenElsewhere -= elsewhere
 	case KindFreeze, KindThaw:
 		g.Frozen = e.Kind == KindFreeze
+	case KindGrace:
+		if g.ended(e.At) || e.Until.Before(g.ExpiresAt) || g.Source != Subscription {
+			return fmt.Errorf("lets grant %s be used until %v; it ends at %v, with its grace at %v", g.ID, e.Until, g.ExpiresAt, g.UsableUntil)
+		}
+		g.UsableUntil = e.Until
 	default:
 	}
 	if e.Kind == KindRestore || e.Kind == KindFreeze || e.Kind == KindThaw {

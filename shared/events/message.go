@@ -12,12 +12,13 @@ import (
 
 // The topics of the system.
 const (
-	CreditEvents = "credit-events" // what happened to credits
-	CreditAlerts = "credit-alerts" // what people should know now
-	CreditTopUps = "credit-topups" // balances that an auto top-up is to raise
-	CreditExpiry = "credit-expiry" // wallets whose clock is to be seen to
-	Usage        = "ai-usage"      // work done, to be charged for
-	UsageDead    = "ai-usage-dead" // what of it could not be
+	CreditEvents  = "credit-events"  // what happened to credits
+	CreditAlerts  = "credit-alerts"  // what people should know now
+	CreditTopUps  = "credit-topups"  // balances that an auto top-up is to raise
+	BillingCycles = "billing-cycles" // cycles to be closed
+	CreditExpiry  = "credit-expiry"  // wallets whose clock is to be seen to
+	Usage         = "ai-usage"       // work done, to be charged for
+	UsageDead     = "ai-usage-dead"  // what of it could not be
 )
 
 // Message is something to be published. Publishing it twice is harmless: consumers know it by its id.
@@ -58,6 +59,8 @@ type Credit struct {
 	Threshold *int64 `json:"threshold,omitempty"`
 	// ExpiresAt is when the credits that an expiry warning is about lapse, the first of them.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	// Cycle is the cycle that an alert is about.
+	Cycle *Cycle `json:"cycle,omitempty"`
 	// Limit is what a notice of a limit is about.
 	Limit *Limit `json:"limit,omitempty"`
 	// LimitRequest is what an alert about a request for a higher limit is about.

@@ -114,13 +114,12 @@ func (a *actor) run() {
 		a.ledger.gate.enter()
 		a.landedIn = 0
 		batch := a.ledger.take(a, a.batchItems()) // what has gathered until now
-		if batch != nil {
-			a.round(ctx, batch)
-		}
-		a.ledger.gate.leave(a.landedIn)
-		if batch == nil {
+		if batch == nil {                         // the actor rests: it may run anew already, and nothing of it may be touched here
+			a.ledger.gate.leave(0)
 			return
 		}
+		a.round(ctx, batch)
+		a.ledger.gate.leave(a.landedIn)
 	}
 }
 

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -152,4 +153,21 @@ func (s *testStore) find(t testing.TB, path string) *pb.Document {
 		t.Fatal(err)
 	}
 	return m.GetFound()
+}
+
+// atOnce has commands of one wallet done at once, no more than may wait for it.
+func atOnce(t testing.TB, l *ledger.Ledger, commands []credit.Command) {
+	t.Helper()
+	var all sync.WaitGroup
+	room := make(chan struct{}, 1000)
+	for _, c := range commands {
+		room <- struct{}{}
+		all.Go(func() {
+			defer func() { <-room }()
+			if _, err := l.Do(t.Context(), "acme", c); err != nil {
+				t.Errorf("%T: %v", c, err)
+			}
+		})
+	}
+	all.Wait()
 }

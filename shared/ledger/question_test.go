@@ -16,24 +16,14 @@ func lapse(t *testing.T, db *testStore, l *ledger.Ledger, n int) {
 	fund(t, l, "acme", 500+int64(n))
 	do(t, l, limits(map[credit.Subject]int64{company: int64(n) + 10}))
 	end := db.clock.Now().Add(time.Hour)
-	failed := make(chan error, 2*n)
+	var commands []credit.Command
 	for i := range n {
-		go func() {
-			_, err := l.Do(t.Context(), "acme", credit.NewGrant{Key: credit.SystemKey("promotion", fmt.Sprint("p", i)), Terms: credit.Terms{
-				Source: credit.Promotion, Granted: 1, Priority: 9, ExpiresAt: end, UsableUntil: end,
-			}})
-			failed <- err
-		}()
-		go func() {
-			_, err := l.Do(t.Context(), "acme", hold(fmt.Sprint("h", i), 1, 30*time.Minute))
-			failed <- err
-		}()
+		commands = append(commands, hold(fmt.Sprint("h", i), 1, 30*time.Minute), credit.NewGrant{
+			Key:   credit.SystemKey("promotion", fmt.Sprint("p", i)),
+			Terms: credit.Terms{Source: credit.Promotion, Granted: 1, Priority: 9, ExpiresAt: end, UsableUntil: end},
+		})
 	}
-	for range 2 * n {
-		if err := <-failed; err != nil {
-			t.Fatal(err)
-		}
-	}
+	atOnce(t, l, commands)
 	db.clock.Advance(2 * time.Hour)
 }
 

@@ -306,21 +306,14 @@ func TestFlowsStandInTheFirstRollupHoweverManyUsersThereAre(t *testing.T) {
 	s := openStore(t)
 	l := s.ledger(t, ledger.Options{})
 	fund(t, l, "acme", 100_000)
-	done := make(chan error)
 	const users = 4100
-	for i := range users {
-		go func() {
-			d := debit(fmt.Sprint("d", i), 3)
-			d.Work.User = fmt.Sprint("u", i)
-			_, err := l.Do(t.Context(), "acme", d)
-			done <- err
-		}()
+	commands := make([]credit.Command, users)
+	for i := range commands {
+		d := debit(fmt.Sprint("d", i), 3)
+		d.Work.User = fmt.Sprint("u", i)
+		commands[i] = d
 	}
-	for range users {
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-	}
+	atOnce(t, l, commands)
 	if s.find(t, "wallets/acme/usage/2026-03-01-1") == nil {
 		t.Fatal("one document was enough")
 	}

@@ -119,15 +119,17 @@ func (n *Notifier) Tell(ctx context.Context, e events.Credit) error {
 }
 
 // wants reports whether an organisation chose to be told of a kind of alert by a channel. Debt goes where a low balance does. Notices of
-// auto top-ups go everywhere, since money moves or should have. Those of limits are in the feed, and by mail if those of a low balance would be, switched on or not: who sets a limit wants to be told. Of limit requests
-// everybody concerned is told by each channel: a person waits for the answer.
+// limits are in the feed, and by mail if those of a low balance would be, switched on or not: who sets a limit wants to be told. Of limit requests
+// everybody concerned is told by each channel: a person waits for the answer. So it is with a cycle's statement, a renewal that did not come,
+// and auto top-ups: they are about money that was paid, or should have been.
 func wants(o orgs.Org, kind credit.EventKind, channel orgs.Channel) bool {
 	switch kind {
 	case credit.EventExpiring:
 		return o.Alerts.Expiry.Wants(channel)
 	case credit.EventLimit, credit.EventLimitFull:
 		return channel == orgs.Dashboard || slices.Contains(o.Alerts.LowBalance.Channels, channel)
-	case events.LimitRequested, events.LimitRequestGranted, events.LimitRequestDeclined, events.TopUpMade, events.TopUpDeclined, events.TopUpCapped:
+	case events.LimitRequested, events.LimitRequestGranted, events.LimitRequestDeclined, events.CycleClosed, events.RenewalMissing,
+		events.TopUpMade, events.TopUpDeclined, events.TopUpCapped:
 		return true
 	default:
 		return o.Alerts.LowBalance.Wants(channel)

@@ -36,6 +36,7 @@ type facts struct {
 	ExpiresAt                time.Time     // in the organisation's zone
 	Request                  *request      // of an alert about a limit request
 	Limit                    *events.Limit // of a notice of a limit
+	Cycle                    *events.Cycle // of a cycle's statement, or of a renewal that did not come
 }
 
 // page is what a mail is made of.
@@ -74,7 +75,9 @@ func (t *templates) writeAbout(e events.Credit, o orgs.Org, name string) (writte
 	title, text := string(e.Type)+".title", string(e.Type)+".text"
 	asks := e.Type == events.LimitRequested || e.Type == events.LimitRequestGranted || e.Type == events.LimitRequestDeclined
 	limits := e.Type == credit.EventLimit || e.Type == credit.EventLimitFull
-	if t.texts.Lookup(title) == nil || t.texts.Lookup(text) == nil || asks != (e.LimitRequest != nil) || limits != (e.Limit != nil) {
+	cycles := e.Type == events.CycleClosed || e.Type == events.RenewalMissing
+	unknown := t.texts.Lookup(title) == nil || t.texts.Lookup(text) == nil
+	if unknown || asks != (e.LimitRequest != nil) || limits != (e.Limit != nil) || cycles != (e.Cycle != nil) {
 		return written{}, &Error{coded.Reason{Is: "invalid_request", Says: fmt.Sprintf("There are no words for an alert of the kind %q.", e.Type)}}
 	}
 	f := facts{Org: o.Name, Credits: e.Credits, Held: e.Balance.Held, Reason: e.Reason, Request: readRequest(e, name)}
@@ -87,6 +90,11 @@ func (t *templates) writeAbout(e events.Credit, o orgs.Org, name string) (writte
 	}
 	if e.ExpiresAt != nil {
 		f.ExpiresAt = e.ExpiresAt.In(zone)
+	}
+	if e.Cycle != nil {
+		cycle := *e.Cycle
+		cycle.Start, cycle.End = cycle.Start.In(zone), cycle.End.In(zone)
+		f.Cycle = &cycle
 	}
 	if e.Limit != nil {
 		limit := *e.Limit

@@ -109,6 +109,31 @@ func TestAlertsInWords(t *testing.T) {
 			"Smith & <Sons> has 300 AI credits back which were taken or frozen because of the dispute of purchase CR-7F3K-9QX2.",
 		},
 	}
+	start := time.Date(2026, 2, 28, 22, 0, 0, 0, time.UTC)
+	cycle := events.Cycle{Plan: "Starter", Start: start, End: end, Granted: 500, Used: 120, Expired: 380}
+	more := cycle
+	more.Used, more.Expired, more.Returned, more.Held, more.Bought = 1, 300, 100, 99, 1000
+	tests = append(tests, []struct {
+		name        string
+		event       events.Credit
+		title, text string
+	}{
+		{
+			"a cycle's statement", events.Credit{Type: events.CycleClosed, Cycle: &cycle},
+			"Starter plan: 120 of 500 AI credits used",
+			"Smith & <Sons>: the cycle from 1 March 2026 to 1 April 2026 is closed. Of the 500 AI credits of the Starter plan, 120 were used and 380 expired unused.",
+		},
+		{
+			"a cycle's statement with all that it may tell", events.Credit{Type: events.CycleClosed, Cycle: &more},
+			"Starter plan: 1 of 500 AI credits used",
+			"Smith & <Sons>: the cycle from 1 March 2026 to 1 April 2026 is closed. Of the 500 AI credits of the Starter plan, 1 was used and 300 expired unused. 100 went back with a refund. Work in progress has 99 set aside. 1 000 AI credits were bought besides; purchased credits never expire.",
+		},
+		{
+			"a renewal that did not come", events.Credit{Type: events.RenewalMissing, Cycle: &cycle},
+			"The Starter plan could not be renewed",
+			"Smith & <Sons>: the payment of the Starter plan that was due on 1 April 2026 has not come, and the credits of the cycle before it can no longer be used. Purchased credits can. The plan's credits are there as soon as it is paid: please look at the card and the invoices on the billing page.",
+		},
+	}...)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -5,6 +5,8 @@
 //
 //   - a paid purchase is granted once, under grant:{payment intent, else session}; a paid invoice line once, under grant:{invoice}:{line};
 //   - what a purchase grants is what its own record offered, and only against that very amount and currency;
+//   - a subscription's record ends as Stripe has it, whatever order its events came in; they grant nothing, and move the grace of what is granted;
+//   - a cycle that was paid for is closed once: one statement, told under one id;
 //   - the records of a purchase and its payment are the same whatever order their events came in;
 //   - an event is settled, or put aside for a person, before it is acknowledged;
 //   - what was refunded or lost takes its share of the credits, and no more than were granted; what is disputed is frozen;

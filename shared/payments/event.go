@@ -21,10 +21,18 @@ const (
 	disputeClosed         = "charge.dispute.closed"
 	disputeWithdrawn      = "charge.dispute.funds_withdrawn"
 	disputeReinstated     = "charge.dispute.funds_reinstated"
+	subscriptionCreated   = "customer.subscription.created"
+	subscriptionUpdated   = "customer.subscription.updated"
+	subscriptionDeleted   = "customer.subscription.deleted"
+	subscriptionPaused    = "customer.subscription.paused"
+	subscriptionResumed   = "customer.subscription.resumed"
+	scheduleUpdated       = "subscription_schedule.updated"
+	scheduleReleased      = "subscription_schedule.released"
+	scheduleCanceled      = "subscription_schedule.canceled"
 )
 
-// Event is what one of Stripe's events says, as far as it matters here. One of Session, Invoice, Return and Card is set, by its type; none when
-// it is about a payment that other events tell of.
+// Event is what one of Stripe's events says, as far as it matters here. One of Session, Invoice, Return, Card, Told and Scheduled is set, by its
+// type; none when it is about a payment that other events tell of.
 type Event struct {
 	ID   string
 	Type string
@@ -34,10 +42,16 @@ type Event struct {
 	Invoice *Invoice
 	Return  *Return
 	Card    *Card
+	// Told is what an event tells of a subscription, without its schedule's plans; Scheduled names a schedule.
+	Told      *Subscription
+	Scheduled *Scheduled
 }
 
 // Card is the card that a customer pays with from now on.
 type Card struct{ Org, Method string }
+
+// Scheduled is a schedule, and the subscription that it manages, or managed until it was released; empty for none.
+type Scheduled struct{ ID, Subscription string }
 
 // Session is a Checkout Session as it was when its event was made. Amounts are in minor units.
 type Session struct {
@@ -111,7 +125,10 @@ type Line struct {
 }
 
 // Period is the time from Start up to, but not including, End.
-type Period struct{ Start, End time.Time }
+type Period struct {
+	Start time.Time `firestore:"start"`
+	End   time.Time `firestore:"end"`
+}
 
 // within reports whether p is a part of whole that ends with it.
 func (p Period) within(whole Period) bool {
@@ -120,21 +137,3 @@ func (p Period) within(whole Period) bool {
 
 // seconds is the period's length. Stripe's times are whole seconds.
 func (p Period) seconds() int64 { return p.End.Unix() - p.Start.Unix() }
-
-// Subscription is a subscription as it is now. The zero Subscription is one that Stripe does not have.
-type Subscription struct {
-	// Org is what its metadata names.
-	Org string
-	// Period is its current one.
-	Period Period
-	// Live says that it has not ended.
-	Live bool
-	// CancelAtPeriodEnd says that it ends with its current period; EndsAt is a planned end, zero for none.
-	CancelAtPeriodEnd bool
-	EndsAt            time.Time
-}
-
-// renews reports whether a period that ends at end is followed by another.
-func (s Subscription) renews(end time.Time) bool {
-	return s.Live && !s.CancelAtPeriodEnd && (s.EndsAt.IsZero() || s.EndsAt.After(end))
-}

@@ -78,6 +78,7 @@ func foundEvent(ctx context.Context, g *Gateway, object json.RawMessage) (Notice
 	path, known := map[string]string{
 		"checkout.session": "/v1/checkout/sessions", "invoice": "/v1/invoices", "charge": "/v1/charges", "refund": "/v1/refunds", "dispute": "/v1/disputes",
 		"payment_intent": "/v1/payment_intents", "customer": "/v1/customers",
+		"subscription": "/v1/subscriptions", "subscription_schedule": "/v1/subscription_schedules",
 	}[kind]
 	if !known || !validObjectID(id) {
 		return Notice{}, false, fmt.Errorf("event %s of version %s is about %s %q", e.ID, e.APIVersion, kind, id)

@@ -11,7 +11,6 @@ import (
 	"github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/customer"
 	"github.com/stripe/stripe-go/v76/invoice"
-	"github.com/stripe/stripe-go/v76/subscription"
 )
 
 const (
@@ -60,20 +59,6 @@ func NewGateway(o GatewayOptions) (*Gateway, error) {
 		config.URL = stripe.String(o.URL)
 	}
 	return &Gateway{backend: stripe.GetBackendWithConfig(stripe.APIBackend, config), key: o.Key}, nil
-}
-
-// subscription is a subscription as it is now; the zero Subscription when Stripe does not have it.
-func (g *Gateway) subscription(ctx context.Context, id string) (Subscription, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	s, err := subscription.Client{B: g.backend, Key: g.key}.Get(id, &stripe.SubscriptionParams{Params: stripe.Params{Context: ctx}})
-	switch {
-	case missing(err):
-		return Subscription{}, nil
-	case err != nil:
-		return Subscription{}, stripeDown(fmt.Errorf("get subscription %s: %w", id, err))
-	}
-	return readSubscription(s), nil
 }
 
 // customerOrg is the organisation that a customer's metadata names; empty when it names none, or Stripe does not have the customer.

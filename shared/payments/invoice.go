@@ -91,7 +91,24 @@ func (w *billing) cycle(l Line) {
 	case !l.Period.Start.Before(l.Period.End):
 		w.wonder(doubt(Malformed, "line %s pays for no time", l.ID))
 	default:
+		w.open(l, p)
+		w.PaidUntil = latest(w.PaidUntil, l.Period.End)
 		w.grantMonths(l, l.Period, p, credits)
+	}
+}
+
+// open adds the cycles that a line pays for. The first line of a period names its plan.
+func (w *billing) open(l Line, p catalogue.PlanPrice) {
+	for _, month := range months(l.Period, p.Interval) {
+		i := slices.IndexFunc(w.Cycles, func(c Cycle) bool { return c.Period.Start.Equal(month.Start) })
+		if i >= 0 {
+			w.Cycles[i].Items = append(w.Cycles[i].Items, l.Item)
+			continue
+		}
+		w.Cycles = append(w.Cycles, Cycle{
+			Org: w.Org, Subscription: w.invoice.Subscription, Plan: p.Plan.ID, PlanName: p.Plan.Name, Invoice: w.invoice.ID,
+			Items: []string{l.Item}, Period: month, CloseAt: month.End.Add(w.known.Grace),
+		})
 	}
 }
 
@@ -120,11 +137,13 @@ func (w *billing) upgrade(lines []Line) {
 	if more <= 0 {
 		return
 	}
-	for _, whole := range []Period{w.known.Subscription.Period, w.invoice.Period} {
-		if lines[i].Period.within(whole) {
-			w.grantMonths(lines[i], whole, of, more)
-			return
-		}
+	months := 1
+	if of.Interval == catalogue.Year {
+		months = monthsPerYear
+	}
+	if whole, known := w.known.Subscription.periodEnding(lines[i].Period, months, w.invoice.Period); known {
+		w.grantMonths(lines[i], whole, of, more)
+		return
 	}
 	w.wonder(doubt(UnknownPeriod, "line %s prorates a period that ended", lines[i].ID))
 }
@@ -168,8 +187,8 @@ func (w *billing) grantMonths(l Line, whole Period, p catalogue.PlanPrice, perMo
 			continue
 		}
 		usable := part.End
-		if part.End.Equal(l.Period.End) && w.known.Subscription.renews(part.End) {
-			usable = part.End.Add(w.known.Grace)
+		if part.End.Equal(l.Period.End) {
+			usable = w.known.Subscription.usableUntil(part.End, w.known.Grace)
 		}
 		w.grant(credit.NewGrant{
 			Key: credit.SystemKey(key...),
@@ -177,6 +196,7 @@ func (w *billing) grantMonths(l Line, whole Period, p catalogue.PlanPrice, perMo
 				Source: credit.Subscription, Granted: credits, EffectiveAt: part.Start, ExpiresAt: part.End, UsableUntil: usable,
 				Payment: w.invoice.payment(), Item: l.Item,
 			},
+			Follows: w.known.Subscription.follows(l.Item), Prorated: l.Proration,
 			Reason: "plan " + p.Plan.ID + ", invoice " + w.invoice.ID,
 		})
 	}

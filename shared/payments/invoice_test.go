@@ -44,7 +44,7 @@ func billed(p Period, lines ...Line) (Event, Known) {
 	return Event{ID: "evt_1", Type: invoicePaid, At: noon, Invoice: &Invoice{
 			ID: "in_1", Subscription: "sub_1", Customer: "cus_1", Org: "acme", Payment: "pi_1", Currency: "zar", Paid: 39900, Period: p, Lines: lines,
 		}}, Known{
-			Now: noon, Prices: prices, Grace: grace, Subscription: Subscription{Org: "acme", Period: p, Live: true},
+			Now: noon, Prices: prices, Grace: grace, Subscription: Subscription{ID: "sub_1", Org: "acme", Status: Active, Period: p},
 		}
 }
 

@@ -34,6 +34,10 @@ func (n Notice) matters() bool {
 		return true
 	case disputeCreated, disputeUpdated, disputeClosed, disputeWithdrawn, disputeReinstated:
 		return true
+	case subscriptionCreated, subscriptionUpdated, subscriptionDeleted, subscriptionPaused, subscriptionResumed:
+		return true
+	case scheduleUpdated, scheduleReleased, scheduleCanceled:
+		return true
 	default:
 		return false
 	}
@@ -44,6 +48,9 @@ func (n Notice) event() (Event, error) {
 	e := Event{ID: n.ID, Type: n.Type, At: n.At}
 	if n.about("charge.") || n.about("refund.") {
 		return n.returnEvent(e)
+	}
+	if n.about("customer.subscription.") || n.about("subscription_schedule.") {
+		return n.subscriptionEvent(e)
 	}
 	switch n.Type {
 	case intentSucceeded, intentFailed:
@@ -56,8 +63,8 @@ func (n Notice) event() (Event, error) {
 			return Event{}, fmt.Errorf("the invoice of %s: %w", n.ID, err)
 		}
 		e.Invoice = readInvoice(&in)
-		if !validObjectID(e.Invoice.ID) || !validObjectID(e.Invoice.payment()) {
-			return Event{}, fmt.Errorf("the invoice of %s has the id %q and the payment %q", n.ID, e.Invoice.ID, e.Invoice.Payment)
+		if i := e.Invoice; !validObjectID(i.ID) || !validObjectID(i.payment()) || i.Subscription != "" && !validObjectID(i.Subscription) {
+			return Event{}, fmt.Errorf("the invoice of %s has the id %q, the payment %q and the subscription %q", n.ID, i.ID, i.Payment, i.Subscription)
 		}
 		return e, nil
 	}
@@ -122,17 +129,6 @@ func readLine(l *stripe.InvoiceLineItem) Line {
 	}
 	if l.Period != nil {
 		out.Period = readPeriod(l.Period.Start, l.Period.End)
-	}
-	return out
-}
-
-func readSubscription(s *stripe.Subscription) Subscription {
-	out := Subscription{
-		Org: s.Metadata[metaOrg], Period: readPeriod(s.CurrentPeriodStart, s.CurrentPeriodEnd), CancelAtPeriodEnd: s.CancelAtPeriodEnd,
-		Live: s.Status != stripe.SubscriptionStatusCanceled && s.Status != stripe.SubscriptionStatusIncompleteExpired,
-	}
-	if s.CancelAt != 0 {
-		out.EndsAt = time.Unix(s.CancelAt, 0).UTC()
 	}
 	return out
 }

@@ -45,7 +45,7 @@ type Known struct {
 	Payment  *Payment
 	// Account is what Stripe says of the payment; nil when it was not asked.
 	Account *Account
-	// Subscription is the invoice's, as it is now.
+	// Subscription is the invoice's, as it is now; the zero Subscription when Stripe does not have it.
 	Subscription Subscription
 	// CustomerOrg is what the metadata of the invoice's customer names.
 	CustomerOrg string
@@ -60,6 +60,9 @@ type Decision struct {
 	// Org is whose credits Grants are.
 	Org    string
 	Grants []credit.NewGrant
+	// Cycles are those that an invoice pays for, and PaidUntil the end of the period of its last line.
+	Cycles    []Cycle
+	PaidUntil time.Time
 	// Fact is what the records learn once the grants are made; nil for nothing.
 	Fact *Fact
 	// Doubt puts the event aside for a person; nil for none. Grants beside it are beyond doubt.

@@ -92,6 +92,8 @@ func (r *Receiver) Receive(ctx context.Context, n Notice) (Outcome, error) {
 			return "", fmt.Errorf("a new card of %s: %w", e.Card.Org, err)
 		}
 		return Recorded, r.store.saw(ctx, n, r.seen(n, Recorded, subject{org: clip(e.Card.Org)}))
+	case e.Told != nil || e.Scheduled != nil:
+		return r.receiveSubscription(ctx, n, e)
 	case e.Session == nil && e.Invoice == nil && e.Return == nil:
 		return Ignored, nil
 	}
@@ -116,6 +118,11 @@ func (r *Receiver) Receive(ctx context.Context, n Notice) (Outcome, error) {
 			return "", err
 		} else if refused != nil {
 			return r.putAside(ctx, n, about, refused)
+		}
+	}
+	if len(d.Cycles) > 0 {
+		if err := r.opened(ctx, d, known.Subscription); err != nil {
+			return "", err
 		}
 	}
 	if err := r.reward(ctx, known.Purchase, d.Fact); err != nil {
@@ -163,7 +170,7 @@ func (r *Receiver) know(ctx context.Context, e Event) (Known, error) {
 	if k.Prices, err = r.opts.Prices.Current(ctx); err != nil {
 		return k, fmt.Errorf("the plans of invoice %s: %w", in.ID, err)
 	}
-	if k.Subscription, err = r.opts.Stripe.subscription(ctx, in.Subscription); err != nil {
+	if k.Subscription, err = r.askSubscription(ctx, in.Subscription); err != nil {
 		return k, err
 	}
 	if in.Org == "" && k.Subscription.Org == "" && in.Customer != "" {

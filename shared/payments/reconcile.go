@@ -27,17 +27,20 @@ const (
 	eventsListed = 29 * day
 )
 
-// walked are the types of events that are walked: all that change something. Stripe takes 20 at most.
-var walked = []string{
+// walked are the types of events that are walked, all that change something, in the groups that they are listed by: Stripe takes 20 types in a
+// listing at most.
+var walked = [][]string{{
 	sessionCompleted, sessionAsyncSucceeded, sessionAsyncFailed, sessionExpired, invoicePaid, chargeRefunded, chargeRefundUpdated, refundCreated,
 	refundUpdated, disputeCreated, disputeUpdated, disputeClosed, disputeWithdrawn, disputeReinstated, intentSucceeded,
 	intentFailed, customerUpdated,
-}
+}, {
+	subscriptionCreated, subscriptionUpdated, subscriptionDeleted, subscriptionPaused, subscriptionResumed, scheduleUpdated,
+}}
 
-// walkedTypes are the types as a condition of a listing.
-func walkedTypes() [][2]string {
-	out := make([][2]string, len(walked))
-	for i, t := range walked {
+// ofTypes is a group of types as a condition of a listing.
+func ofTypes(group []string) [][2]string {
+	out := make([][2]string, len(group))
+	for i, t := range group {
 		out[i] = [2]string{"types[]", t}
 	}
 	return out
@@ -173,13 +176,12 @@ func (w *run) walk(ctx context.Context) error {
 	from := w.cursor.Until.Add(-overlap).Truncate(time.Second)
 	until := w.now.Truncate(time.Second).Add(time.Second)
 	span := until.Sub(from)
-	where := walkedTypes()
 	for from.Before(until) && !w.spent() {
 		to := from.Add(span)
 		if to.After(until) {
 			to = until
 		}
-		events, fits, err := w.opts.Stripe.all(ctx, listing{path: eventSource.path, span: Period{Start: from, End: to}, where: where}, windowNotices)
+		events, fits, err := w.window(ctx, Period{Start: from, End: to})
 		switch {
 		case err != nil:
 			return err
@@ -189,7 +191,6 @@ func (w *run) walk(ctx context.Context) error {
 			span = max(span/2, time.Second).Truncate(time.Second)
 			continue
 		}
-		slices.Reverse(events)
 		if err := w.see(ctx, eventSource, events); err != nil {
 			return err
 		}
@@ -201,6 +202,20 @@ func (w *run) walk(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// window lists the events of a time, oldest first, of all groups together; fits is false when those of one are too many.
+func (w *run) window(ctx context.Context, span Period) (events []listed, fits bool, err error) {
+	for _, group := range walked {
+		some, fits, err := w.opts.Stripe.all(ctx, listing{path: eventSource.path, span: span, where: ofTypes(group)}, windowNotices)
+		if err != nil || !fits {
+			return nil, false, err
+		}
+		slices.Reverse(some)
+		events = append(events, some...)
+	}
+	slices.SortStableFunc(events, func(a, b listed) int { return a.Created.Compare(b.Created) })
+	return events, true, nil
 }
 
 // sweep goes through the objects that tell what happened in a gap from which no events are listed.

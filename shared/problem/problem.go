@@ -41,6 +41,7 @@ const (
 	IdempotencyConflict = "idempotency_conflict"
 	HoldSettled         = "hold_settled"
 	NotRefundable       = "not_refundable"
+	PaymentDeclined     = "payment_declined"
 	FeatureUnavailable  = "feature_unavailable"
 	Unavailable         = "unavailable"
 	InvalidRequest      = "invalid_request"
@@ -83,7 +84,7 @@ func Status(code string) (int, bool) {
 		return http.StatusBadRequest, true
 	case Unauthenticated:
 		return http.StatusUnauthorized, true
-	case InsufficientCredits, InDebt:
+	case InsufficientCredits, InDebt, PaymentDeclined:
 		return http.StatusPaymentRequired, true
 	case LimitExceeded, WalletFrozen, Forbidden:
 		return http.StatusForbidden, true

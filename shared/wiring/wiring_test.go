@@ -62,7 +62,7 @@ func TestNoTopicLosesWhatIsPublished(t *testing.T) {
 			t.Errorf("nothing is subscribed to %s", topic.Name)
 		}
 	}
-	for _, name := range []string{events.Usage, events.UsageDead, events.CreditAlerts, events.CreditExpiry} {
+	for _, name := range []string{events.Usage, events.UsageDead, events.CreditAlerts, events.CreditExpiry, events.BillingCycles} {
 		if !l.Subscribed(name) {
 			t.Errorf("%s is not wired", name)
 		}
