@@ -78,7 +78,7 @@ type overviewData struct {
 // burnDaysMin is how old a month must be to tell how much is used a day; before, the month before tells.
 const burnDaysMin = 7
 
-// overview is six requests: the organisation's, and the five here.
+// overview asks the API five times: for the organisation, and four times here.
 func (v *visit) overview() error {
 	var d overviewData
 	if err := v.get(v.in("balance"), nil, &d.Balance); err != nil {
