@@ -27,6 +27,7 @@ var permitted = map[string]struct {
 	"GET /purchases/{reference}":                     {who: "support platform"},
 	"GET /operations/reconciliation":                 {who: "platform"},
 	"GET /catalogue":                                 {who: "stranger member admin support platform"},
+	"GET /orgs":                                      {who: "stranger member admin support platform"},
 	"PUT /orgs/{org}":                                {who: "platform", body: acmeProfile},
 	"GET /orgs/{org}":                                {who: "member admin support platform"},
 	"GET /orgs/{org}/alerts":                         {who: "member admin support platform"},

@@ -346,7 +346,7 @@ func TestWhatIsNotThereIsAProblem(t *testing.T) {
 		allow        string
 	}{
 		{http.MethodGet, "/", http.StatusNotFound, ""},
-		{http.MethodGet, "/orgs", http.StatusNotFound, ""},
+		{http.MethodGet, "/orgs/", http.StatusNotFound, ""},
 		{http.MethodGet, "/orgs/acme/balance/", http.StatusNotFound, ""},
 		{http.MethodGet, "/orgs//balance", http.StatusNotFound, ""},
 		{http.MethodDelete, "/orgs/acme/alerts", http.StatusMethodNotAllowed, "GET, HEAD, PUT"},
