@@ -39,7 +39,10 @@ func TestMain(m *testing.M) {
 
 func TestTheAPIDocumentHasEveryRouteAndNoOther(t *testing.T) {
 	t.Parallel()
-	apidoctest.SameRoutes(t, document, (&handler{}).router().Patterns())
+	patterns := slices.DeleteFunc((&handler{}).router().Patterns(), func(p string) bool {
+		return strings.HasSuffix(p, " /unsubscribe") // a page for whoever has a mail
+	})
+	apidoctest.SameRoutes(t, document, patterns)
 }
 
 // TestTheAPIDocumentSaysWhoMay holds the table that the router is built from against the document: roles, parameters and the key.
