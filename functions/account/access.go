@@ -60,10 +60,7 @@ func (h *handler) roles(r *http.Request, rt route, who identity.Person) ([]role,
 	if !rt.ofOrg() || (rt.Creates && rt.passes(have)) {
 		return have, nil
 	}
-	v := orgs.Visitor{Sub: who.Sub, Name: who.Name}
-	if who.EmailVerified {
-		v.VerifiedEmail = who.Email
-	}
+	v := visitor(who)
 	find := h.store.Role
 	if r.Method == http.MethodGet {
 		find = h.store.RecentRole
@@ -79,6 +76,15 @@ func (h *handler) roles(r *http.Request, rt route, who identity.Person) ([]role,
 		return nil, orgs.UnknownOrg()
 	}
 	return have, nil
+}
+
+// visitor is a person as organisations know people.
+func visitor(who identity.Person) orgs.Visitor {
+	v := orgs.Visitor{Sub: who.Sub, Name: who.Name}
+	if who.EmailVerified {
+		v.VerifiedEmail = who.Email
+	}
+	return v
 }
 
 // idempotencyKey is the caller's key, by which the same request again is known.

@@ -83,7 +83,7 @@ func start(t testing.TB) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(http.StripPrefix("/account", h))
+	server := httptest.NewServer(http.StripPrefix("/account", documented.Handler(t, h)))
 	t.Cleanup(server.Close)
 	s.url = server.URL + "/account"
 	return s
@@ -346,7 +346,7 @@ func TestWhatIsNotThereIsAProblem(t *testing.T) {
 		allow        string
 	}{
 		{http.MethodGet, "/", http.StatusNotFound, ""},
-		{http.MethodGet, "/orgs", http.StatusNotFound, ""},
+		{http.MethodGet, "/orgs/", http.StatusNotFound, ""},
 		{http.MethodGet, "/orgs/acme/balance/", http.StatusNotFound, ""},
 		{http.MethodGet, "/orgs//balance", http.StatusNotFound, ""},
 		{http.MethodDelete, "/orgs/acme/alerts", http.StatusMethodNotAllowed, "GET, HEAD, PUT"},

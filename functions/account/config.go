@@ -23,6 +23,15 @@ type config struct {
 	Grace time.Duration `env:"SUBSCRIPTION_GRACE, default=2h"`
 	// CheckoutReturnURL is the page to which people come back from Stripe.
 	CheckoutReturnURL string `env:"CHECKOUT_RETURN_URL, required"`
+	// DashboardKeys seal the cookies of the pages: 32 bytes in base64 each, separated by commas, the one in use first; without any, no pages are
+	// served. DashboardURL is where people find them, such as https://credits.example/account/ui/. PeopleClientSecret is theirs at the issuer,
+	// where PeopleAudience is their client id; a public client has none.
+	DashboardURL       string `env:"DASHBOARD_URL"`
+	DashboardKeys      secret `env:"DASHBOARD_KEYS"`
+	PeopleClientSecret secret `env:"PEOPLE_CLIENT_SECRET"`
+	// DashboardFrameOrigin may frame the pages. SupportAddress is where people are told to write to.
+	DashboardFrameOrigin string `env:"DASHBOARD_FRAME_ORIGIN"`
+	SupportAddress       string `env:"SUPPORT_ADDRESS"`
 }
 
 // secret is a setting that is never logged.

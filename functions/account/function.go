@@ -1,8 +1,9 @@
 // Package account is the function through which people see and steer their organisation's credits.
 //
 //	GET  /account/catalogue?country=                    what is sold, in the country's currency
+//	GET  /account/orgs                                  the organisations that the caller belongs to, the first 50
 //	PUT  /account/orgs/{org}                            register an organisation, or make its profile what is sent (platform)
-//	GET  /account/orgs/{org}                            the profile
+//	GET  /account/orgs/{org}                            the profile, and what the caller may be there
 //	GET  /account/orgs/{org}/balance?at=                what is there now, by source and by end; or at a past moment
 //	GET  /account/orgs/{org}/entries                    the ledger, newest first
 //	GET  /account/orgs/{org}/entries/{id}               one entry, by its id or the caller's event id: its quote, its grants, what reversed it
@@ -44,9 +45,14 @@
 //	GET  /account/operations/promotions/{code}, PUT     a promotion's terms and how often it was redeemed (platform)
 //	GET  /account/operations/dead-letters?state=        messages that could not be handled, newest first (platform)
 //	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (platform)
+//	GET  /account/operations/quarantine?state=          events of Stripe's that wait for a person, newest first (platform)
+//	POST /account/operations/quarantine/{event}/replay  receive one again, once its cause is mended (platform)
+//	POST /account/operations/quarantine/{event}/resolve note what was done about it by hand (platform)
 //	GET  /account/operations/reconciliation             how far Stripe's record was walked, and what is paid and not credited (platform)
+//	GET  /account/ui/                                   the dashboard, for people with a browser; package dashboard
 //	GET  /account/ui/purchases/return                   the page to which people come back from Stripe, which credits what they paid
 //	GET  /account/unsubscribe?token=, POST              leave a topic of an organisation's mails, by the link in one; undo=1 comes back (no sign-in)
+//	GET  /account/openapi.json, /account/docs           all of this as OpenAPI 3, and to read; open to anybody
 //
 // Callers are people with an ID token of the configured OpenID Connect issuer. What they may do is their membership of the organisation, or
 // the claims support and platform; the table in routes.go says it all. An organisation that somebody may not see answers like one that does
@@ -171,5 +177,9 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 		requests: requests, eraser: eraser, optOuts: optOuts, receiver: receiver, topups: keeper, refunder: refunder,
 		plans: payments.NewPlans(receiver), campaigns: giver, now: env.Now,
 	}
-	return h.router(), nil
+	api := h.router()
+	if err := h.openDashboard(api, c, people, env); err != nil {
+		return nil, err
+	}
+	return api, nil
 }

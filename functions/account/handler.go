@@ -6,6 +6,7 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/campaigns"
 	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/dashboard"
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/erasure"
 	"github.com/fluxori/ai-credits/shared/identity"
@@ -43,6 +44,8 @@ type handler struct {
 	letters   *deadletters.Store
 	requests  *limitrequests.Desk
 	refusals  *refusals.Store
+	// dashboard is nil where no pages are served.
+	dashboard *dashboard.Dashboard
 	eraser    *erasure.Eraser
 	optOuts   *notify.OptOuts
 	now       func() time.Time // the system's clock

@@ -21,15 +21,17 @@ type profile struct {
 
 // organisation is an organisation as it is told. Members are not told addresses.
 type organisation struct {
-	OrgID          string    `json:"org_id"`
-	Name           string    `json:"name"`
-	Country        string    `json:"country"`
-	TimeZone       string    `json:"time_zone"`
-	Currency       string    `json:"currency"`
-	OwnerEmail     string    `json:"owner_email,omitempty"`
-	BillingContact string    `json:"billing_contact,omitempty"`
-	CreatedAt      time.Time `json:"created_at"`
-	UpdatedAt      time.Time `json:"updated_at"`
+	OrgID          string `json:"org_id"`
+	Name           string `json:"name"`
+	Country        string `json:"country"`
+	TimeZone       string `json:"time_zone"`
+	Currency       string `json:"currency"`
+	OwnerEmail     string `json:"owner_email,omitempty"`
+	BillingContact string `json:"billing_contact,omitempty"`
+	// YourRoles are what the caller may be there, in answers to GET.
+	YourRoles []role    `json:"your_roles,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 func showOrg(o orgs.Org, have []role) organisation {
@@ -66,7 +68,27 @@ func (h *handler) getOrg(w http.ResponseWriter, r *http.Request, c call) error {
 	if err != nil {
 		return err
 	}
-	serve.OK(w, r, showOrg(o, c.have))
+	out := showOrg(o, c.have)
+	for _, have := range c.have {
+		if have != person {
+			out.YourRoles = append(out.YourRoles, have)
+		}
+	}
+	serve.OK(w, r, out)
+	return nil
+}
+
+// myOrgs lists the organisations that the caller belongs to. It has one page.
+func (h *handler) myOrgs(w http.ResponseWriter, r *http.Request, c call) error {
+	found, err := h.store.OrganisationsOf(r.Context(), visitor(c.person))
+	if err != nil {
+		return err
+	}
+	out := list[organisation]{Items: make([]organisation, 0, len(found))}
+	for _, o := range found {
+		out.Items = append(out.Items, showOrg(o, nil))
+	}
+	serve.OK(w, r, out)
 	return nil
 }
 

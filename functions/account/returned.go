@@ -7,12 +7,13 @@ import (
 	"html/template"
 	"net/http"
 
+	"github.com/fluxori/ai-credits/shared/dashboard"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/problem"
 	"github.com/fluxori/ai-credits/shared/request"
 )
 
-// returnPage is what somebody sees who comes back from Stripe.
+// returnPage is what somebody sees who comes back from Stripe where no dashboard is served.
 var returnPage = template.Must(template.New("returned").Parse(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{{.Title}}</title>
 <style>body{font:17px/1.6 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem;color:#1c1e21;background:#fff}
@@ -30,6 +31,12 @@ type returnView struct {
 // first. Whoever has the session's id was at the checkout: nobody need be signed in, and nothing is told but what they bought.
 func (h *handler) returned(w http.ResponseWriter, r *http.Request) error {
 	v := h.returnView(r)
+	if h.dashboard != nil {
+		h.dashboard.Notice(w, r, v.status, dashboard.Notice{
+			Title: v.Title, Text: v.Text, Reference: v.Reference, Link: h.dashboard.Home(), LinkText: "Credits Dashboard",
+		})
+		return nil
+	}
 	var page bytes.Buffer
 	if err := returnPage.Execute(&page, v); err != nil {
 		return fmt.Errorf("write the page of a return: %w", err)

@@ -1,12 +1,19 @@
 package account
 
 import (
+	_ "embed"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/fluxori/ai-credits/shared/apidoc"
 	"github.com/fluxori/ai-credits/shared/serve"
 )
+
+// contract is the API document. Tests hold it against the table below, and each exchange against it.
+//
+//go:embed api.yaml
+var contract []byte
 
 // role is what somebody who calls may be.
 type role string
@@ -40,14 +47,14 @@ type route struct {
 // paging are the parameters of lists.
 func paging() []string { return []string{"page_size", "page_token"} }
 
-// routes is the contract for people, from which the router is built. Nothing else says who may do what; but for the page by which whoever has a
-// mail leaves its topic, which the mail's signed link admits to. The one page beside it is open to whoever
-// comes back from a checkout.
+// routes is the contract for people, from which the router is built. Nothing else says who may do what: the pages of the dashboard are a client of
+// it. Two pages are open: to whoever comes back from a checkout, and to whoever has a mail whose signed link leaves its topic.
 func routes() []route {
 	readers := []role{member, admin, support, platform}
 	return []route{
 		{Method: http.MethodGet, Path: "/catalogue", May: []role{person}, Query: []string{"country"}, serve: (*handler).catalogue},
 
+		{Method: http.MethodGet, Path: "/orgs", May: []role{person}, serve: (*handler).myOrgs},
 		{Method: http.MethodPut, Path: "/orgs/{org}", May: []role{platform}, Creates: true, serve: (*handler).putOrg},
 		{Method: http.MethodGet, Path: "/orgs/{org}", May: readers, serve: (*handler).getOrg},
 		{Method: http.MethodGet, Path: "/orgs/{org}/alerts", May: readers, serve: (*handler).getAlerts},
@@ -121,6 +128,9 @@ func routes() []route {
 
 		{Method: http.MethodGet, Path: "/operations/dead-letters", May: []role{platform}, Query: append([]string{"state"}, paging()...), serve: (*handler).deadLetters},
 		{Method: http.MethodPost, Path: "/operations/dead-letters/{letter}/replay", May: []role{platform}, serve: (*handler).replay},
+		{Method: http.MethodGet, Path: "/operations/quarantine", May: []role{platform}, Query: append([]string{"state"}, paging()...), serve: (*handler).quarantine},
+		{Method: http.MethodPost, Path: "/operations/quarantine/{event}/replay", May: []role{platform}, serve: (*handler).replayAside},
+		{Method: http.MethodPost, Path: "/operations/quarantine/{event}/resolve", May: []role{platform}, serve: (*handler).resolveAside},
 	}
 }
 
@@ -132,9 +142,10 @@ func (rt route) passes(have []role) bool {
 	return slices.ContainsFunc(have, func(r role) bool { return slices.Contains(rt.May, r) })
 }
 
-// router serves the contract.
+// router serves the contract, and the page to which checkouts lead back.
 func (h *handler) router() *serve.Router {
 	out := serve.NewRouter()
+	apidoc.Register(out, contract)
 	out.Handle("GET /ui/purchases/return", h.returned)
 	for _, rt := range routes() {
 		out.Handle(rt.Method+" "+rt.Path, func(w http.ResponseWriter, r *http.Request) error {

@@ -42,6 +42,7 @@ type system struct {
 	ledger  *ledger.Ledger
 	catalog *catalogue.Store
 	token   string
+	env     serve.Env
 	passed  atomic.Int64 // seconds since the test began, by the system's clock
 }
 
@@ -82,8 +83,9 @@ func start(t *testing.T) *system {
 	if s.ledger, err = ledger.New(e.Raw, e.Database(), ledger.Options{Now: s.now}); err != nil {
 		t.Fatal(err)
 	}
-	h := function(t, serve.Env{Lookup: settings, Log: log, Now: s.now})
-	server := httptest.NewServer(http.StripPrefix("/debit", h))
+	s.env = serve.Env{Lookup: settings, Log: log, Now: s.now}
+	h := function(t, s.env)
+	server := httptest.NewServer(http.StripPrefix("/debit", documented.Handler(t, h)))
 	t.Cleanup(server.Close)
 	s.url, s.token = server.URL+"/debit", s.issuer.Service(t, spender, audience)
 	return s

@@ -13,6 +13,9 @@
 //	PUT  /debit/features/{feature}/availability            whether a feature can be run by anybody, and until when not
 //	PUT  /debit/orgs/{org}/features/{feature}/readiness    whether an organisation has the data for a feature, and what is missing
 //
+//	GET  /debit/openapi.json, /debit/docs    all of this as OpenAPI 3, and to read; open to anybody who reaches the function
+//	GET  /debit/messages.json                what goes over Pub/Sub, as JSON schemas by topic
+//
 // Callers are service accounts with a Google-signed ID token and the role `spend`, for the last two `operate`; people are refused with 403. Bodies are strict JSON,
 // errors application/problem+json with the codes of the design, §6. An answer 503 means that the outcome is not known: the same request
 // with the same event id finds it out.

@@ -1,8 +1,10 @@
 package debit
 
 import (
+	_ "embed"
 	"net/http"
 
+	"github.com/fluxori/ai-credits/shared/apidoc"
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/ledger"
@@ -16,6 +18,11 @@ import (
 // bodyMaxBytes is ample for every body: the largest part is metadata of 2 KiB.
 const bodyMaxBytes = 16 << 10
 
+// contract is the API document. Tests hold each exchange against it.
+//
+//go:embed api.yaml
+var contract []byte
+
 type handler struct {
 	spender  *spend.Spender
 	callers  *identity.Services
@@ -23,8 +30,10 @@ type handler struct {
 	ledger   *ledger.Ledger
 }
 
-func (h *handler) router() http.Handler {
+func (h *handler) router() *serve.Router {
 	r := serve.NewRouter()
+	apidoc.Register(r, contract)
+	apidoc.RegisterMessages(r)
 	r.Handle("POST /{$}", h.debit)
 	r.Handle("POST /check", h.check)
 	r.Handle("POST /reverse", h.reverse)

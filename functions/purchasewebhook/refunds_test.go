@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stripe/stripe-go/v76"
 	"google.golang.org/grpc/codes"
 
 	"github.com/fluxori/ai-credits/shared/credit"
@@ -205,6 +206,53 @@ func TestAPlansInvoiceIsRefundedByShares(t *testing.T) {
 	w.keepOnly.Store(false)
 	w.refund(t, payment, 0)
 	w.wantFigures(t, "all", credit.Figures{})
+}
+
+// TestARefundOfAnInvoiceOfNobodyWaitsForAPerson tells a refund before its invoice, which names no organisation until a person mends it.
+func TestARefundOfAnInvoiceOfNobodyWaitsForAPerson(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.keepOnly.Store(true)
+	id := w.subscribe(t, "price_starter_month_zar", nil)
+	w.deliver(t)
+	_, rest, _ := strings.Cut(w.listed(t, "invoice.paid"), `"payment_intent":"`)
+	payment, _, _ := strings.Cut(rest, `"`)
+	w.refund(t, payment, 19950) // half
+	w.send(t, w.event(t, "charge.refunded"), payments.Quarantined)
+	w.wantQuarantined(t, payments.UnknownOrg)
+	if known := w.documents(t, "payments"); len(known) != 0 {
+		t.Errorf("recorded as %v", known)
+	}
+	_, err := w.api().Subscriptions.Update(id, &stripe.SubscriptionParams{Metadata: ofAcme})
+	check(t, err)
+	w.send(t, w.event(t, "charge.refunded"), payments.Recorded)
+	if p := w.documents(t, "payments")[payment]; p["org"] != "acme" || p["subscription"] != id || p["status"] != "created" {
+		t.Errorf("mended, it is recorded as %v", p)
+	}
+	if q := w.wantQuarantined(t, payments.UnknownOrg); q["state"] != "resolved" {
+		t.Errorf("mended, it is put aside as %v", q)
+	}
+	w.send(t, w.event(t, "invoice.paid"), payments.Credited)
+	w.wantFigures(t, "half", credit.Figures{Available: 250})
+}
+
+// TestARefundOfAReceiptThatNamesNoPurchaseWaitsForAPerson takes our metadata off a charge: its receipt is an invoice, and of no subscription.
+func TestARefundOfAReceiptThatNamesNoPurchaseWaitsForAPerson(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.keepOnly.Store(true)
+	payment, reference := w.paid(t)
+	w.refund(t, payment, 100)
+	event := w.event(t, "charge.refunded")
+	_, rest, _ := strings.Cut(event, `"id":"ch_`)
+	id, _, _ := strings.Cut(rest, `"`)
+	_, err := w.api().Charges.Update("ch_"+id, &stripe.ChargeParams{Metadata: map[string]string{"org_id": "", "reference": ""}})
+	check(t, err)
+	w.send(t, change(t, event, `"metadata":{"org_id":"acme","reference":"`+reference+`"}`, `"metadata":{}`), payments.Quarantined)
+	q := w.wantQuarantined(t, payments.UnknownReference)
+	if detail := fmt.Sprint(q["detail"]); !strings.Contains(detail, `"in_`) || len(w.documents(t, "payments")) != 0 {
+		t.Errorf("it says %v", q)
+	}
 }
 
 func TestRefundsThatMakeNoSenseWaitForAPerson(t *testing.T) {

@@ -7,9 +7,9 @@
 // refunds and disputes instead. It looks at 5,000 of them, or for 100 seconds, and the next run goes on. A run that finds nothing new writes
 // its cursor alone; two runs at once have the effect of one.
 //
-// Before that it ends the refunds of ours that a process began and left. Afterwards it compares the paid checkouts of the last day with our purchases. One that is still not credited a quarter of an hour after it was
-// paid is logged as an error with alert=purchase_uncredited, on which the alert is based, in each run until it is credited or a day old, and
-// shown to operators by account.
+// Before that it ends, for a minute at most, the refunds of ours that a process began and left. Afterwards it compares the paid checkouts of the
+// last day with our purchases. One that is still not credited a quarter of an hour after it was paid is logged as an error with
+// alert=purchase_uncredited, on which the alert is based, in each run until it is credited or a day old, and shown to operators by account.
 //
 // Runs carry Google-signed tokens of the one service account of the scheduler. It decides nothing about payments: package payments does.
 package reconcile
@@ -31,6 +31,9 @@ import (
 
 // deadline bounds one run: the time for which it works, and what it is in the middle of then.
 const deadline = 240 * time.Second
+
+// endTime is for how long a run ends refunds; the walk takes 100 seconds at most.
+const endTime = 60 * time.Second
 
 func init() { serve.Register("reconcile", build, serve.Deadline(deadline)) }
 
@@ -77,7 +80,7 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &handler{reconciler: payments.NewReconciler(receiver), refunder: refunder}
+	h := &handler{reconciler: payments.NewReconciler(receiver), refunder: refunder, endTime: endTime}
 	r := serve.NewRouter()
 	r.Handle("POST /{$}", trigger.Job(scheduler, h.run))
 	return r, nil

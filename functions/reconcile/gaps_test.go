@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -13,7 +14,10 @@ import (
 	"time"
 
 	"cloud.google.com/go/firestore"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
+	"github.com/fluxori/ai-credits/shared/embedded/firedb"
 	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
 	"github.com/fluxori/ai-credits/shared/payments"
 )
@@ -113,6 +117,74 @@ func TestWhatCannotBeSettledHoldsUpNothingElse(t *testing.T) {
 	w.wantCredits(t, "acme", 2000)
 	if wrote, _ := w.run(t); wrote != 1 {
 		t.Errorf("after that a run wrote %d documents", wrote)
+	}
+}
+
+// TestWhatIsOwedIsNotForgottenWhenARunFails has the store fail while a debt is paid: what is owed is listed by no walk any more.
+func TestWhatIsOwedIsNotForgottenWhenARunFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run(t)
+	check(t, w.stand.WebhookMode(stripestand.ModeDrop))
+	n, _ := w.buy(t, "acme")
+	record := w.Client.Collection("purchases").Doc(w.bought[n])
+	set := func(v int) {
+		t.Helper()
+		_, err := record.Update(t.Context(), []firestore.Update{{Path: "v", Value: v}})
+		check(t, err)
+	}
+	set(2)
+	w.run(t)
+	w.pass(t, 20*day)
+	w.run(t)
+	set(1)
+	w.Hooks.Set(firedb.Rule{Fault: firedb.Fault{Code: codes.PermissionDenied}, When: func(m proto.Message) bool {
+		return nameOf(m) == "BatchGetDocumentsRequest stripeEvents"
+	}})
+	if status, answer := w.Fire(t, "reconcile"); status == http.StatusOK {
+		t.Errorf("though the store failed: %v", answer)
+	}
+	w.heal()
+	if _, answer := w.run(t); answer["received"] != 1.0 || answer["owed"] != 0.0 {
+		t.Errorf("once the store answers: %v", answer)
+	}
+	w.wantCredits(t, "acme", 1000)
+}
+
+// TestRefundsThatCannotBeEndedLeaveTimeToWalk has Stripe not answer about a charge, of which a refund that was left needs to know.
+func TestRefundsThatCannotBeEndedLeaveTimeToWalk(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n, intent := w.buy(t, "acme")
+	dying, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	slow := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPost && r.URL.Path == "/v1/refunds":
+			cancel() // the process dies with its refund begun
+			rw.WriteHeader(http.StatusBadRequest)
+		case r.URL.Path == "/v1/charges" && dying.Err() != nil:
+			<-r.Context().Done()
+		default:
+			w.stand.Handler().ServeHTTP(rw, r)
+		}
+	})
+	w.broken.Store(&slow)
+	if _, err := w.refunder.Refund(dying, payments.RefundOrder{Org: "acme", Reference: w.bought[n], Key: "k", By: "agent"}); err == nil {
+		t.Fatal("the refund did not die")
+	}
+	check(t, w.stand.WebhookMode(stripestand.ModeDrop))
+	w.buy(t, "globex")
+	w.pass(t, 10*time.Minute)
+	h := &handler{reconciler: payments.NewReconciler(w.receiver), refunder: w.refunder, endTime: 100 * time.Millisecond}
+	ctx, done := context.WithTimeout(t.Context(), 10*time.Second) // less than one call of Stripe's may take
+	defer done()
+	if did, err := h.run(ctx); did.RefundsEnded != 0 || err == nil || did.Received == 0 {
+		t.Errorf("%+v, %v", did, err)
+	}
+	w.wantCredits(t, "globex", 1000)
+	if at, _ := w.documents(t, "payments")[intent]["resume_at"].(time.Time); !at.After(w.Now()) {
+		t.Errorf("it is to be resumed at %v, before others that wait", at)
 	}
 }
 

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/fluxori/ai-credits/shared/payments"
 )
@@ -10,6 +11,8 @@ import (
 type handler struct {
 	reconciler *payments.Reconciler
 	refunder   *payments.Refunder
+	// endTime is for how long a run ends refunds, so that time is left to walk.
+	endTime time.Duration
 }
 
 // ran is the answer to a run.
@@ -20,9 +23,11 @@ type ran struct {
 	RefundsEnded int `json:"refunds_ended"`
 }
 
-// run ends what we began, and finds what Stripe did not tell. Neither waits for the other to succeed.
+// run ends what we began, and finds what Stripe did not tell. Neither waits for the other to succeed, nor takes its time.
 func (h *handler) run(ctx context.Context) (ran, error) {
-	ended, left := h.refunder.Resume(ctx)
+	ending, cancel := context.WithTimeout(ctx, h.endTime)
+	defer cancel()
+	ended, left := h.refunder.Resume(ending)
 	walked, err := h.reconciler.Run(ctx)
 	return ran{Run: walked, RefundsEnded: ended}, errors.Join(left, err)
 }

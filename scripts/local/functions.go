@@ -44,6 +44,8 @@ func (s *system) settings(function string) (envconfig.Lookuper, error) {
 		"PEOPLE_ISSUER":           s.issuerURL(),
 		"PEOPLE_AUDIENCE":         peopleAudience,
 		"PUBLIC_URL":              s.base,
+		"DASHBOARD_KEYS":          s.dashboardKey,
+		"SUPPORT_ADDRESS":         "support@fluxori.example",
 	}
 	mail, err := s.mailSettings()
 	if err != nil {

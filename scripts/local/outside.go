@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	crand "crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -29,6 +31,13 @@ var people = []issuer.Person{
 	{Subject: "pieter", Name: "Pieter Botha", Email: "pieter@kalahari-crafts.example", Note: "member of Kalahari Crafts"},
 	{Subject: "sam", Name: "Sam Support", Email: "sam@fluxori.example", Note: "Fluxori support", Claims: map[string]any{"support": true}},
 	{Subject: "pat", Name: "Pat Platform", Email: "pat@fluxori.example", Note: "Fluxori platform", Claims: map[string]any{"platform": true}},
+}
+
+// newKey is a key for the dashboard's cookies.
+func newKey() string {
+	var key [32]byte
+	crand.Read(key[:])
+	return base64.StdEncoding.EncodeToString(key[:])
 }
 
 func (s *system) issuerURL() string { return s.base + "/_local/issuer" }

@@ -60,12 +60,13 @@ type system struct {
 	smtp                string
 	scheduler           *scheduler
 	list                *wiring.List
+	dashboardKey        string // seals the dashboard's cookies while this process lives
 	demonstration       string // what the demonstration organisation's history came to
 }
 
 // start opens everything. What was opened is closed again when it fails.
 func start(ctx context.Context, o options) (_ *system, err error) {
-	s := &system{opts: o, mux: http.NewServeMux(), failed: make(chan error, 1)}
+	s := &system{opts: o, mux: http.NewServeMux(), failed: make(chan error, 1), dashboardKey: newKey()}
 	level := slog.LevelWarn
 	if o.verbose {
 		level = slog.LevelInfo

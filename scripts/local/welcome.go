@@ -39,6 +39,7 @@ func (s *system) places() []place {
 		out = append(out, place{"e-mails that were sent", s.base + "/_local/inbox"})
 	}
 	return append(out,
+		place{"the dashboard, for people", s.base + "/account/ui/"},
 		place{"sign-in (OpenID Connect)", s.issuerURL()},
 		place{"Firestore, project " + project, s.documents},
 		place{"Pub/Sub, project " + project, s.messages},

@@ -220,12 +220,12 @@ func (c *Catalogue) PriceOfCredits(credits int64, currency Currency) (int64, err
 	if credits < custom.Min || credits > custom.Max {
 		return 0, customOutOfRange(custom, currency)
 	}
-	return custom.price(credits), nil
+	return custom.PriceOf(credits), nil
 }
 
-// price returns the price of credits, rounded up. The sum is taken exactly, since steps may be per different amounts; it
+// PriceOf returns the price of an amount within the bounds, rounded up. The sum is taken exactly, since steps may be per different amounts; it
 // is at most 10^9 credits × 10^8 minor units, and validation keeps the rounded result far below.
-func (cc CustomCredits) price(credits int64) int64 {
+func (cc CustomCredits) PriceOf(credits int64) int64 {
 	total := new(big.Rat)
 	for i, step := range cc.Steps {
 		last := credits

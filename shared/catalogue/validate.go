@@ -157,7 +157,7 @@ func (c *checker) custom(place string, custom CustomCredits) {
 	if len(c.problems) > before || custom.Min > custom.Max || len(custom.Steps) == 0 || custom.Max > CreditsMax {
 		return
 	}
-	highest := custom.price(custom.Max)
+	highest := custom.PriceOf(custom.Max)
 	c.that(highest <= amountMax, place+".max", "costs %d, more than the %d that can be charged at once", highest, amountMax)
 }
 

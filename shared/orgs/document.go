@@ -14,14 +14,16 @@ const schemaVersion = 1
 
 // orgDoc is the document orgs/{org}.
 type orgDoc struct {
-	V              int64     `firestore:"v"`
-	Org            string    `firestore:"org"`
-	Revision       int64     `firestore:"revision"`
-	Name           string    `firestore:"name"`
-	Country        string    `firestore:"country"`
-	Zone           string    `firestore:"zone"`
-	Currency       string    `firestore:"currency"`
-	OwnerEmail     string    `firestore:"owner_email"`
+	V          int64  `firestore:"v"`
+	Org        string `firestore:"org"`
+	Revision   int64  `firestore:"revision"`
+	Name       string `firestore:"name"`
+	Country    string `firestore:"country"`
+	Zone       string `firestore:"zone"`
+	Currency   string `firestore:"currency"`
+	OwnerEmail string `firestore:"owner_email"`
+	// OwnerKey is the owner's address in lower case, by which the organisation is found.
+	OwnerKey       string    `firestore:"owner_key"`
 	OwnerSub       string    `firestore:"owner_sub,omitempty"`
 	BillingContact string    `firestore:"billing_contact,omitempty"`
 	Alerts         alertsDoc `firestore:"alerts"`
@@ -86,7 +88,7 @@ type notificationDoc struct {
 func encodeOrg(o Org) orgDoc {
 	return orgDoc{
 		V: schemaVersion, Org: o.ID, Revision: o.Revision, Name: o.Name, Country: o.Country, Zone: o.Zone, Currency: o.Currency,
-		OwnerEmail: o.OwnerEmail, OwnerSub: o.ownerSub, BillingContact: o.BillingContact, Roster: o.roster,
+		OwnerEmail: o.OwnerEmail, OwnerKey: strings.ToLower(o.OwnerEmail), OwnerSub: o.ownerSub, BillingContact: o.BillingContact, Roster: o.roster,
 		Alerts:    alertsDoc{LowBalance: lowBalanceDoc(o.Alerts.LowBalance), Expiry: expiryDoc(o.Alerts.Expiry)},
 		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
 	}

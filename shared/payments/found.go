@@ -33,18 +33,23 @@ const day = 24 * time.Hour
 // sessionSource are the checkouts. A session is paid within a day; a payment that is settled later takes up to 14.
 var sessionSource = source{name: "session", path: "/v1/checkout/sessions", lookback: 16 * day, expand: sessionDetail, notice: foundSession}
 
+// intentSource are payment intents: of them an auto top-up alone matters, which is charged at once.
+var intentSource = source{name: "payment_intent", path: "/v1/payment_intents", lookback: day, notice: foundIntent}
+
+// invoiceSource are paid invoices. A renewal's payment is attempted for up to four weeks, or two months as the account is set.
+var invoiceSource = source{name: "invoice", path: "/v1/invoices", lookback: 62 * day, where: [][2]string{{"status", "paid"}}, notice: foundInvoice}
+
+// refundSource are the refunds. One may fail up to 30 days after it was made.
+var refundSource = source{name: "refund", path: "/v1/refunds", lookback: 31 * day, notice: foundRefund}
+
+// disputeSource are the disputes, which take two to three months.
+var disputeSource = source{name: "dispute", path: "/v1/disputes", lookback: 120 * day, notice: foundDispute}
+
+// chargeSource are charges that were refunded. They are not swept: their refunds are.
+var chargeSource = source{name: "charge", path: "/v1/charges", notice: foundCharge}
+
 // The sources that are swept, in this order: a payment before what was taken back of it.
-var swept = []source{
-	sessionSource,
-	// An auto top-up is charged at once.
-	{name: "payment_intent", path: "/v1/payment_intents", lookback: day, notice: foundIntent},
-	// A renewal's payment is attempted for up to four weeks, or two months as the account is set.
-	{name: "invoice", path: "/v1/invoices", lookback: 62 * day, where: [][2]string{{"status", "paid"}}, notice: foundInvoice},
-	// A refund may fail up to 30 days after it was made.
-	{name: "refund", path: "/v1/refunds", lookback: 31 * day, notice: foundRefund},
-	// A dispute takes two to three months.
-	{name: "dispute", path: "/v1/disputes", lookback: 120 * day, notice: foundDispute},
-}
+var swept = []source{sessionSource, intentSource, invoiceSource, refundSource, disputeSource}
 
 // eventSource is Stripe's own record of what happened.
 var eventSource = source{name: "event", path: "/v1/events", notice: foundEvent}
@@ -164,11 +169,19 @@ func foundRefund(ctx context.Context, g *Gateway, object json.RawMessage) (Notic
 	if err != nil || !found {
 		return Notice{}, false, err
 	}
+	n, tells, err := foundCharge(ctx, g, charge)
+	n.At = at
+	return n, tells, err
+}
+
+// foundCharge tells what a charge has been refunded in all. When, it does not know: later than it was made.
+func foundCharge(_ context.Context, _ *Gateway, object json.RawMessage) (Notice, bool, error) {
 	var c stripe.Charge
-	if err := json.Unmarshal(charge, &c); err != nil {
-		return Notice{}, false, unreadable("charge", r.Charge.ID, err)
+	if err := json.Unmarshal(object, &c); err != nil || !validObjectID(c.ID) {
+		return Notice{}, false, unreadable("charge", c.ID, err)
 	}
-	return Notice{ID: foundID(r.Charge.ID, strconv.FormatInt(c.AmountRefunded, 10)), Type: chargeRefunded, At: at, Object: charge}, true, nil
+	id := foundID(c.ID, strconv.FormatInt(c.AmountRefunded, 10))
+	return Notice{ID: id, Type: chargeRefunded, At: time.Unix(c.Created, 0).UTC(), Object: object}, true, nil
 }
 
 func foundDispute(_ context.Context, _ *Gateway, object json.RawMessage) (Notice, bool, error) {

@@ -1,7 +1,9 @@
 package payments
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -59,6 +61,36 @@ func NewGateway(o GatewayOptions) (*Gateway, error) {
 		config.URL = stripe.String(o.URL)
 	}
 	return &Gateway{backend: stripe.GetBackendWithConfig(stripe.APIBackend, config), key: o.Key}, nil
+}
+
+// payerOrg is the organisation that an invoice's customer names, when neither the invoice nor its subscription says whose it is.
+func (g *Gateway) payerOrg(ctx context.Context, in *Invoice, s Subscription) (string, error) {
+	if in.Org != "" || s.Org != "" || in.Customer == "" {
+		return "", nil
+	}
+	return g.customerOrg(ctx, in.Customer)
+}
+
+// billed is whose an invoice is; nobody's when it is of no subscription, or Stripe does not have it.
+func (g *Gateway) billed(ctx context.Context, id string) (Billed, error) {
+	object, found, err := g.object(ctx, "/v1/invoices", id)
+	if err != nil || !found {
+		return Billed{}, err
+	}
+	var read stripe.Invoice
+	if err := json.Unmarshal(object, &read); err != nil {
+		return Billed{}, unreadable("invoice", id, err)
+	}
+	in := readInvoice(&read)
+	if in.Subscription == "" {
+		return Billed{}, nil
+	}
+	s, err := g.subscription(ctx, in.Subscription)
+	if err != nil {
+		return Billed{}, err
+	}
+	customerOrg, err := g.payerOrg(ctx, in, s)
+	return Billed{Subscription: in.Subscription, Org: cmp.Or(in.Org, s.Org, customerOrg)}, err
 }
 
 // customerOrg is the organisation that a customer's metadata names; empty when it names none, or Stripe does not have the customer.

@@ -28,7 +28,7 @@ func planInvoice(e Event, k Known) Decision {
 	case credit.CheckOrg(org) != nil:
 		d.Doubt = doubt(UnknownOrg, "neither the subscription nor its customer names an organisation: %q", org)
 		return d
-	case k.Payment != nil && k.Payment.Org != "" && k.Payment.Org != org: // a refund that was told before knows the invoice only
+	case k.Payment != nil && k.Payment.Org != org:
 		d.Doubt = doubt(WrongOrg, "the invoice names %q, its payment is of %q", org, k.Payment.Org)
 		return d
 	case in.Truncated: // what is missing may be the other half of a change

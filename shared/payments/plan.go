@@ -45,6 +45,8 @@ type Known struct {
 	Payment  *Payment
 	// Account is what Stripe says of the payment; nil when it was not asked.
 	Account *Account
+	// Billed is whose the invoice is that a charge pays for; nil when it was not asked.
+	Billed *Billed
 	// Subscription is the invoice's, as it is now; the zero Subscription when Stripe does not have it.
 	Subscription Subscription
 	// CustomerOrg is what the metadata of the invoice's customer names.
@@ -67,7 +69,7 @@ type Decision struct {
 	Fact *Fact
 	// Doubt puts the event aside for a person; nil for none. Grants beside it are beyond doubt.
 	Doubt *Doubt
-	// Ask says that this can only be decided when Known.Account is there.
+	// Ask says that this can only be decided when Known.Account is there, and Billed if its charge pays for an invoice alone.
 	Ask bool
 	// Payment is the record that replaces Known.Payment, and Moment what its purchase's timeline learns; nil for nothing.
 	Payment *Payment

@@ -173,10 +173,8 @@ func (r *Receiver) know(ctx context.Context, e Event) (Known, error) {
 	if k.Subscription, err = r.askSubscription(ctx, in.Subscription); err != nil {
 		return k, err
 	}
-	if in.Org == "" && k.Subscription.Org == "" && in.Customer != "" {
-		if k.CustomerOrg, err = r.opts.Stripe.customerOrg(ctx, in.Customer); err != nil {
-			return k, err
-		}
+	if k.CustomerOrg, err = r.opts.Stripe.payerOrg(ctx, in, k.Subscription); err != nil {
+		return k, err
 	}
 	if in.Truncated {
 		in.Lines, in.Truncated, err = r.opts.Stripe.lines(ctx, in.ID)
@@ -229,11 +227,11 @@ func (r *Receiver) seen(n Notice, outcome Outcome, about subject) seenEvent {
 
 // putAside quarantines an event and tells the operators.
 func (r *Receiver) putAside(ctx context.Context, n Notice, about subject, d *Doubt) (Outcome, error) {
-	q := quarantined{
-		V: schemaVersion, Event: n.ID, Type: n.Type, Reason: d.Reason, Detail: clip(d.Detail), Org: about.org, Reference: about.reference,
-		Object: about.object, Payment: about.payment, At: r.opts.Now().UTC(),
+	a := Aside{
+		Event: n.ID, Type: n.Type, Reason: d.Reason, Detail: clip(d.Detail), Org: about.org, Reference: about.reference,
+		Object: about.object, Payment: about.payment, At: r.opts.Now().UTC().Truncate(time.Microsecond), State: AsideWaiting,
 	}
-	if err := r.store.quarantine(ctx, n, r.seen(n, Quarantined, about), q); err != nil {
+	if err := r.store.quarantine(ctx, n, r.seen(n, Quarantined, about), a); err != nil {
 		return "", err
 	}
 	r.opts.Log.ErrorContext(ctx, "an event of Stripe's waits for a person", slog.String("event", n.ID), slog.String("type", n.Type),

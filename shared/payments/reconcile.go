@@ -157,7 +157,7 @@ func (w *run) payDebts(ctx context.Context) error {
 			continue
 		}
 		if err := w.see(ctx, src, []listed{{ID: d.ID, Object: object}}); err != nil {
-			w.cursor.Owed = append(w.cursor.Owed, owed[i+1:]...)
+			w.cursor.Owed = append(w.cursor.Owed, owed[i:]...)
 			return err
 		}
 	}

@@ -227,7 +227,7 @@ func (r *Refunder) Refund(ctx context.Context, o RefundOrder) (Refunded, error) 
 			return Refunded{}, err
 		}
 		p := *rec.payment
-		if i := slices.IndexFunc(p.Refunds, func(own OwnRefund) bool { return own.Key == o.keyHash() }); i >= 0 {
+		if i := o.among(p.Refunds); i >= 0 {
 			return r.again(ctx, p, i, o)
 		}
 		if i := p.underWay(); i >= 0 {
@@ -236,7 +236,7 @@ func (r *Refunder) Refund(ctx context.Context, o RefundOrder) (Refunded, error) 
 			}
 			continue
 		}
-		if p, err = r.ask(ctx, p); err == nil && !sameTargets(p, *rec.payment) {
+		if p, err = r.ask(ctx, p); err == nil && (p.unsettled() || !sameTargets(p, *rec.payment)) {
 			err = r.settle(ctx, p)
 		}
 		if err != nil {
@@ -261,6 +261,12 @@ func (o RefundOrder) keyHash() string {
 	return hex.EncodeToString(sum[:20])
 }
 
+// among is where the order's refund is among those that were begun, -1 for nowhere.
+func (o RefundOrder) among(begun []OwnRefund) int {
+	key := o.keyHash()
+	return slices.IndexFunc(begun, func(own OwnRefund) bool { return own.Key == key })
+}
+
 // again answers an order whose key is known: what is not ended is.
 func (r *Refunder) again(ctx context.Context, p Payment, i int, o RefundOrder) (Refunded, error) {
 	own := p.Refunds[i]
@@ -268,6 +274,11 @@ func (r *Refunder) again(ctx context.Context, p Payment, i int, o RefundOrder) (
 		return Refunded{}, conflict("This key was used for a refund of another amount.")
 	}
 	var err error
+	if p.unsettled() {
+		if err = r.settle(ctx, p); err != nil {
+			return Refunded{}, err
+		}
+	}
 	switch own.State {
 	case RefundBegun:
 		own, err = r.finish(ctx, p, own, true)
@@ -286,26 +297,33 @@ func (o OwnRefund) refusal() *Error {
 	return nothingLeft()
 }
 
-// begin records a refund before anything else happens for it, so that whatever does can be found and ended.
+// begin records a refund before anything else happens for it, so that whatever does can be found and ended. The error is errMoved when the same
+// order, or another, began one since the payment was looked at.
 func (r *Refunder) begin(ctx context.Context, p Payment, o RefundOrder) (Payment, OwnRefund, error) {
+	if o.among(p.Refunds) >= 0 || p.underWay() >= 0 { // while Stripe was asked
+		return Payment{}, OwnRefund{}, errMoved
+	}
 	if len(p.Refunds) == maxOwnRefunds {
 		return Payment{}, OwnRefund{}, notRefundable(whyTooMany, "This purchase was refunded in too many parts; refund the rest in Stripe's dashboard.", nil)
 	}
-	q, err := r.quoteFor(ctx, p, o.Amount)
-	if err != nil {
-		return Payment{}, OwnRefund{}, err
+	q, refused := r.quoteFor(ctx, p, o.Amount)
+	if unknown(refused) {
+		return Payment{}, OwnRefund{}, refused
 	}
-	now := r.opts.Now().UTC().Truncate(time.Microsecond)
-	own := OwnRefund{
-		N: int64(len(p.Refunds)) + 1, Amount: q.Amount, Credits: q.Credits, State: RefundBegun,
-		Key: o.keyHash(), Asked: o.Amount, By: o.By, Reason: o.Reason, At: now,
-	}
+	// What another has begun meanwhile is recorded before its credits are taken: no quote, nor refusal, is of a wallet that the record does not tell of.
 	rec, err := r.find(ctx, o.Org, o.Reference)
 	switch {
 	case err != nil:
 		return Payment{}, OwnRefund{}, err
 	case !slices.Equal(rec.payment.Refunds, p.Refunds) || rec.payment.returned() != p.returned() || rec.payment.frozen() != p.frozen():
 		return Payment{}, OwnRefund{}, errMoved
+	case refused != nil:
+		return Payment{}, OwnRefund{}, refused
+	}
+	now := r.opts.Now().UTC().Truncate(time.Microsecond)
+	own := OwnRefund{
+		N: int64(len(p.Refunds)) + 1, Amount: q.Amount, Credits: q.Credits, State: RefundBegun,
+		Key: o.keyHash(), Asked: o.Amount, By: o.By, Reason: o.Reason, At: now,
 	}
 	next := *rec.payment
 	next.Refunds = append(slices.Clone(p.Refunds), own)

@@ -112,9 +112,14 @@ func (m *till) endRefund(t *testing.T, died string, s sold, resumes bool) {
 // TestADoubleClickRefundsOnce sends one order many times at once, under one key and under many.
 func TestADoubleClickRefundsOnce(t *testing.T) {
 	t.Parallel()
-	for name, key := range map[string]func(i int) string{
-		"with one key":   func(int) string { return "k" },
-		"with many keys": func(i int) string { return fmt.Sprint("k", i) },
+	for name, tt := range map[string]struct {
+		key          func(i int) string
+		amount, want int64
+		left         int64 // credits
+	}{
+		"with one key":           {func(int) string { return "k" }, 0, 23970, 0},
+		"with many keys":         {func(i int) string { return fmt.Sprint("k", i) }, 0, 23970, 0},
+		"of a part with one key": {func(int) string { return "k" }, 7990, 7990, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -128,11 +133,13 @@ func TestADoubleClickRefundsOnce(t *testing.T) {
 				p := processes[i%2]
 				wg.Go(func() {
 					for range 20 { // 503 says to repeat with the same key
-						r, err := p.Refund(t.Context(), s.refund(key(i)))
+						order := s.refund(tt.key(i))
+						order.Amount = tt.amount
+						r, err := p.Refund(t.Context(), order)
 						if err == nil && !r.Replayed {
 							made.Add(1)
 						}
-						if err == nil || reason(err) == "nothing_left" {
+						if err == nil || tt.key(0) != tt.key(1) && reason(err) == "nothing_left" {
 							return
 						}
 						if coded, ok := errors.AsType[problem.Coded](err); !ok || coded.Code() != "unavailable" {
@@ -145,10 +152,10 @@ func TestADoubleClickRefundsOnce(t *testing.T) {
 			}
 			wg.Wait()
 			m.deliver(t)
-			if got := m.refunds(t, s); !slices.Equal(got, []int64{23970}) || made.Load() > 1 {
+			if got := m.refunds(t, s); !slices.Equal(got, []int64{tt.want}) || made.Load() > 1 {
 				t.Errorf("Stripe refunded %v, and %d were told that they did it", got, made.Load())
 			}
-			m.wantWallet(t, name, s.org, credit.Figures{})
+			m.wantWallet(t, name, s.org, credit.Figures{Available: tt.left})
 		})
 	}
 }
@@ -194,6 +201,64 @@ func TestARefundThatStripeRefusesGivesTheCreditsBack(t *testing.T) {
 		t.Errorf("another: %+v %v", r, err)
 	}
 	m.wantWallet(t, "refunded", s.org, credit.Figures{})
+}
+
+// TestARefusedRefundWhoseProcessDiesGivesTheCreditsBack kills the process to which Stripe says no before and after each of its calls. Stripe tells
+// nobody of what it refused, so nothing but our own record leads back to the credits.
+func TestARefusedRefundWhoseProcessDiesGivesTheCreditsBack(t *testing.T) {
+	t.Parallel()
+	m := newTill(t)
+	points := 0
+	for _, after := range []bool{false, true} {
+		for at := 1; ; at++ {
+			died := ""
+			for _, ending := range []string{"swept", "repeated", "another order"} {
+				s := m.sell(t)
+				first := m.refusing(t)
+				first.dieAt, first.after = at, after
+				_, _ = first.Refund(first.ctx, s.refund("k"))
+				if died = first.point(); died == "" {
+					break
+				}
+				m.advance(3 * time.Minute)
+				m.endRefusal(t, died+", "+ending, s, ending)
+			}
+			if died == "" {
+				break
+			}
+			points++
+		}
+	}
+	if points < 20 {
+		t.Errorf("it died at %d points only", points)
+	}
+}
+
+// endRefusal lets another process, to which Stripe says no as well, sweep or repeat the order, or has another order placed.
+func (m *till) endRefusal(t *testing.T, died string, s sold, ending string) {
+	t.Helper()
+	next := m.refusing(t)
+	switch ending {
+	case "swept":
+		if _, err := next.Resume(t.Context()); err != nil {
+			t.Errorf("%s: %v", died, err)
+		}
+	case "repeated":
+		if _, err := next.Refund(t.Context(), s.refund("k")); reason(err) != "stripe_refused" {
+			t.Errorf("%s: %v", died, err)
+		}
+	default:
+		if _, err := next.Refund(t.Context(), s.refund("another")); reason(err) != "stripe_refused" {
+			t.Errorf("%s: %v", died, err)
+		}
+	}
+	m.wantWallet(t, died, s.org, credit.Figures{Available: 1000})
+	if at := m.record(t, s)["resume_at"]; at != nil {
+		t.Errorf("%s: it is to be resumed at %v", died, at)
+	}
+	if got := m.refunds(t, s); len(got) > 0 {
+		t.Errorf("%s: Stripe refunded %v", died, got)
+	}
 }
 
 // sell2 is sell while webhooks are held: they are let go first.

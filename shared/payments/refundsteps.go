@@ -64,12 +64,12 @@ func (r *Refunder) finish(ctx context.Context, p Payment, own OwnRefund, late bo
 	return own, r.settle(ctx, p)
 }
 
-// refuse records that a refund will not be, and gives its credits back.
+// refuse records that a refund will not be, and gives its credits back. Until they are, the record says that somebody is to see to it.
 func (r *Refunder) refuse(ctx context.Context, p Payment, own OwnRefund, why string) (OwnRefund, error) {
 	m := Moment{At: r.opts.Now().UTC().Truncate(time.Microsecond), What: "refund_refused", Amount: own.Amount}
 	p, err := r.amend(ctx, p, m, func(x Returns) Returns {
 		if o := &x.Refunds[own.N-1]; o.State == RefundBegun {
-			o.State, o.Why, x.ResumeAt = RefundRefused, why, time.Time{}
+			o.State, o.Why = RefundRefused, why
 		}
 		return x
 	})
@@ -135,7 +135,8 @@ func (r *Refunder) settle(ctx context.Context, p Payment) error {
 }
 
 // Resume ends the refunds that a process began and did not end: at most 50, those that wait longest. It returns how many are ended. One that
-// cannot be ended now, because Stripe or the store is away, is tried again two minutes later; the error tells of all of them.
+// cannot be ended now, because Stripe or the store is away, is tried again two minutes later, after others; the error tells of all of them. When
+// the context ends, what is left is for the next sweep.
 func (r *Refunder) Resume(ctx context.Context) (ended int, err error) {
 	now := r.opts.Now().UTC()
 	query := r.store.payments().Where("resume_at", "<=", now).OrderBy("resume_at", firestore.Asc).Limit(resumePage)
@@ -144,7 +145,11 @@ func (r *Refunder) Resume(ctx context.Context) (ended int, err error) {
 		return 0, storeDown(fmt.Errorf("find refunds that are not ended: %w", err))
 	}
 	var failures []error
-	for _, snapshot := range found {
+	for i, snapshot := range found {
+		if ctx.Err() != nil {
+			failures = append(failures, fmt.Errorf("%d refunds are left: %w", len(found)-i, ctx.Err()))
+			break
+		}
 		if err := r.resume(ctx, snapshot, now); err != nil {
 			failures = append(failures, err)
 			continue
@@ -159,18 +164,19 @@ func (r *Refunder) resume(ctx context.Context, snapshot *firestore.DocumentSnaps
 	if err := decode(snapshot, &d); err != nil {
 		return err
 	}
-	i := d.underWay()
-	if i < 0 {
-		return fmt.Errorf("payment %s is to be resumed, and has no refund under way", d.ID)
+	var err error
+	if i := d.underWay(); i >= 0 {
+		_, err = r.finish(ctx, d.Payment, d.Refunds[i], true)
+	} else {
+		err = r.settle(ctx, d.Payment)
 	}
-	own, err := r.finish(ctx, d.Payment, d.Refunds[i], true)
 	if !unknown(err) {
-		r.opts.Log.InfoContext(ctx, "ended a refund that was left", slog.String("reference", d.Reference), slog.String("state", string(own.State)))
+		r.opts.Log.InfoContext(ctx, "ended a refund that was left", slog.String("org", d.Org), slog.String("reference", d.Reference))
 		return nil
 	}
-	err = fmt.Errorf("refund %s: %w", refundKey(d.Reference, own.N), err)
-	_, late := r.amend(ctx, d.Payment, Moment{}, func(x Returns) Returns {
-		if x.underWay() >= 0 {
+	err = fmt.Errorf("refund of %s: %w", d.Reference, err)
+	_, late := r.amend(context.WithoutCancel(ctx), d.Payment, Moment{}, func(x Returns) Returns {
+		if !x.ResumeAt.IsZero() {
 			x.ResumeAt = now.Add(resumeAfter)
 		}
 		return x

@@ -70,6 +70,13 @@ func (r *Receiver) learnReturn(ctx context.Context, e Event) (Decision, error) {
 				return Decision{}, err
 			}
 		}
+		if rec.payment == nil && account.Charge.billed() {
+			billed, err := r.opts.Stripe.billed(ctx, account.Charge.Invoice)
+			if err != nil {
+				return Decision{}, err
+			}
+			k.Billed = &billed
+		}
 		k.Purchase, k.Payment, k.Account = rec.purchase, rec.payment, &account
 		d = Plan(e, k)
 	}
@@ -154,12 +161,23 @@ func (s settler) settle(ctx context.Context, p Payment) (*Doubt, error) {
 			return nil, err
 		case again.payment == nil:
 			return nil, fmt.Errorf("the record of payment %s is gone", p.ID)
-		case sameTargets(p, *again.payment):
+		case sameTargets(p, *again.payment) && !again.payment.unsettled():
 			return nil, nil //nolint:nilnil // as above
+		case sameTargets(p, *again.payment): // a refund of ours needs nobody any more
+			if err := s.store.rest(ctx, again); err == nil {
+				return nil, nil //nolint:nilnil // as above
+			}
 		}
 		p = *again.payment
 	}
 	return nil, unavailable("The payment changes faster than its credits can follow.", fmt.Errorf("%s: not settled after %d rounds", p.ID, maxSettles))
+}
+
+// rest notes that a payment's refunds need nobody any more, unless its record has changed since it was read.
+func (s store) rest(ctx context.Context, rec records) error {
+	next := *rec.payment
+	next.ResumeAt = time.Time{}
+	return s.learnReturn(ctx, rec, next, Moment{})
 }
 
 func sameTargets(a, b Payment) bool {

@@ -19,7 +19,7 @@ type Returns struct {
 	Disputes     []Dispute `firestore:"disputes,omitempty"`
 	// Refunds are those that were begun here, the earliest first.
 	Refunds []OwnRefund `firestore:"own_refunds,omitempty"`
-	// ResumeAt is there while one of Refunds is under way: from then on it is ended by whoever looks.
+	// ResumeAt is there while one of Refunds is under way, or ended and the credits may not have followed: from then on whoever looks sees to it.
 	ResumeAt time.Time `firestore:"resume_at,omitempty"`
 }
 
@@ -91,6 +91,12 @@ type Charge struct {
 	Amount, Refunded int64
 }
 
+// billed reports whether only an invoice tells whose the charge is.
+func (c Charge) billed() bool { return c.Reference == "" && c.Invoice != "" }
+
+// Billed is whose an invoice is: its subscription, empty for none, and the organisation that it, its subscription or its customer names.
+type Billed struct{ Subscription, Org string }
+
 // Refund is one of a charge's refunds.
 type Refund struct {
 	ID, Charge, Payment, Currency string
@@ -132,6 +138,9 @@ func (r Returns) underWay() int {
 	return slices.IndexFunc(r.Refunds, func(o OwnRefund) bool { return o.State == RefundBegun })
 }
 
+// unsettled reports whether a refund of ours has ended, and the credits may not have followed.
+func (r Returns) unsettled() bool { return !r.ResumeAt.IsZero() && r.underWay() < 0 }
+
 // asked is what is known after Stripe has said how things stand. That is as of now by our own clock, or of the event that made us ask, if
 // that is later: what is said of an earlier moment, or the same, is asked for again.
 func (r Returns) asked(reference string, a Account, asOf time.Time) Returns {
@@ -155,9 +164,6 @@ func (r Returns) asked(reference string, a Account, asOf time.Time) Returns {
 				out.Refunds[i].State, out.Refunds[i].ID = RefundFailed, f.ID
 			}
 		}
-	}
-	if out.underWay() < 0 {
-		out.ResumeAt = time.Time{}
 	}
 	out.Disputes = nil
 	for _, d := range a.Disputes {
@@ -304,12 +310,14 @@ func planReturn(e Event, k Known) Decision {
 	switch {
 	case k.Payment != nil:
 		p = *k.Payment
-	case charge == nil: // whose it is, only the charge tells
+	case charge == nil, charge.billed() && k.Billed == nil: // whose it is, only the charge tells, or its invoice
 		return Decision{Ask: true}
 	default:
 		p.ID, p.Org, p.Reference, p.Invoice = charge.Payment, charge.Org, charge.Reference, charge.Invoice
 		p.Amount, p.Currency = charge.Amount, catalogue.Currency(strings.ToUpper(charge.Currency))
-		if p.Reference != "" {
+		if charge.billed() {
+			p.Org, p.Subscription = k.Billed.Org, k.Billed.Subscription
+		} else {
 			p.Invoice = ""
 		}
 	}
@@ -344,8 +352,10 @@ func planReturn(e Event, k Known) Decision {
 func doubtReturn(r *Return, charge *Charge, p Payment, k Known) *Doubt {
 	amount, currency := r.money()
 	switch {
-	case p.Reference == "" && p.Invoice == "":
-		return doubt(UnknownReference, "the charge of %s names no purchase, and pays no invoice", p.ID)
+	case p.Reference == "" && p.Subscription == "":
+		return doubt(UnknownReference, "the charge of %s names no purchase, and pays for no plan; its invoice is %q", p.ID, p.Invoice)
+	case p.Reference == "" && credit.CheckOrg(p.Org) != nil:
+		return doubt(UnknownOrg, "neither the subscription of invoice %s nor its customer names an organisation: %q", p.Invoice, p.Org)
 	case p.Reference != "" && k.Purchase == nil:
 		return doubt(UnknownReference, "there is no purchase %q", p.Reference)
 	case p.Reference != "" && k.Purchase.Org != p.Org:

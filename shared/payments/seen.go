@@ -36,29 +36,8 @@ type seenEvent struct {
 	ExpireAt  time.Time `firestore:"expire_at"`
 }
 
-// quarantined is the record quarantine/{id}, under the event's id.
-type quarantined struct {
-	V      int64  `firestore:"v"`
-	Event  string `firestore:"event"`
-	Type   string `firestore:"type"`
-	Reason Reason `firestore:"reason"`
-	Detail string `firestore:"detail"`
-	// Org and Reference are those that the event names, whether they are ours or not.
-	Org       string `firestore:"org,omitempty"`
-	Reference string `firestore:"reference,omitempty"`
-	// Object and Payment are Stripe's ids, to look them up there.
-	Object  string    `firestore:"object,omitempty"`
-	Payment string    `firestore:"payment,omitempty"`
-	At      time.Time `firestore:"at"`
-	// ResolvedAt is when the event was settled after all; not there before.
-	ResolvedAt time.Time `firestore:"resolved_at,omitempty"`
-}
-
 func (s store) event(id string) *firestore.DocumentRef {
 	return s.client.Collection("stripeEvents").Doc(id)
-}
-func (s store) aside(id string) *firestore.DocumentRef {
-	return s.client.Collection("quarantine").Doc(id)
 }
 
 // saw keeps an event for operators. One that was put aside before, and is settled now, is taken out of quarantine.
@@ -87,18 +66,8 @@ func (s store) saw(ctx context.Context, n Notice, e seenEvent) error {
 				return tx.Update(s.event(n.ID), []firestore.Update{{Path: "outcome", Value: e.Outcome}}, firestore.LastUpdateTime(snapshot.UpdateTime))
 			},
 			func(tx *firestore.Transaction) error {
-				return tx.Update(s.aside(n.ID), []firestore.Update{{Path: "resolved_at", Value: e.SeenAt}})
+				return tx.Update(s.asides().Doc(n.ID), resolved(e.SeenAt, "", ""))
 			},
-		})
-	})
-}
-
-// quarantine puts an event aside for a person.
-func (s store) quarantine(ctx context.Context, n Notice, e seenEvent, q quarantined) error {
-	return s.insist(ctx, func(ctx context.Context) error {
-		return s.commit(ctx, []write{
-			func(tx *firestore.Transaction) error { return tx.Set(s.event(n.ID), e) },
-			func(tx *firestore.Transaction) error { return tx.Set(s.aside(n.ID), q) },
 		})
 	})
 }

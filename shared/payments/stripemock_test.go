@@ -95,6 +95,9 @@ func TestEveryRequestIsOneThatStripeTakes(t *testing.T) {
 	if _, err := g.openPortal(ctx, "cus_1", "https://fluxori.example/return"); err != nil {
 		t.Error(err)
 	}
+	if _, err := g.billed(ctx, "in_1"); err != nil {
+		t.Error(err)
+	}
 	if _, _, err := g.account(ctx, "pi_1"); err != nil {
 		t.Error(err)
 	}

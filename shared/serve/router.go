@@ -3,6 +3,7 @@ package serve
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/fluxori/ai-credits/shared/problem"
 	"github.com/fluxori/ai-credits/shared/request"
@@ -28,14 +29,23 @@ func (h HandlerFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Router passes requests on by method and path, with the patterns of http.ServeMux. What it does not have it answers
 // as a problem: `not_found`, or `method_not_allowed` with the Allow header. It never redirects: a path that would have
 // to be cleaned or completed is not found.
-type Router struct{ mux http.ServeMux }
+type Router struct {
+	mux      http.ServeMux
+	patterns []string
+}
 
 // NewRouter returns a Router without routes.
 func NewRouter() *Router { return &Router{} }
 
 // Handle adds a route, such as "POST /holds/{hold_id}/capture". Like http.ServeMux it panics if the pattern is
 // malformed or conflicts with another.
-func (rt *Router) Handle(pattern string, h HandlerFunc) { rt.mux.Handle(pattern, h) }
+func (rt *Router) Handle(pattern string, h HandlerFunc) {
+	rt.mux.Handle(pattern, h)
+	rt.patterns = append(rt.patterns, pattern)
+}
+
+// Patterns are the routes there are, in the order in which they were added.
+func (rt *Router) Patterns() []string { return slices.Clone(rt.patterns) }
 
 // ServeHTTP implements http.Handler.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {

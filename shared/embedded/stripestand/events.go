@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// eventLife is how long Stripe lists events.
+	// eventLife is how long Stripe lists events, and tells one of them.
 	eventLife     = 30 * 24 * time.Hour
 	maxEventTypes = 20
 )
@@ -51,7 +51,7 @@ type eventRequest struct {
 
 var eventEndpoints = []endpointSpec{
 	{"GET /v1/events", newSpec("type", "types[]", "delivery_success bool").with(pageParams, createdParams), (*op).listEvents},
-	{"GET /v1/events/{id}", newSpec(), func(o *op) (any, error) { return o.event(o.id, "id") }},
+	{"GET /v1/events/{id}", newSpec(), (*op).getEvent},
 }
 
 func (o *op) listEvents() (any, error) {
@@ -65,12 +65,23 @@ func (o *op) listEvents() (any, error) {
 		}
 		types = []string{one}
 	}
-	oldest := o.now - int64(eventLife.Seconds())
+	oldest := o.oldestEvent()
 	return page(o, "/v1/events", &o.st.Events, func(e *event) bool {
 		return e.Created >= oldest && o.inCreatedRange(e.Created) &&
 			(len(types) == 0 || slices.Contains(types, e.Type)) &&
 			(!o.p.has("delivery_success") || o.p.boolean("delivery_success") == (e.PendingWebhooks == 0))
 	})
+}
+
+// oldestEvent is the moment before which events cannot be asked for any more.
+func (o *op) oldestEvent() int64 { return o.now - int64(eventLife.Seconds()) }
+
+func (o *op) getEvent() (any, error) {
+	e, err := o.event(o.id, "id")
+	if err == nil && e.Created < o.oldestEvent() {
+		return nil, missing("event", "id", o.id)
+	}
+	return e, err
 }
 
 func (s *Stand) event(id, param string) (*event, error) {

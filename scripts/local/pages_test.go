@@ -1,0 +1,176 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// pageMax is how large a page may be with its style sheet, in bytes.
+const pageMax = 100 << 10
+
+// pagesOfKalahari are all pages of the demonstration organisation, for an administrator.
+var pagesOfKalahari = []string{
+	"", "/purchase", "/purchase?credits=600", "/purchases", "/controls", "/notifications", "/teams", "/usage", "/usage?by=user", "/statement", "/refusals",
+	"/activity", "/prices", "/referral",
+}
+
+// reader reads the dashboard's pages without a browser.
+type reader struct {
+	tb     testing.TB
+	base   string
+	client *http.Client
+}
+
+// signedIn is a reader who has signed in.
+func signedIn(tb testing.TB, base, sub string) *reader {
+	tb.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r := &reader{tb: tb, base: base, client: &http.Client{Jar: jar}}
+	res, _ := r.send(http.MethodGet, base+"/account/ui/signin", nil)
+	if res, _ = r.send(http.MethodPost, res.Request.URL.String(), url.Values{"sub": {sub}}); res.StatusCode != http.StatusOK {
+		tb.Fatalf("the sign-in of %s ends with %d", sub, res.StatusCode)
+	}
+	return r
+}
+
+func (r *reader) send(method, address string, form url.Values, headers ...string) (*http.Response, string) {
+	r.tb.Helper()
+	req, err := http.NewRequestWithContext(r.tb.Context(), method, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := r.client.Do(req)
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	return res, string(body)
+}
+
+// linked matches what a page leads to.
+var linked = regexp.MustCompile(`href="([^"]+)"`)
+
+// TestEveryLinkOfTheDashboardIsAnswered follows them all, from what an administrator, a member and support see, and weighs each page.
+func TestEveryLinkOfTheDashboardIsAnswered(t *testing.T) {
+	t.Parallel()
+	base := startDemonstration(t).base
+	for _, sub := range []string{"thandi", "pieter", "sam"} {
+		r := signedIn(t, base, sub)
+		_, style := r.send(http.MethodGet, base+"/account/ui"+kalahari, nil)
+		_, style = r.send(http.MethodGet, base+regexp.MustCompile(`/account/ui/style-[^"]+`).FindString(style), nil)
+		waiting, seen := []string{"/account/ui" + kalahari}, map[string]bool{}
+		for len(waiting) > 0 && len(seen) < 200 {
+			at := waiting[0]
+			waiting = waiting[1:]
+			if seen[at] {
+				continue
+			}
+			seen[at] = true
+			res, body := r.send(http.MethodGet, base+at, nil)
+			if res.StatusCode != http.StatusOK {
+				t.Errorf("%s: %s is answered %d", sub, at, res.StatusCode)
+			}
+			if len(body)+len(style) > pageMax {
+				t.Errorf("%s: %s has %d bytes", sub, at, len(body)+len(style))
+			}
+			for _, found := range linked.FindAllStringSubmatch(body, -1) {
+				to := strings.ReplaceAll(found[1], "&amp;", "&")
+				if strings.HasPrefix(to, "?") {
+					to = strings.Split(at, "?")[0] + to
+				}
+				if strings.HasPrefix(to, "/account/ui/") && !strings.Contains(to, "style-") {
+					waiting = append(waiting, to)
+				}
+			}
+		}
+		if len(seen) < 20 || len(seen) >= 200 {
+			t.Errorf("%s: %d pages were seen", sub, len(seen))
+		}
+	}
+}
+
+func TestAStolenCookieDoesNotWorkOnTheAPIAndAnotherSitesFormChangesNothing(t *testing.T) {
+	t.Parallel()
+	c := startDemonstration(t)
+	r := signedIn(t, c.base, "thandi")
+	u, err := url.Parse(c.base + "/account/ui/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stolen []string
+	for _, cookie := range r.client.Jar.Cookies(u) {
+		stolen = append(stolen, cookie.Name+"="+cookie.Value)
+		if status, _ := c.call("GET", "/account/orgs/"+demoOrg+"/balance", cookie.Value, ""); status != http.StatusUnauthorized {
+			t.Errorf("%s as a bearer token is answered %d", cookie.Name, status)
+		}
+	}
+	if status, _ := c.call("GET", "/account/orgs/"+demoOrg+"/balance", "", "", "Cookie", strings.Join(stolen, "; ")); len(stolen) == 0 || status != http.StatusUnauthorized {
+		t.Errorf("the API answers %d cookies with %d", len(stolen), status)
+	}
+	_, page := r.send(http.MethodGet, c.base+"/account/ui"+kalahari+"/controls", nil)
+	secret := regexp.MustCompile(`name="form" value="([^"]+)"`).FindStringSubmatch(page)
+	form := url.Values{"form": {secret[1]}, "do": {"organisation"}, "organisation": {"1"}}
+	if res, _ := r.send(http.MethodPost, c.base+"/account/ui"+kalahari+"/controls", form, "Origin", "https://evil.example"); res.StatusCode != http.StatusForbidden {
+		t.Errorf("another site's form is answered %d", res.StatusCode)
+	}
+	if _, page = r.send(http.MethodGet, c.base+"/account/ui"+kalahari+"/controls", nil); !strings.Contains(page, `value="6000"`) {
+		t.Error("another site's form changed the limit")
+	}
+}
+
+func TestAMemberSeesAndChangesNothingThatIsForAdministrators(t *testing.T) {
+	t.Parallel()
+	c := startDemonstration(t)
+	r := signedIn(t, c.base, "pieter")
+	_, page := r.send(http.MethodGet, c.base+"/account/ui"+kalahari+"/controls", nil)
+	secret := regexp.MustCompile(`name="form" value="([^"]+)"`).FindStringSubmatch(page)
+	for path, form := range map[string]url.Values{
+		"/controls": {"do": {"organisation"}, "organisation": {"1"}}, "/teams": {"do": {"archive"}, "team": {"workshop"}},
+		"/notifications": {"do": {"alerts"}, "threshold": {"1"}}, "/purchase": {"package": {"credits-100"}, "key": {"k"}}, "/adjust": {"credits": {"5"}, "reason": {"x"}, "key": {"k"}},
+	} {
+		form.Set("form", secret[1])
+		if res, body := r.send(http.MethodPost, c.base+"/account/ui"+kalahari+path, form); res.StatusCode != http.StatusForbidden || strings.Contains(body, "pieter@") {
+			t.Errorf("%s is answered %d", path, res.StatusCode)
+		}
+	}
+	for _, path := range []string{"/purchases", "/adjust"} {
+		if res, _ := r.send(http.MethodGet, c.base+"/account/ui"+kalahari+path, nil); res.StatusCode != http.StatusForbidden {
+			t.Errorf("%s is answered %d", path, res.StatusCode)
+		}
+	}
+}
+
+// BenchmarkPage is one page over HTTP on loopback, for the demonstration's administrator.
+func BenchmarkPage(b *testing.B) {
+	base := startDemonstration(b).base
+	r := signedIn(b, base, "thandi")
+	for _, page := range slices.DeleteFunc(slices.Clone(pagesOfKalahari), func(p string) bool { return strings.Contains(p, "?") }) {
+		b.Run(fmt.Sprintf("page%s", page), func(b *testing.B) {
+			var body string
+			for b.Loop() {
+				_, body = r.send(http.MethodGet, base+"/account/ui"+kalahari+page, nil)
+			}
+			b.ReportMetric(float64(len(body)), "bytes")
+		})
+	}
+}

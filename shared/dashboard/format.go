@@ -1,0 +1,67 @@
+package dashboard
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// nbsp is a space that does not break a line.
+const nbsp = "\u00a0"
+
+// Credits writes a number as South African English does: 12 500.
+func (v *visit) Credits(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	sign := ""
+	if n < 0 {
+		sign, digits = "−", digits[1:]
+	}
+	var out strings.Builder
+	for i, digit := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			out.WriteString(nbsp)
+		}
+		out.WriteRune(digit)
+	}
+	return sign + out.String()
+}
+
+// Money writes an amount in minor units: R 1 299,00.
+func (v *visit) Money(minor int64, currency string) string {
+	sign := ""
+	if minor < 0 {
+		sign, minor = "−", -minor
+	}
+	cents := strconv.FormatInt(minor%100+100, 10)[1:]
+	symbol, ok := map[string]string{"ZAR": "R" + nbsp, "USD": "US$", "EUR": "€"}[currency]
+	if !ok {
+		symbol = currency + nbsp
+	}
+	return sign + symbol + v.Credits(minor/100) + "," + cents
+}
+
+// Day writes a date in the organisation's zone.
+func (v *visit) Day(t time.Time) string { return t.In(v.zone).Format("2 January 2006") }
+
+// Moment writes a time in the organisation's zone.
+func (v *visit) Moment(t time.Time) string { return t.In(v.zone).Format("2 Jan 2006, 15:04") }
+
+// Stamp writes a time for machines.
+func (v *visit) Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// Words writes a code as words: limit_exceeded is "Limit exceeded".
+func (v *visit) Words(code string) string {
+	words := strings.NewReplacer("_", " ", "-", " ").Replace(code)
+	if words == "" {
+		return ""
+	}
+	return strings.ToUpper(words[:1]) + words[1:]
+}
+
+// Share is a part in percent of a whole, to the nearest, from 0 to 100.
+func (v *visit) Share(part, whole int64) int64 {
+	if whole <= 0 {
+		return 0
+	}
+	return min(100, (max(0, min(part, whole))*100+whole/2)/whole)
+}
