@@ -363,6 +363,7 @@ func TestAnAlertSurvivesItsProcess(t *testing.T) {
 	admin := c.open("acme")
 	c.buy("acme", admin, "credits-500", "k")
 	c.eventually("the purchase", func() bool { return c.available("acme", admin) == 500 })
+	c.eventually("the e-mail of the purchase", func() bool { return len(c.emails()) == 1 }) // whatever comes later is of the alert
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
