@@ -11,8 +11,6 @@ import (
 	"time"
 
 	firestore "cloud.google.com/go/firestore/apiv1"
-	"github.com/googleapis/gax-go/v2"
-	"google.golang.org/grpc"
 
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/request"
@@ -93,14 +91,10 @@ type Ledger struct {
 }
 
 // New makes a ledger on client's database, such as projects/p/databases/(default).
-//
-// The client's own retries of commits are switched off: a commit that is sent again must first be known not to have landed. Its commits are
-// written to the wire by the ledger's own codec.
 func New(client *firestore.Client, database string, opts Options) (*Ledger, error) {
 	if client == nil || database == "" || opts.Now == nil {
 		return nil, errors.New("ledger needs a client, a database and a clock")
 	}
-	client.CallOptions.Commit = []gax.CallOption{gax.WithGRPCOptions(grpc.ForceCodecV2(newCommitCodec()))}
 	opts = opts.withDefaults()
 	return &Ledger{
 		store: store{client: client, database: database, readTimeout: opts.ReadTimeout, commitTimeout: opts.CommitTimeout},

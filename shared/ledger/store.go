@@ -12,6 +12,8 @@ import (
 
 	firestore "cloud.google.com/go/firestore/apiv1"
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
+	"github.com/googleapis/gax-go/v2"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -132,11 +134,19 @@ func (s *store) reading(ctx context.Context, read func(context.Context) error) e
 	}
 }
 
+// commitOptions are how commits are sent: never again by the client itself, since a commit that is sent again must first be known not to have
+// landed; and written to the wire by the ledger's own codec.
+func commitOptions() []gax.CallOption {
+	return []gax.CallOption{
+		gax.WithRetry(func() gax.Retryer { return nil }), gax.WithGRPCOptions(grpc.ForceCodecV2(newCommitCodec())),
+	}
+}
+
 // commit sends a commit once.
 func (s *store) commit(ctx context.Context, writes []*pb.Write) (*pb.CommitResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.commitTimeout)
 	defer cancel()
-	return s.client.Commit(ctx, &pb.CommitRequest{Database: s.database, Writes: writes})
+	return s.client.Commit(ctx, &pb.CommitRequest{Database: s.database, Writes: writes}, commitOptions()...)
 }
 
 func setWrite(name string, f fields) *pb.Write {
