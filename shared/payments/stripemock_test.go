@@ -142,6 +142,7 @@ func TestEveryRequestIsOneThatStripeTakes(t *testing.T) {
 		"GET /v1/charges", "GET /v1/charges/{id}", "GET /v1/checkout/sessions", "GET /v1/checkout/sessions/{id}", "GET /v1/customers/search",
 		"GET /v1/customers/{id}", "GET /v1/disputes",
 		"GET /v1/disputes/{id}", "GET /v1/events", "GET /v1/events/{id}", "GET /v1/invoices", "GET /v1/invoices/{id}", "GET /v1/invoices/{id}/lines",
+		"GET /v1/payment_intents", "GET /v1/payment_intents/{id}",
 		"GET /v1/refunds", "GET /v1/refunds/{id}", "GET /v1/subscriptions/{id}", "POST /v1/billing_portal/sessions",
 		"POST /v1/checkout/sessions", "POST /v1/customers", "POST /v1/customers/{id}", "POST /v1/refunds",
 	}

@@ -189,13 +189,13 @@ func TestWhatFailedHalfwayIsFinishedTheNextTime(t *testing.T) {
 		}
 		return nil
 	})
-	done, err := s.Apply(t.Context(), survey(t, s))
-	if status.Code(err) != codes.PermissionDenied || !strings.Contains(err.Error(), "create job expiry-warnings") || !slices.Equal(done, []string{"expiry-sweep"}) {
-		t.Errorf("applied %q, then %v", done, err)
+	first, err := s.Apply(t.Context(), survey(t, s))
+	if status.Code(err) != codes.PermissionDenied || !strings.Contains(err.Error(), "create job expiry-warnings") || !slices.Contains(first, "expiry-sweep") {
+		t.Errorf("applied %q, then %v", first, err)
 	}
 	server.Fail(nil)
-	if done := apply(t, s); slices.Contains(done, "expiry-sweep") || len(done) != len(wanted(t))-1 {
-		t.Errorf("then %q", done)
+	if then := apply(t, s); slices.Contains(then, "expiry-sweep") || len(first)+len(then) != len(wanted(t)) {
+		t.Errorf("then %q", then)
 	}
 }
 
