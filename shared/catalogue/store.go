@@ -83,6 +83,8 @@ type record struct {
 	Version   int64     `firestore:"version"`
 	Document  string    `firestore:"document"`
 	CreatedAt time.Time `firestore:"created_at,serverTimestamp"`
+	// PublishedBy is the subject of who published it; none for what was seeded.
+	PublishedBy string `firestore:"published_by,omitempty"`
 }
 
 // NewStore returns a Store on client that reports to log.
