@@ -23,10 +23,13 @@ type orgDoc struct {
 	Currency   string `firestore:"currency"`
 	OwnerEmail string `firestore:"owner_email"`
 	// OwnerKey is the owner's address in lower case, by which the organisation is found.
-	OwnerKey       string    `firestore:"owner_key"`
-	OwnerSub       string    `firestore:"owner_sub,omitempty"`
-	BillingContact string    `firestore:"billing_contact,omitempty"`
-	Alerts         alertsDoc `firestore:"alerts"`
+	OwnerKey       string `firestore:"owner_key"`
+	OwnerSub       string `firestore:"owner_sub,omitempty"`
+	BillingContact string `firestore:"billing_contact,omitempty"`
+	// BillingKey and NameKey are the contact's address and the name in lower case, by which support finds the organisation.
+	BillingKey string    `firestore:"billing_key,omitempty"`
+	NameKey    string    `firestore:"name_key"`
+	Alerts     alertsDoc `firestore:"alerts"`
 	// Roster counts the changes of who is in which team.
 	Roster    int64     `firestore:"roster,omitempty"`
 	CreatedAt time.Time `firestore:"created_at"`
@@ -51,10 +54,12 @@ type expiryDoc struct {
 
 // memberDoc is the document orgs/{org}/members/{member}.
 type memberDoc struct {
-	V        int64     `firestore:"v"`
-	Sub      string    `firestore:"sub"`
-	Role     Role      `firestore:"role"`
-	Email    string    `firestore:"email,omitempty"`
+	V     int64  `firestore:"v"`
+	Sub   string `firestore:"sub"`
+	Role  Role   `firestore:"role"`
+	Email string `firestore:"email,omitempty"`
+	// EmailKey is the address in lower case, by which support finds the member.
+	EmailKey string    `firestore:"email_key,omitempty"`
 	Name     string    `firestore:"name,omitempty"`
 	Team     string    `firestore:"team,omitempty"`
 	JoinedAt time.Time `firestore:"joined_at"`
@@ -89,6 +94,7 @@ func encodeOrg(o Org) orgDoc {
 	return orgDoc{
 		V: schemaVersion, Org: o.ID, Revision: o.Revision, Name: o.Name, Country: o.Country, Zone: o.Zone, Currency: o.Currency,
 		OwnerEmail: o.OwnerEmail, OwnerKey: strings.ToLower(o.OwnerEmail), OwnerSub: o.ownerSub, BillingContact: o.BillingContact, Roster: o.roster,
+		BillingKey: strings.ToLower(o.BillingContact), NameKey: strings.ToLower(o.Name),
 		Alerts:    alertsDoc{LowBalance: lowBalanceDoc(o.Alerts.LowBalance), Expiry: expiryDoc(o.Alerts.Expiry)},
 		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
 	}
@@ -107,7 +113,9 @@ func decodeOrg(snapshot *firestore.DocumentSnapshot) (Org, error) {
 }
 
 func encodeMember(m Member) memberDoc {
-	return memberDoc{V: schemaVersion, Sub: m.Sub, Role: m.Role, Email: m.Email, Name: m.Name, Team: m.Team, JoinedAt: m.JoinedAt}
+	return memberDoc{
+		V: schemaVersion, Sub: m.Sub, Role: m.Role, Email: m.Email, EmailKey: strings.ToLower(m.Email), Name: m.Name, Team: m.Team, JoinedAt: m.JoinedAt,
+	}
 }
 
 func decodeMember(snapshot *firestore.DocumentSnapshot) (Member, error) {
