@@ -42,6 +42,10 @@
 //	POST /account/orgs/{org}/promotions/redeem          redeem a promotion's code (Idempotency-Key)
 //	GET  /account/orgs/{org}/referral                   the code to pass on, and what it brings
 //	POST /account/orgs/{org}/referral/claim             say by whose code the organisation came (Idempotency-Key)
+//	GET  /account/lookup?email=, ?name=                 organisations by an address, or by the beginning of their names (support, platform)
+//	GET  /account/operations/catalogue?version=         the version in force, or another, whole (platform)
+//	POST /account/operations/catalogue/proposals        what a document would change and break; writes nothing (platform)
+//	POST /account/operations/catalogue                  put a document in force, upon the version it was made from (platform)
 //	GET  /account/operations/promotions/{code}, PUT     a promotion's terms and how often it was redeemed (platform)
 //	GET  /account/operations/dead-letters?state=        messages that could not be handled, newest first (platform)
 //	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (platform)
@@ -88,7 +92,7 @@ import (
 const deadline = 20 * time.Second
 
 func init() {
-	serve.Register("account", build, serve.Deadline(deadline), serve.BodyLimit(bodyMaxBytes))
+	serve.Register("account", build, serve.Deadline(deadline), serve.BodyLimit(catalogue.DocumentMax+1))
 }
 
 // build opens the clients that live as long as the function.

@@ -54,6 +54,8 @@ func routes() []route {
 	return []route{
 		{Method: http.MethodGet, Path: "/catalogue", May: []role{person}, Query: []string{"country"}, serve: (*handler).catalogue},
 
+		{Method: http.MethodGet, Path: "/lookup", May: []role{support, platform}, Query: append([]string{"email", "name"}, paging()...), serve: (*handler).lookup},
+
 		{Method: http.MethodGet, Path: "/orgs", May: []role{person}, serve: (*handler).myOrgs},
 		{Method: http.MethodPut, Path: "/orgs/{org}", May: []role{platform}, Creates: true, serve: (*handler).putOrg},
 		{Method: http.MethodGet, Path: "/orgs/{org}", May: readers, serve: (*handler).getOrg},
@@ -94,6 +96,9 @@ func routes() []route {
 		{Method: http.MethodPost, Path: "/orgs/{org}/promotions/redeem", May: []role{admin}, Moves: true, serve: (*handler).redeem},
 		{Method: http.MethodGet, Path: "/orgs/{org}/referral", May: []role{member, admin, support}, serve: (*handler).referral},
 		{Method: http.MethodPost, Path: "/orgs/{org}/referral/claim", May: []role{admin}, Moves: true, serve: (*handler).claim},
+		{Method: http.MethodGet, Path: "/operations/catalogue", May: []role{platform}, Query: []string{"version"}, serve: (*handler).getCatalogue},
+		{Method: http.MethodPost, Path: "/operations/catalogue/proposals", May: []role{platform}, serve: (*handler).proposeCatalogue},
+		{Method: http.MethodPost, Path: "/operations/catalogue", May: []role{platform}, serve: (*handler).publishCatalogue},
 		{Method: http.MethodGet, Path: "/operations/promotions/{code}", May: []role{platform}, serve: (*handler).getPromotion},
 		{Method: http.MethodPut, Path: "/operations/promotions/{code}", May: []role{platform}, serve: (*handler).putPromotion},
 

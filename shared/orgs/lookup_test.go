@@ -90,7 +90,7 @@ func TestOrganisationsAreFoundByTheBeginningOfTheirNames(t *testing.T) {
 				}
 				for _, o := range some {
 					got = append(got, o.ID)
-					page.AfterName, page.AfterID = o.Name, o.ID
+					page.After = o.ID
 				}
 			}
 			if !slices.Equal(got, want) {
