@@ -56,7 +56,7 @@ var permitted = map[string]struct {
 	"POST /orgs/{org}/promotions/redeem":             {who: "admin", body: `{"code":"WELCOME"}`},
 	"GET /orgs/{org}/referral":                       {who: "member admin support"},
 	"POST /orgs/{org}/referral/claim":                {who: "admin", body: `{"code":"{referral}"}`},
-	"GET /lookup":                                    {who: "support platform"},
+	"GET /organisations":                             {who: "support platform"},
 	"GET /operations/catalogue":                      {who: "platform"},
 	"POST /operations/catalogue/proposals":           {who: "platform", body: "{catalogue}"},
 	"POST /operations/catalogue":                     {who: "platform", body: "{catalogue}"},

@@ -20,6 +20,7 @@
 //	GET  /account/orgs/{org}/purchases/{reference}      a purchase with its timeline
 //	POST /account/orgs/{org}/purchases/{reference}/recover   ask Stripe now, and credit it if it is paid
 //	GET  /account/purchases/{reference}                 the same by its reference alone (support, platform)
+//	GET  /account/organisations?name=                   organisations by the beginning of their names (support, platform)
 //	GET  /account/orgs/{org}/purchases/{reference}/refund   what a refund would give now
 //	POST /account/orgs/{org}/purchases/{reference}/refund   refund what is left, or a part (support, Idempotency-Key)
 //	GET  /account/orgs/{org}/subscription               the plan, its period, what the next cycle brings, and a change that is scheduled
@@ -42,7 +43,6 @@
 //	POST /account/orgs/{org}/promotions/redeem          redeem a promotion's code (Idempotency-Key)
 //	GET  /account/orgs/{org}/referral                   the code to pass on, and what it brings
 //	POST /account/orgs/{org}/referral/claim             say by whose code the organisation came (Idempotency-Key)
-//	GET  /account/lookup?email=, ?name=                 organisations by an address, or by the beginning of their names (support, platform)
 //	GET  /account/operations/catalogue?version=         the version in force, or another, whole (platform)
 //	POST /account/operations/catalogue/proposals        what a document would change and break; writes nothing (platform)
 //	POST /account/operations/catalogue                  put a document in force, upon the version it was made from (platform)

@@ -54,8 +54,6 @@ func routes() []route {
 	return []route{
 		{Method: http.MethodGet, Path: "/catalogue", May: []role{person}, Query: []string{"country"}, serve: (*handler).catalogue},
 
-		{Method: http.MethodGet, Path: "/lookup", May: []role{support, platform}, Query: append([]string{"email", "name"}, paging()...), serve: (*handler).lookup},
-
 		{Method: http.MethodGet, Path: "/orgs", May: []role{person}, serve: (*handler).myOrgs},
 		{Method: http.MethodPut, Path: "/orgs/{org}", May: []role{platform}, Creates: true, serve: (*handler).putOrg},
 		{Method: http.MethodGet, Path: "/orgs/{org}", May: readers, serve: (*handler).getOrg},
@@ -82,6 +80,7 @@ func routes() []route {
 		{Method: http.MethodPost, Path: "/orgs/{org}/purchases", May: []role{admin}, Moves: true, serve: (*handler).buy},
 		{Method: http.MethodGet, Path: "/orgs/{org}/purchases", May: []role{admin, support, platform}, Query: paging(), serve: (*handler).history},
 		{Method: http.MethodPost, Path: "/orgs/{org}/purchases/{reference}/recover", May: []role{member, admin, support}, serve: (*handler).recoverPurchase},
+		{Method: http.MethodGet, Path: "/organisations", May: []role{support, platform}, Query: append([]string{"name"}, paging()...), serve: (*handler).findOrgs},
 		{Method: http.MethodGet, Path: "/purchases/{reference}", May: []role{support, platform}, serve: (*handler).findPurchase},
 		{Method: http.MethodGet, Path: "/operations/reconciliation", May: []role{platform}, serve: (*handler).reconciliation},
 		{Method: http.MethodGet, Path: "/orgs/{org}/purchases/{reference}", May: []role{admin, support, platform}, serve: (*handler).purchase},

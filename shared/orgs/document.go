@@ -26,10 +26,9 @@ type orgDoc struct {
 	OwnerKey       string `firestore:"owner_key"`
 	OwnerSub       string `firestore:"owner_sub,omitempty"`
 	BillingContact string `firestore:"billing_contact,omitempty"`
-	// BillingKey and NameKey are the contact's address and the name in lower case, by which support finds the organisation.
-	BillingKey string    `firestore:"billing_key,omitempty"`
-	NameKey    string    `firestore:"name_key"`
-	Alerts     alertsDoc `firestore:"alerts"`
+	// NameKey is the name in lower case, by which support finds the organisation.
+	NameKey string    `firestore:"name_key"`
+	Alerts  alertsDoc `firestore:"alerts"`
 	// Roster counts the changes of who is in which team.
 	Roster    int64     `firestore:"roster,omitempty"`
 	CreatedAt time.Time `firestore:"created_at"`
@@ -54,12 +53,10 @@ type expiryDoc struct {
 
 // memberDoc is the document orgs/{org}/members/{member}.
 type memberDoc struct {
-	V     int64  `firestore:"v"`
-	Sub   string `firestore:"sub"`
-	Role  Role   `firestore:"role"`
-	Email string `firestore:"email,omitempty"`
-	// EmailKey is the address in lower case, by which support finds the member.
-	EmailKey string    `firestore:"email_key,omitempty"`
+	V        int64     `firestore:"v"`
+	Sub      string    `firestore:"sub"`
+	Role     Role      `firestore:"role"`
+	Email    string    `firestore:"email,omitempty"`
 	Name     string    `firestore:"name,omitempty"`
 	Team     string    `firestore:"team,omitempty"`
 	JoinedAt time.Time `firestore:"joined_at"`
@@ -93,8 +90,7 @@ type notificationDoc struct {
 func encodeOrg(o Org) orgDoc {
 	return orgDoc{
 		V: schemaVersion, Org: o.ID, Revision: o.Revision, Name: o.Name, Country: o.Country, Zone: o.Zone, Currency: o.Currency,
-		OwnerEmail: o.OwnerEmail, OwnerKey: strings.ToLower(o.OwnerEmail), OwnerSub: o.ownerSub, BillingContact: o.BillingContact, Roster: o.roster,
-		BillingKey: strings.ToLower(o.BillingContact), NameKey: strings.ToLower(o.Name),
+		OwnerEmail: o.OwnerEmail, OwnerKey: strings.ToLower(o.OwnerEmail), OwnerSub: o.ownerSub, BillingContact: o.BillingContact, Roster: o.roster, NameKey: strings.ToLower(o.Name),
 		Alerts:    alertsDoc{LowBalance: lowBalanceDoc(o.Alerts.LowBalance), Expiry: expiryDoc(o.Alerts.Expiry)},
 		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
 	}
@@ -113,9 +109,7 @@ func decodeOrg(snapshot *firestore.DocumentSnapshot) (Org, error) {
 }
 
 func encodeMember(m Member) memberDoc {
-	return memberDoc{
-		V: schemaVersion, Sub: m.Sub, Role: m.Role, Email: m.Email, EmailKey: strings.ToLower(m.Email), Name: m.Name, Team: m.Team, JoinedAt: m.JoinedAt,
-	}
+	return memberDoc{V: schemaVersion, Sub: m.Sub, Role: m.Role, Email: m.Email, Name: m.Name, Team: m.Team, JoinedAt: m.JoinedAt}
 }
 
 func decodeMember(snapshot *firestore.DocumentSnapshot) (Member, error) {

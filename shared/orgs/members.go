@@ -118,9 +118,7 @@ func (s *Store) refresh(ctx context.Context, snapshot *firestore.DocumentSnapsho
 	if v.VerifiedEmail == m.Email || !validEmail(v.VerifiedEmail) {
 		return
 	}
-	_, err := snapshot.Ref.Update(ctx, []firestore.Update{
-		{Path: "email", Value: v.VerifiedEmail}, {Path: "email_key", Value: strings.ToLower(v.VerifiedEmail)},
-	}, firestore.LastUpdateTime(snapshot.UpdateTime))
+	_, err := snapshot.Ref.Update(ctx, []firestore.Update{{Path: "email", Value: v.VerifiedEmail}}, firestore.LastUpdateTime(snapshot.UpdateTime))
 	if err != nil {
 		s.log.WarnContext(ctx, "a member's address could not be brought up to date", slog.Any("error", err))
 	}
