@@ -188,6 +188,29 @@ func TestOnlyProblemKnowsErrorStatuses(t *testing.T) {
 	}
 }
 
+// TestWhatTakesMoneyIsOpenedInOnePlace: a receiver that somebody put together alone would settle payments without their bonuses, or would not hear
+// of new cards.
+func TestWhatTakesMoneyIsOpenedInOnePlace(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, f := range goFiles(t) {
+		if f.test {
+			continue
+		}
+		for _, name := range []string{"NewGateway", "NewShop", "NewReceiver", "NewRefunder"} {
+			for _, pos := range selectors(f, "payments", name) {
+				found++
+				if f.dir != "shared/merchant" {
+					t.Errorf("%s: payments.%s is for shared/merchant to call", f.fset.Position(pos), name)
+				}
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("nobody opens what takes money")
+	}
+}
+
 func TestPackageNamesSayWhatTheyAreFor(t *testing.T) {
 	t.Parallel()
 	commented := map[string]bool{}
