@@ -12,6 +12,7 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
 	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/payments/paymentstest"
 )
 
 // reprice changes what a purchase's record says it costs.
@@ -48,18 +49,11 @@ func (s *system) overpaid(t *testing.T, org, key string) (reference string, told
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	var list struct {
-		Data []struct {
-			ID, Type string
-			Created  int64
-			Data     struct{ Object json.RawMessage }
-		}
-	}
+	var list struct{ Data []paymentstest.Event }
 	if err := json.NewDecoder(res.Body).Decode(&list); err != nil || len(list.Data) != 1 {
 		t.Fatal(list, err)
 	}
-	e := list.Data[0]
-	told = payments.Notice{ID: e.ID, Type: e.Type, At: time.Unix(e.Created, 0).UTC(), Object: e.Data.Object}
+	told = list.Data[0].Notice()
 	s.tell(t, told)
 	return reference, told
 }

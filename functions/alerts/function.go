@@ -34,11 +34,7 @@ func init() {
 }
 
 // build opens the clients that live as long as the function.
-func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	c, err := serve.Settings[config](ctx, env)
-	if err != nil {
-		return nil, err
-	}
+func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
 	sender, err := c.Trigger.Pushes()
 	if err != nil {
 		return nil, err

@@ -41,15 +41,10 @@ func seed(ctx context.Context, c cloud.Config, log *slog.Logger, now func() time
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	prices := catalogue.NewStore(b.Documents, log, catalogue.StoreOptions{})
-	if err := prices.Seed(ctx, first); err != nil {
+	if err := b.Prices.Seed(ctx, first); err != nil {
 		return err
 	}
-	store, err := orgs.NewStore(b.Documents, log, orgs.Options{Now: now})
-	if err != nil {
-		return err
-	}
-	registrar, err := orgs.NewRegistrar(store, b.Ledger, prices)
+	registrar, err := orgs.NewRegistrar(b.Orgs, b.Ledger, b.Prices)
 	if err != nil {
 		return err
 	}

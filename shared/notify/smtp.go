@@ -5,13 +5,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	netmail "net/mail"
 	"strings"
 	"time"
 
 	"github.com/wneessen/go-mail"
+
+	"github.com/fluxori/ai-credits/shared/secret"
 )
 
 // smtpTimeout bounds each exchange with the mail server.
@@ -31,15 +32,10 @@ type SMTPConfig struct {
 	// Security is starttls, tls or none.
 	Security string `env:"SMTP_SECURITY, default=starttls"`
 	// Username and Password sign in, if the server wants that.
-	Username string `env:"SMTP_USERNAME"`
-	Password string `env:"SMTP_PASSWORD"`
+	Username string      `env:"SMTP_USERNAME"`
+	Password secret.Text `env:"SMTP_PASSWORD"`
 	// From is the sender, such as Fluxori AI Credits <credits@fluxori.com>. Message ids bear its domain.
 	From string `env:"MAIL_FROM, required"`
-}
-
-// LogValue implements slog.LogValuer: the password stays out of logs.
-func (c SMTPConfig) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("host", c.Host), slog.Int("port", c.Port), slog.String("security", c.Security), slog.String("from", c.From))
 }
 
 // Mail is one e-mail to one address.
@@ -160,7 +156,7 @@ func (s *SMTP) options(dial mail.DialContextFunc) []mail.Option {
 		out = append(out, mail.WithTLSPolicy(mail.NoTLS))
 	}
 	if s.config.Username != "" {
-		out = append(out, mail.WithSMTPAuth(mail.SMTPAuthPlain), mail.WithUsername(s.config.Username), mail.WithPassword(s.config.Password))
+		out = append(out, mail.WithSMTPAuth(mail.SMTPAuthPlain), mail.WithUsername(s.config.Username), mail.WithPassword(s.config.Password.Reveal()))
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http/httptest"
 	netmail "net/mail"
@@ -307,9 +308,12 @@ func TestAConfigurationThatIsNotSafeIsRefused(t *testing.T) {
 			}
 		})
 	}
-	secret := good
-	secret.Username, secret.Password = "u", "hidden"
-	if got := secret.LogValue().String(); strings.Contains(got, "hidden") {
+	var logged bytes.Buffer
+	log := slog.New(slog.NewJSONHandler(&logged, nil))
+	signedIn := good
+	signedIn.Username, signedIn.Password = "u", "hidden"
+	log.Info("starts", "mail", signedIn)
+	if got := logged.String(); strings.Contains(got, "hidden") || !strings.Contains(got, "mail.test") {
 		t.Errorf("logged as %s", got)
 	}
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/payments/paymentstest"
 )
 
 // till is all that sells, credits and refunds, with a store and a stand-in for Stripe.
@@ -62,18 +63,13 @@ func newTill(t *testing.T) *till {
 	m := &till{engine: engine.New(t, engine.Embedded())}
 	m.seconds.Store(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Unix())
 	m.store = must[fmt.Stringer](t)(m.engine.Server.Listen("127.0.0.1:0")).String()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.stand.Handler().ServeHTTP(w, r) }))
-	t.Cleanup(server.Close)
-	m.stripe = server.URL
-	m.stand = must[*stripestand.Stand](t)(stripestand.New(stripestand.Options{Now: m.now, BaseURL: server.URL, Endpoints: []stripestand.Endpoint{{
-		Secret: "whsec_till", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.hear(t, w, r) }),
-	}}}))
+	m.stand, m.stripe = paymentstest.Stripe(t, m.now, func() *payments.Receiver { return m.receiver })
 	log := slog.New(slog.DiscardHandler)
 	m.prices = catalogue.NewStore(m.engine.Client, log, catalogue.StoreOptions{})
 	if err := m.prices.Seed(t.Context(), must[*catalogue.Catalogue](t)(catalogue.Seed())); err != nil {
 		t.Fatal(err)
 	}
-	gateway := must[*payments.Gateway](t)(payments.NewGateway(payments.GatewayOptions{Key: "sk_test_local", URL: server.URL}))
+	gateway := must[*payments.Gateway](t)(payments.NewGateway(payments.GatewayOptions{Key: "sk_test_local", URL: m.stripe}))
 	m.shop = must[*payments.Shop](t)(payments.NewShop(payments.ShopOptions{
 		Documents: m.engine.Client, Prices: m.prices, Stripe: gateway, Now: m.now, Checkout: payments.CheckoutOptions{ReturnURL: "https://fluxori.example/return"},
 	}))
@@ -82,24 +78,6 @@ func newTill(t *testing.T) *till {
 		Documents: m.engine.Client, Ledger: m.ledger, Prices: m.prices, Stripe: gateway, Now: m.now, Log: log,
 	}))
 	return m
-}
-
-// hear settles an event of Stripe's.
-func (m *till) hear(t *testing.T, w http.ResponseWriter, r *http.Request) {
-	t.Helper()
-	var e struct {
-		ID, Type string
-		Created  int64
-		Data     struct{ Object json.RawMessage }
-	}
-	if err := json.NewDecoder(r.Body).Decode(&e); err != nil {
-		t.Error(err)
-	}
-	outcome, err := m.receiver.Receive(r.Context(), payments.Notice{ID: e.ID, Type: e.Type, At: time.Unix(e.Created, 0).UTC(), Object: e.Data.Object})
-	if err != nil || outcome == payments.Quarantined {
-		t.Errorf("%s is %s: %v", e.Type, outcome, err)
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
 }
 
 func (m *till) deliver(t *testing.T) {

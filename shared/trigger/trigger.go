@@ -37,6 +37,15 @@ func (c Config) Pushes() (*identity.Account, error) { return c.account("PUSH_ACC
 // Jobs lets in the service account of scheduled jobs.
 func (c Config) Jobs() (*identity.Account, error) { return c.account("SCHEDULER_ACCOUNT", c.Scheduler) }
 
+// Senders lets in both, each where it belongs, for a function that is pushed to and fired.
+func (c Config) Senders() (pusher, scheduler *identity.Account, err error) {
+	if pusher, err = c.Pushes(); err != nil {
+		return nil, nil, err
+	}
+	scheduler, err = c.Jobs()
+	return pusher, scheduler, err
+}
+
 func (c Config) account(setting, email string) (*identity.Account, error) {
 	a, err := identity.NewAccount(identity.Source{Issuer: c.Issuer, Audience: c.Audience}, email)
 	if err != nil {

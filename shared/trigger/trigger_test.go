@@ -154,4 +154,12 @@ func TestAFunctionIsNotBuiltWithoutItsSender(t *testing.T) {
 	if _, err := c.Jobs(); err == nil || !strings.Contains(err.Error(), "SCHEDULER_ACCOUNT") {
 		t.Errorf("jobs: %v", err)
 	}
+	c.Pusher = pusher
+	if _, _, err := c.Senders(); err == nil || !strings.Contains(err.Error(), "SCHEDULER_ACCOUNT") {
+		t.Errorf("both, without a scheduler: %v", err)
+	}
+	c.Pusher, c.Scheduler = "", scheduler
+	if _, _, err := c.Senders(); err == nil || !strings.Contains(err.Error(), "PUSH_ACCOUNT") {
+		t.Errorf("both, without a pusher: %v", err)
+	}
 }
