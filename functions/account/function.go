@@ -90,11 +90,11 @@ func init() {
 
 // build opens the clients that live as long as the function.
 func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
-	people, err := identity.NewPeople(identity.Source{Issuer: c.PeopleIssuer, Audience: c.PeopleAudience}, c.PeopleClaimPrefix)
+	people, err := identity.NewPeople(identity.Source{Issuer: c.PeopleIssuer, Audience: c.PeopleAudience, Client: env.Client()}, c.PeopleClaimPrefix)
 	if err != nil {
 		return nil, err
 	}
-	m, err := merchant.Open(ctx, "account", c.Merchant, env.Now, env.Log)
+	m, err := merchant.Open(ctx, "account", c.Merchant, env)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func (h *handler) openDashboard(api *serve.Router, c config, people *identity.Pe
 	var err error
 	h.dashboard, err = dashboard.New(dashboard.Options{
 		URL: c.DashboardURL, API: api, People: people, Issuer: c.PeopleIssuer, ClientID: c.PeopleAudience, ClientSecret: c.PeopleClientSecret.Reveal(),
-		Keys: keys, FrameOrigin: c.DashboardFrameOrigin, SupportAddress: c.SupportAddress, Now: env.Now,
+		Client: env.Client(), Keys: keys, FrameOrigin: c.DashboardFrameOrigin, SupportAddress: c.SupportAddress, Now: env.Now,
 	})
 	if err != nil {
 		return err

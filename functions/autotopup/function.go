@@ -38,11 +38,11 @@ func init() {
 
 // build opens the clients that live as long as the function.
 func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
-	pusher, scheduler, err := c.Trigger.Senders()
+	pusher, scheduler, err := c.Trigger.Senders(env)
 	if err != nil {
 		return nil, err
 	}
-	m, err := merchant.Open(ctx, "autotopup", c.Merchant, env.Now, env.Log)
+	m, err := merchant.Open(ctx, "autotopup", c.Merchant, env)
 	if err != nil {
 		return nil, err
 	}

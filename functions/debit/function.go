@@ -47,7 +47,7 @@ func init() { serve.Register("debit", build, serve.Deadline(deadline), serve.Bod
 
 // build opens the clients that live as long as the function.
 func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
-	b, err := backend.Open(ctx, "debit", c.Cloud, env.Now, env.Log)
+	b, err := backend.Open(ctx, "debit", c.Cloud, env)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err er
 	if err != nil {
 		return nil, err
 	}
-	callers, err := c.callers()
+	callers, err := c.callers(env)
 	if err != nil {
 		return nil, err
 	}
@@ -76,14 +76,14 @@ func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err er
 	return serve.AtOnce(b.Concurrency, h.router()), nil
 }
 
-func (c config) callers() (*identity.Services, error) {
+func (c config) callers(env serve.Env) (*identity.Services, error) {
 	var people *identity.People
 	if c.PeopleIssuer != "" {
 		var err error
-		people, err = identity.NewPeople(identity.Source{Issuer: c.PeopleIssuer, Audience: c.PeopleAudience}, "")
+		people, err = identity.NewPeople(identity.Source{Issuer: c.PeopleIssuer, Audience: c.PeopleAudience, Client: env.Client()}, "")
 		if err != nil {
 			return nil, err
 		}
 	}
-	return identity.NewServices(identity.Source{Issuer: c.ServiceIssuer, Audience: c.ServiceAudience}, c.Callers, people)
+	return identity.NewServices(identity.Source{Issuer: c.ServiceIssuer, Audience: c.ServiceAudience, Client: env.Client()}, c.Callers, people)
 }

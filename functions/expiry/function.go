@@ -35,11 +35,11 @@ func init() { serve.Register("expiry", build, serve.Deadline(deadline)) }
 
 // build opens the clients that live as long as the function.
 func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
-	pusher, scheduler, err := c.Trigger.Senders()
+	pusher, scheduler, err := c.Trigger.Senders(env)
 	if err != nil {
 		return nil, err
 	}
-	b, err := backend.Open(ctx, "expiry", c.Cloud, env.Now, env.Log)
+	b, err := backend.Open(ctx, "expiry", c.Cloud, env)
 	if err != nil {
 		return nil, err
 	}

@@ -32,11 +32,11 @@ func init() { serve.Register("outbox", build, serve.Deadline(deadline)) }
 
 // build opens the clients that live as long as the function.
 func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
-	sender, err := c.Trigger.Jobs()
+	sender, err := c.Trigger.Jobs(env)
 	if err != nil {
 		return nil, err
 	}
-	b, err := backend.Open(ctx, "outbox", c.Cloud, env.Now, env.Log)
+	b, err := backend.Open(ctx, "outbox", c.Cloud, env)
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err er
 	if err != nil {
 		return nil, err
 	}
-	m, err := merchant.Open(ctx, "purchasewebhook", c.Merchant, env.Now, env.Log)
+	m, err := merchant.Open(ctx, "purchasewebhook", c.Merchant, env)
 	if err != nil {
 		return nil, err
 	}

@@ -35,11 +35,11 @@ func init() { serve.Register("reconcile", build, serve.Deadline(deadline)) }
 
 // build opens the clients that live as long as the function.
 func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
-	scheduler, err := c.Trigger.Jobs()
+	scheduler, err := c.Trigger.Jobs(env)
 	if err != nil {
 		return nil, err
 	}
-	m, err := merchant.Open(ctx, "reconcile", c.Merchant, env.Now, env.Log)
+	m, err := merchant.Open(ctx, "reconcile", c.Merchant, env)
 	if err != nil {
 		return nil, err
 	}

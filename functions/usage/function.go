@@ -39,11 +39,11 @@ func init() {
 
 // build opens the clients that live as long as the function.
 func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
-	sender, err := c.Trigger.Pushes()
+	sender, err := c.Trigger.Pushes(env)
 	if err != nil {
 		return nil, err
 	}
-	b, err := backend.Open(ctx, "usage", c.Cloud, env.Now, env.Log)
+	b, err := backend.Open(ctx, "usage", c.Cloud, env)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/cloud"
 	"github.com/fluxori/ai-credits/shared/limits"
 	"github.com/fluxori/ai-credits/shared/orgs"
+	"github.com/fluxori/ai-credits/shared/serve"
 )
 
 // seedTimeout bounds what is written at first.
@@ -36,7 +37,7 @@ func seed(ctx context.Context, c cloud.Config, log *slog.Logger, now func() time
 	if err != nil {
 		return err
 	}
-	b, err := backend.Open(ctx, "account", c, now, log)
+	b, err := backend.Open(ctx, "account", c, serve.Env{Now: now, Log: log})
 	if err != nil {
 		return err
 	}

@@ -212,7 +212,7 @@ func (s *system) openBroker(ctx context.Context) error {
 		}
 		s.broker, s.messages = b, addr.String()
 	}
-	clients, err := cloud.Open(ctx, cloud.Config{Project: project, Database: "(default)", FirestoreEmulator: s.documents, PubSubEmulator: s.messages})
+	clients, err := cloud.Open(ctx, cloud.Config{Project: project, Database: "(default)", FirestoreEmulator: s.documents, PubSubEmulator: s.messages}, nil)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,6 @@ package backend
 
 import (
 	"context"
-	"log/slog"
-	"time"
 
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/cloud"
@@ -16,6 +14,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/limits"
 	"github.com/fluxori/ai-credits/shared/orgs"
+	"github.com/fluxori/ai-credits/shared/serve"
 )
 
 // Backend is what a function stands on. It lives as long as the function.
@@ -29,8 +28,8 @@ type Backend struct {
 	Concurrency int
 }
 
-// Open opens a function's backend. now is the system's clock.
-func Open(ctx context.Context, function string, c cloud.Config, now func() time.Time, log *slog.Logger) (_ *Backend, err error) {
+// Open opens a function's backend, which is closed when ctx ends.
+func Open(ctx context.Context, function string, c cloud.Config, env serve.Env) (_ *Backend, err error) {
 	table, err := limits.Load()
 	if err != nil {
 		return nil, err
@@ -40,20 +39,20 @@ func Open(ctx context.Context, function string, c cloud.Config, now func() time.
 	if err != nil {
 		return nil, err
 	}
-	clients, err := cloud.Open(ctx, c)
+	clients, err := cloud.Open(ctx, c, env.Dial)
 	if err != nil {
 		return nil, err
 	}
 	defer clients.CloseOnError(&err)
 	b := &Backend{
-		Clients: clients, Publisher: events.NewPublisher(clients.Messages), Prices: catalogue.NewStore(clients.Documents, log, catalogue.StoreOptions{}),
+		Clients: clients, Publisher: events.NewPublisher(clients.Messages), Prices: catalogue.NewStore(clients.Documents, env.Log, catalogue.StoreOptions{}),
 		Concurrency: row.Concurrency,
 	}
-	bounds.Now, bounds.Publish, bounds.Logger = now, b.Publisher, log
+	bounds.Now, bounds.Publish, bounds.Logger = env.Now, b.Publisher, env.Log
 	if b.Ledger, err = ledger.New(clients.Commits, clients.Database, bounds); err != nil {
 		return nil, err
 	}
-	if b.Orgs, err = orgs.NewStore(clients.Documents, log, orgs.Options{Now: now}); err != nil {
+	if b.Orgs, err = orgs.NewStore(clients.Documents, env.Log, orgs.Options{Now: env.Now}); err != nil {
 		return nil, err
 	}
 	return b, nil

@@ -10,7 +10,6 @@ package merchant
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/backend"
@@ -18,6 +17,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/cloud"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/secret"
+	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/topups"
 )
 
@@ -44,41 +44,41 @@ type Merchant struct {
 	TopUps    *topups.Keeper
 }
 
-// Open opens what a function stands on. now is the system's clock.
-func Open(ctx context.Context, function string, c Config, now func() time.Time, log *slog.Logger) (_ *Merchant, err error) {
-	stripe, err := payments.NewGateway(payments.GatewayOptions{Key: c.StripeKey.Reveal(), URL: c.StripeURL, Livemode: c.Livemode})
+// Open opens what a function stands on.
+func Open(ctx context.Context, function string, c Config, env serve.Env) (_ *Merchant, err error) {
+	stripe, err := payments.NewGateway(payments.GatewayOptions{Key: c.StripeKey.Reveal(), URL: c.StripeURL, Livemode: c.Livemode, Dial: env.Dial})
 	if err != nil {
 		return nil, err
 	}
-	b, err := backend.Open(ctx, function, c.Cloud, now, log)
+	b, err := backend.Open(ctx, function, c.Cloud, env)
 	if err != nil {
 		return nil, err
 	}
 	defer b.CloseOnError(&err)
 	m := &Merchant{Backend: b}
 	m.Shop, err = payments.NewShop(payments.ShopOptions{
-		Documents: b.Documents, Prices: b.Prices, Stripe: stripe, Now: now, Checkout: payments.CheckoutOptions{ReturnURL: c.CheckoutReturnURL},
+		Documents: b.Documents, Prices: b.Prices, Stripe: stripe, Now: env.Now, Checkout: payments.CheckoutOptions{ReturnURL: c.CheckoutReturnURL},
 	})
 	if err != nil {
 		return nil, err
 	}
-	m.Campaigns, err = campaigns.NewGiver(campaigns.Options{Documents: b.Documents, Ledger: b.Ledger, Orgs: b.Orgs, Prices: b.Prices, Now: now, Log: log})
+	m.Campaigns, err = campaigns.NewGiver(campaigns.Options{Documents: b.Documents, Ledger: b.Ledger, Orgs: b.Orgs, Prices: b.Prices, Now: env.Now, Log: env.Log})
 	if err != nil {
 		return nil, err
 	}
 	m.TopUps, err = topups.New(topups.Options{
-		Documents: b.Documents, Wallets: b.Ledger, Organisations: b.Orgs, Till: m.Shop, Publisher: b.Publisher, Log: log, Now: now,
+		Documents: b.Documents, Wallets: b.Ledger, Organisations: b.Orgs, Till: m.Shop, Publisher: b.Publisher, Log: env.Log, Now: env.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
 	m.Receiver, err = payments.NewReceiver(payments.ReceiverOptions{
-		Documents: b.Documents, Ledger: b.Ledger, Prices: b.Prices, Stripe: stripe, Now: now, Log: log, Grace: c.Grace, Bonuses: m.Campaigns, Cards: m.TopUps,
+		Documents: b.Documents, Ledger: b.Ledger, Prices: b.Prices, Stripe: stripe, Now: env.Now, Log: env.Log, Grace: c.Grace, Bonuses: m.Campaigns, Cards: m.TopUps,
 	})
 	if err != nil {
 		return nil, err
 	}
-	m.Refunder, err = payments.NewRefunder(payments.RefunderOptions{Documents: b.Documents, Ledger: b.Ledger, Stripe: stripe, Now: now, Log: log})
+	m.Refunder, err = payments.NewRefunder(payments.RefunderOptions{Documents: b.Documents, Ledger: b.Ledger, Stripe: stripe, Now: env.Now, Log: env.Log})
 	if err != nil {
 		return nil, err
 	}

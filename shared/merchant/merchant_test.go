@@ -13,6 +13,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/payments/paymentstest"
+	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/topups"
 )
 
@@ -29,7 +30,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{}
 	stand, url := paymentstest.Stripe(t, c.Now, func() *payments.Receiver { return w.Receiver })
 	config := merchant.Config{Cloud: c.Config(), StripeKey: "sk_test_local", StripeURL: url, Grace: time.Hour, CheckoutReturnURL: "https://fluxori.example/credits"}
-	m, err := merchant.Open(t.Context(), "billingcycle", config, c.Now, slog.New(slog.DiscardHandler))
+	m, err := merchant.Open(t.Context(), "billingcycle", config, serve.Env{Now: c.Now, Log: slog.New(slog.DiscardHandler)})
 	check(t, err)
 	t.Cleanup(func() { check(t, m.Close()) })
 	w.Merchant, w.stand = m, stand
@@ -129,7 +130,7 @@ func TestAMerchantIsWholeOrNotOpened(t *testing.T) {
 			t.Parallel()
 			config := good
 			tt.change(&config)
-			m, err := merchant.Open(t.Context(), "reconcile", config, c.Now, slog.New(slog.DiscardHandler))
+			m, err := merchant.Open(t.Context(), "reconcile", config, serve.Env{Now: c.Now, Log: slog.New(slog.DiscardHandler)})
 			if m != nil || err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("opened as %v: %v", m, err)
 			}

@@ -67,10 +67,14 @@ type SMTP struct {
 	from   netmail.Address
 	domain string
 	tls    *tls.Config
+	dialer func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// NewSMTP returns an SMTP. It connects when it sends.
-func NewSMTP(c SMTPConfig) (*SMTP, error) {
+// NewSMTP returns an SMTP. It connects when it sends, by dial or, without one, as net.Dialer's DialContext does.
+func NewSMTP(c SMTPConfig, dial func(ctx context.Context, network, address string) (net.Conn, error)) (*SMTP, error) {
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
 	from, err := netmail.ParseAddress(c.From)
 	if err != nil {
 		return nil, fmt.Errorf("MAIL_FROM %q: %w", c.From, err)
@@ -89,7 +93,7 @@ func NewSMTP(c SMTPConfig) (*SMTP, error) {
 	}
 	return &SMTP{
 		config: c, from: *from, domain: from.Address[strings.LastIndexByte(from.Address, '@')+1:],
-		tls: &tls.Config{ServerName: c.Host, MinVersion: tls.VersionTLS12},
+		tls: &tls.Config{ServerName: c.Host, MinVersion: tls.VersionTLS12}, dialer: dial,
 	}, nil
 }
 
@@ -162,12 +166,15 @@ func (s *SMTP) options(dial mail.DialContextFunc) []mail.Option {
 }
 
 func (s *SMTP) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if s.config.Security == implicitTLS {
-		d := tls.Dialer{Config: s.tls}
-		return d.DialContext(ctx, network, address)
+	conn, err := s.dialer(ctx, network, address)
+	if err != nil || s.config.Security != implicitTLS {
+		return conn, err
 	}
-	var d net.Dialer
-	return d.DialContext(ctx, network, address)
+	secured := tls.Client(conn, s.tls)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return secured, nil
 }
 
 // refused tells a server's definite no to an address from what may pass. A no for reasons of policy (5.7) is about us, not about the address:

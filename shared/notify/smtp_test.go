@@ -39,7 +39,7 @@ func local(l net.Listener, security string) SMTPConfig {
 
 func newSMTP(t *testing.T, c SMTPConfig) *SMTP {
 	t.Helper()
-	s, err := NewSMTP(c)
+	s, err := NewSMTP(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +303,7 @@ func TestAConfigurationThatIsNotSafeIsRefused(t *testing.T) {
 			t.Parallel()
 			c := good
 			tt.change(&c)
-			if _, err := NewSMTP(c); (err == nil) != tt.ok {
+			if _, err := NewSMTP(c, nil); (err == nil) != tt.ok {
 				t.Errorf("%v", err)
 			}
 		})

@@ -24,6 +24,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -49,6 +50,16 @@ type Env struct {
 	Log *slog.Logger
 	// Now is the system's clock, which decides eligibility, windows, cycles and time-outs. It never goes back.
 	Now func() time.Time
+	// Dial opens connections to whatever the function talks to; nil means over the network. The simulator has a network of its own.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Client sends the function's HTTP requests.
+func (e Env) Client() *http.Client {
+	if e.Dial == nil {
+		return http.DefaultClient
+	}
+	return &http.Client{Transport: &http.Transport{DialContext: e.Dial}}
 }
 
 // Build makes a function's handler from settings, a struct with env tags that was read from env. Paths reach the handler

@@ -32,22 +32,26 @@ type Config struct {
 }
 
 // Pushes lets in the service account of push subscriptions.
-func (c Config) Pushes() (*identity.Account, error) { return c.account("PUSH_ACCOUNT", c.Pusher) }
+func (c Config) Pushes(env serve.Env) (*identity.Account, error) {
+	return c.account(env, "PUSH_ACCOUNT", c.Pusher)
+}
 
 // Jobs lets in the service account of scheduled jobs.
-func (c Config) Jobs() (*identity.Account, error) { return c.account("SCHEDULER_ACCOUNT", c.Scheduler) }
+func (c Config) Jobs(env serve.Env) (*identity.Account, error) {
+	return c.account(env, "SCHEDULER_ACCOUNT", c.Scheduler)
+}
 
 // Senders lets in both, each where it belongs, for a function that is pushed to and fired.
-func (c Config) Senders() (pusher, scheduler *identity.Account, err error) {
-	if pusher, err = c.Pushes(); err != nil {
+func (c Config) Senders(env serve.Env) (pusher, scheduler *identity.Account, err error) {
+	if pusher, err = c.Pushes(env); err != nil {
 		return nil, nil, err
 	}
-	scheduler, err = c.Jobs()
+	scheduler, err = c.Jobs(env)
 	return pusher, scheduler, err
 }
 
-func (c Config) account(setting, email string) (*identity.Account, error) {
-	a, err := identity.NewAccount(identity.Source{Issuer: c.Issuer, Audience: c.Audience}, email)
+func (c Config) account(env serve.Env, setting, email string) (*identity.Account, error) {
+	a, err := identity.NewAccount(identity.Source{Issuer: c.Issuer, Audience: c.Audience, Client: env.Client()}, email)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
