@@ -165,14 +165,18 @@ type process struct {
 	calls []string
 	// refuse, if set, answers for Stripe when a refund is asked for.
 	refuse func(w http.ResponseWriter)
+	// diesOf names a call that the process dies after; losesAnswers has what Stripe answers to a request for a refund lost, and the process live.
+	diesOf       string
+	losesAnswers bool
 }
 
 // call does something outside, unless the process is dead or dies of it. ok is false when the process learns nothing of it.
 func (p *process) call(name string, do func()) (ok bool) {
 	p.mu.Lock()
 	p.calls = append(p.calls, name)
-	dies := len(p.calls) == p.dieAt
-	if p.dead || dies && !p.after {
+	after := p.after || name == p.diesOf
+	dies := len(p.calls) == p.dieAt || name == p.diesOf
+	if p.dead || dies && !after {
 		p.die()
 		p.mu.Unlock()
 		return false
@@ -234,6 +238,9 @@ func (m *till) process(t *testing.T, dieAt int, after bool) *process {
 			w.WriteHeader(http.StatusBadRequest) // which the client does not repeat
 			fmt.Fprint(w, `{"error":{"type":"api_error","message":"dead"}}`)
 			return
+		}
+		if p.losesAnswers && r.Method == http.MethodPost && r.URL.Path == "/v1/refunds" {
+			panic(http.ErrAbortHandler) // which closes the connection
 		}
 		w.WriteHeader(answer.Code)
 		if _, err := w.Write(answer.Body.Bytes()); err != nil {
