@@ -72,8 +72,8 @@ func (w *run) uncredited(ctx context.Context, sessions []listed) ([]Uncredited, 
 	for _, o := range open {
 		notices = append(notices, o.session)
 	}
-	err = w.hand(ctx, sessionSource, notices, func(ctx context.Context, _ source, id string, cause error) error {
-		w.opts.Log.WarnContext(ctx, "a paid session cannot be settled yet", slog.String("session", id), slog.Any("error", cause))
+	err = w.hand(ctx, sessionSource, notices, func(ctx context.Context, d debt, cause error) error {
+		w.opts.Log.WarnContext(ctx, "a paid session cannot be settled yet", slog.String("session", d.ID), slog.Any("error", cause))
 		return nil // the next run looks at it again
 	})
 	if err != nil || len(open) == 0 {
@@ -104,14 +104,16 @@ type unsettledSession struct {
 	session listed
 }
 
-// unsettled finds the paid sessions of ours whose purchase is not credited, or was by another session.
+// unsettled finds the paid sessions of ours whose purchase is not credited, or was by another session. One that cannot be read is among them: it may
+// be ours.
 func (w *run) unsettled(ctx context.Context, sessions []listed) ([]unsettledSession, error) {
 	var paid []unsettledSession
 	var references []string
 	for _, l := range sessions {
 		var s stripe.CheckoutSession
 		if err := json.Unmarshal(l.Object, &s); err != nil {
-			return nil, unreadable("session", l.ID, err)
+			paid = append(paid, unsettledSession{Uncredited{Session: l.ID, PaidAt: l.Created}, l})
+			continue
 		}
 		reference := clip(s.Metadata[metaReference])
 		if s.Mode != stripe.CheckoutSessionModePayment || reference == "" || s.PaymentStatus == stripe.CheckoutSessionPaymentStatusUnpaid {
