@@ -157,3 +157,27 @@ func TestWhatIsOwedOutlivesItsEvent(t *testing.T) {
 		})
 	}
 }
+
+// TestTheSameSumRefundedAgainInAnotherGapIsFound has a refund fail, and another of the same amount made in a second gap.
+func TestTheSameSumRefundedAgainInAnotherGapIsFound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, intent := w.buy(t, "acme")
+	w.run(t)
+	check(t, w.stand.WebhookMode(stripestand.ModeDrop))
+	first, err := w.stand.RefundPayment(intent, 39950)
+	check(t, err)
+	w.pass(t, 35*day)
+	w.run(t)
+	w.wantCredits(t, "acme", 500)
+	check(t, w.stand.WebhookMode(stripestand.ModeDeliver))
+	check(t, w.stand.SettleRefund(first, false))
+	check(t, w.stand.Deliver(t.Context()))
+	w.wantCredits(t, "acme", 1000)
+	check(t, w.stand.WebhookMode(stripestand.ModeDrop))
+	_, err = w.stand.RefundPayment(intent, 39950)
+	check(t, err)
+	w.pass(t, 35*day)
+	w.run(t)
+	w.wantCredits(t, "acme", 500)
+}

@@ -204,7 +204,7 @@ func foundRefund(ctx context.Context, g *Gateway, object json.RawMessage) (Notic
 		return Notice{}, false, err
 	}
 	n, tells, err := foundCharge(ctx, g, charge)
-	n.At = at
+	n.ID, n.At = foundID(r.ID, string(r.Status)), at // the same sum may be of another refund: one that failed is made again
 	return n, tells, err
 }
 
