@@ -181,3 +181,65 @@ func TestTheSameSumRefundedAgainInAnotherGapIsFound(t *testing.T) {
 	w.run(t)
 	w.wantCredits(t, "acme", 500)
 }
+
+// topUp charges acme's card for 1,000 credits without a checkout, as auto top-up does.
+func (w *world) topUp(t testing.TB) (reference string) {
+	t.Helper()
+	_, err := w.stand.CreateCustomer(stripestand.NewCustomer{Metadata: map[string]string{"org_id": "acme"}, Card: stripestand.CardVisa})
+	check(t, err)
+	offer, err := w.shop.PriceOf(t.Context(), "credits-1000", "ZA")
+	check(t, err)
+	reference = payments.NewReference()
+	charged, err := w.shop.Charge(t.Context(), payments.TopUp{
+		ID: "topup:acme:1", Buyer: payments.Buyer{Org: "acme"}, Reference: reference, Offer: offer, BegunAt: w.Now(),
+	})
+	check(t, err)
+	if charged.Status != payments.Paid {
+		t.Fatal(charged)
+	}
+	return reference
+}
+
+// TestAnAutoTopUpWhoseEventNeverCameIsFound has neither webhooks nor events tell of it: its own payment does.
+func TestAnAutoTopUpWhoseEventNeverCameIsFound(t *testing.T) {
+	t.Parallel()
+	for _, who := range []string{"the job", "a member"} {
+		t.Run(who, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			check(t, w.stand.WebhookMode(stripestand.ModeDrop))
+			reference := w.topUp(t)
+			w.edited(func(r *http.Request, text string) string {
+				if r.URL.Path == "/v1/events" {
+					return `{"object":"list","data":[]}`
+				}
+				return text
+			})
+			for range 2 {
+				if who == "the job" {
+					w.run(t)
+				} else if p, err := w.receiver.Recover(t.Context(), "acme", reference); err != nil || p.Status != payments.Paid {
+					t.Errorf("%+v, %v", p, err)
+				}
+				w.wantCredits(t, "acme", 1000)
+			}
+		})
+	}
+}
+
+// TestAPaidTopUpThatIsNotCreditedRaisesTheAlert has one of another amount than its record says, which a person must look at.
+func TestAPaidTopUpThatIsNotCreditedRaisesTheAlert(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	reference := w.topUp(t)
+	_, err := w.Client.Collection("purchases").Doc(reference).Update(t.Context(), []firestore.Update{{Path: "amount", Value: 100}})
+	check(t, err)
+	check(t, w.stand.Deliver(t.Context()))
+	w.Advance(15 * time.Minute)
+	w.log.Reset()
+	run, err := payments.NewReconciler(w.receiver).Run(t.Context())
+	check(t, err)
+	if told := alerts(t, &w.log); run.Uncredited != 1 || len(told) != 1 || told[0] != reference {
+		t.Errorf("%+v, %v", run, told)
+	}
+}

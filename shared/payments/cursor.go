@@ -49,7 +49,7 @@ type sweep struct {
 
 // Uncredited is a purchase that Stripe says is paid, and that is not credited.
 type Uncredited struct {
-	// Reference and Org are those that the session names.
+	// Reference and Org are those that the session names. Of an auto top-up, which has no checkout, the payment stands for it.
 	Reference string    `firestore:"reference"`
 	Org       string    `firestore:"org"`
 	Session   string    `firestore:"session"`

@@ -77,7 +77,7 @@ func mocked(t *testing.T, g *Gateway) map[string]func() error {
 	span := Period{Start: time.Unix(1_700_000_000, 0), End: time.Unix(1_700_086_400, 0)}
 	purchase := Purchase{
 		Reference: "CR-7F3K-9QX2", Org: "acme", Offer: Offer{Credits: 1000, Amount: 79900, Currency: "ZAR", AutomaticTax: true, Discounts: true},
-		TopUp: "topup:acme:1", Customer: "cus_1", Card: "pm_1",
+		TopUp: "topup:acme:1", Customer: "cus_1", Card: "pm_1", CreatedAt: span.Start,
 	}
 	change := planChange{
 		gateway: g, key: "plan:acme:k", price: planPrice{ID: "price_1"},
@@ -110,7 +110,8 @@ func mocked(t *testing.T, g *Gateway) map[string]func() error {
 					return err
 				}
 			}
-			return nil
+			_, _, err := g.became(ctx, purchase)
+			return err
 		},
 		"Gateway.object": func() error {
 			s, err := g.subscription(ctx, "sub_1")
