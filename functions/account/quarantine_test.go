@@ -131,28 +131,39 @@ var replayed = map[string]time.Duration{"while Stripe lists the event": time.Min
 
 func TestWhatWaitsIsSettledByAReplayOnceItsCauseIsMended(t *testing.T) {
 	t.Parallel()
-	for name, after := range replayed {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := start(t)
-			s.register(t, "acme")
-			reference, told := s.overpaid(t, "acme", "k")
-			path := "/operations/quarantine/" + told.ID + "/replay"
-			s.pass(t, after)
-			if got := s.must(t, s.platform(t), http.MethodPost, path, "").body; got["state"] != "waiting" || got["reason"] != "wrong_amount" || s.available(t, "acme") != 0 {
-				t.Errorf("not mended: %v", got)
-			}
-			s.reprice(t, reference, 44900)
-			for range 3 {
-				got := s.must(t, s.platform(t), http.MethodPost, path, "").body
-				if got["state"] != "resolved" || got["resolved_by"] != "fluxori" || got["resolved_at"] == nil || s.available(t, "acme") != 500 {
-					t.Errorf("mended: %v", got)
+	for what, putAside := range map[string]func(*system, *testing.T) (reference string, told payments.Notice){
+		"a checkout": func(s *system, t *testing.T) (string, payments.Notice) { return s.overpaid(t, "acme", "k") },
+		"an auto top-up": func(s *system, t *testing.T) (string, payments.Notice) {
+			reference := s.toppedUp(t, "acme")
+			s.reprice(t, reference, 1)
+			told := s.latest(t, "payment_intent.succeeded")
+			s.tell(t, told)
+			return reference, told
+		},
+	} {
+		for name, after := range replayed {
+			t.Run(what+" "+name, func(t *testing.T) {
+				t.Parallel()
+				s := start(t)
+				s.register(t, "acme")
+				reference, told := putAside(s, t)
+				path := "/operations/quarantine/" + told.ID + "/replay"
+				s.pass(t, after)
+				if got := s.must(t, s.platform(t), http.MethodPost, path, "").body; got["state"] != "waiting" || got["reason"] != "wrong_amount" || s.available(t, "acme") != 0 {
+					t.Errorf("not mended: %v", got)
 				}
-			}
-			if p := s.must(t, s.platform(t), http.MethodGet, "/purchases/"+reference, "").body; p["status"] != "paid" {
-				t.Errorf("the purchase is %v", p)
-			}
-		})
+				s.reprice(t, reference, 44900)
+				for range 3 {
+					got := s.must(t, s.platform(t), http.MethodPost, path, "").body
+					if got["state"] != "resolved" || got["resolved_by"] != "fluxori" || got["resolved_at"] == nil || s.available(t, "acme") != 500 {
+						t.Errorf("mended: %v", got)
+					}
+				}
+				if p := s.must(t, s.platform(t), http.MethodGet, "/purchases/"+reference, "").body; p["status"] != "paid" {
+					t.Errorf("the purchase is %v", p)
+				}
+			})
+		}
 	}
 }
 
@@ -195,32 +206,6 @@ func (s *system) toppedUp(t *testing.T, org string) (reference string) {
 		t.Fatal(charged, err)
 	}
 	return reference
-}
-
-func TestAnAutoTopUpThatWaitsIsSettledByAReplay(t *testing.T) {
-	t.Parallel()
-	for name, after := range replayed {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := start(t)
-			s.register(t, "acme")
-			reference := s.toppedUp(t, "acme")
-			s.reprice(t, reference, 1)
-			told := s.latest(t, "payment_intent.succeeded")
-			s.tell(t, told)
-			s.pass(t, after)
-			path := "/operations/quarantine/" + told.ID + "/replay"
-			if got := s.must(t, s.platform(t), http.MethodPost, path, "").body; got["state"] != "waiting" || got["reason"] != "wrong_amount" || s.available(t, "acme") != 0 {
-				t.Errorf("not mended: %v", got)
-			}
-			s.reprice(t, reference, 44900)
-			for range 2 {
-				if got := s.must(t, s.platform(t), http.MethodPost, path, "").body; got["state"] != "resolved" || s.available(t, "acme") != 500 {
-					t.Errorf("mended: %v", got)
-				}
-			}
-		})
-	}
 }
 
 // rename gives the customer that acme is another name, as Stripe's portal does.
