@@ -131,9 +131,9 @@ var replayed = map[string]time.Duration{"while Stripe lists the event": time.Min
 
 func TestWhatWaitsIsSettledByAReplayOnceItsCauseIsMended(t *testing.T) {
 	t.Parallel()
-	for what, putAside := range map[string]func(*system, *testing.T) (reference string, told payments.Notice){
-		"a checkout": func(s *system, t *testing.T) (string, payments.Notice) { return s.overpaid(t, "acme", "k") },
-		"an auto top-up": func(s *system, t *testing.T) (string, payments.Notice) {
+	for what, putAside := range map[string]func(*testing.T, *system) (reference string, told payments.Notice){
+		"a checkout": func(t *testing.T, s *system) (string, payments.Notice) { return s.overpaid(t, "acme", "k") },
+		"an auto top-up": func(t *testing.T, s *system) (string, payments.Notice) {
 			reference := s.toppedUp(t, "acme")
 			s.reprice(t, reference, 1)
 			told := s.latest(t, "payment_intent.succeeded")
@@ -146,7 +146,7 @@ func TestWhatWaitsIsSettledByAReplayOnceItsCauseIsMended(t *testing.T) {
 				t.Parallel()
 				s := start(t)
 				s.register(t, "acme")
-				reference, told := putAside(s, t)
+				reference, told := putAside(t, s)
 				path := "/operations/quarantine/" + told.ID + "/replay"
 				s.pass(t, after)
 				if got := s.must(t, s.platform(t), http.MethodPost, path, "").body; got["state"] != "waiting" || got["reason"] != "wrong_amount" || s.available(t, "acme") != 0 {

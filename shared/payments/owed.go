@@ -60,7 +60,7 @@ func (w *run) hand(ctx context.Context, src source, objects []listed, failed fai
 func (w *run) read(ctx context.Context, src source, o listed) (x told, tells bool, err error) {
 	x.debt = debt{Source: src.name, ID: o.ID, Since: w.now}
 	x.Notice, tells, err = src.notice(ctx, w.opts.Stripe, o.Object)
-	x.debt.Type, x.debt.Object = x.Notice.Type, x.Notice.object()
+	x.debt.Type, x.debt.Object = x.Notice.Type, x.object()
 	if errors.Is(err, errUnreadable) && validObjectID(o.ID) {
 		id := foundID(o.ID, "unreadable")
 		if src.name == eventSource.name {

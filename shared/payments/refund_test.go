@@ -109,43 +109,6 @@ func (m *till) endRefund(t *testing.T, died string, s sold, resumes bool) {
 	}
 }
 
-// TestARefundWhoseKeyStripeForgotIsMadeOnce has a process die right after Stripe took the refund, or hear no answer, and nobody look at it until
-// Stripe has forgotten its key: the same request would be another refund then.
-func TestARefundWhoseKeyStripeForgotIsMadeOnce(t *testing.T) {
-	t.Parallel()
-	m := newTill(t)
-	for _, lost := range []string{"the process", "the answer"} {
-		for _, ending := range []string{"swept", "repeated", "another order"} {
-			s := m.sell(t)
-			m.spend(t, s.org, 700)
-			first := m.process(t, 0, false)
-			if lost == "the process" {
-				first.diesOf = "POST /v1/refunds"
-			} else {
-				first.losesAnswers = true
-			}
-			if _, err := first.Refund(first.ctx, s.refund("k")); err == nil {
-				t.Errorf("%s: the refund is answered", lost)
-			}
-			if got := m.refunds(t, s); !slices.Equal(got, []int64{23970}) {
-				t.Fatalf("%s: Stripe refunded %v", lost, got)
-			}
-			m.advance(48 * time.Hour)
-			what := lost + " lost, then " + ending
-			next := m.process(t, 0, false)
-			if ending == "another order" {
-				if _, err := next.Refund(t.Context(), s.refund("another")); reason(err) != "nothing_left" {
-					t.Errorf("%s: %v", what, err)
-				}
-			}
-			m.endRefund(t, what, s, ending == "swept")
-			if calls := strings.Join(next.calls, "\n"); strings.Contains(calls, "POST /v1/refunds") {
-				t.Errorf("%s: Stripe was asked for it again:\n%s", what, calls)
-			}
-		}
-	}
-}
-
 // TestADoubleClickRefundsOnce sends one order many times at once, under one key and under many.
 func TestADoubleClickRefundsOnce(t *testing.T) {
 	t.Parallel()
