@@ -32,6 +32,7 @@ var permitted = map[string]struct {
 	"GET /orgs/{org}":                                {who: "member admin support platform"},
 	"GET /orgs/{org}/alerts":                         {who: "member admin support platform"},
 	"PUT /orgs/{org}/alerts":                         {who: "admin", body: alertsBody},
+	"GET /orgs/{org}/overview":                       {who: "member admin support platform"},
 	"GET /orgs/{org}/balance":                        {who: "member admin support platform"},
 	"GET /orgs/{org}/entries":                        {who: "member admin support platform"},
 	"GET /orgs/{org}/entries/{id}":                   {who: "member admin support platform"},

@@ -4,6 +4,7 @@
 //	GET  /account/orgs                                  the organisations that the caller belongs to, the first 50
 //	PUT  /account/orgs/{org}                            register an organisation, or make its profile what is sent (platform)
 //	GET  /account/orgs/{org}                            the profile, and what the caller may be there
+//	GET  /account/orgs/{org}/overview                   what the first page shows, read at once: balance, limits, usage of two weeks, newest entries
 //	GET  /account/orgs/{org}/balance?at=                what is there now, by source and by end; or at a past moment
 //	GET  /account/orgs/{org}/entries                    the ledger, newest first
 //	GET  /account/orgs/{org}/entries/{id}               one entry, by its id or the caller's event id: its quote, its grants, what reversed it

@@ -57,20 +57,25 @@ func (h *handler) balance(w http.ResponseWriter, r *http.Request, c call) error 
 	if err != nil {
 		return err
 	}
-	out := balance{figures: figures(b.Figures), Frozen: &b.Frozen, WalletFrozen: &b.WalletFrozen, AsOf: b.AsOf}
-	if b.Itemised {
-		out.BySource = map[credit.Source]int64{}
-		for _, s := range credit.Sources {
-			out.BySource[s] = b.BySource[s]
-		}
-		ends := make([]expiring, 0, len(b.Expiring))
-		for _, e := range b.Expiring {
-			ends = append(ends, expiring(e))
-		}
-		out.Expiring = &ends
-	}
-	serve.OK(w, r, out)
+	serve.OK(w, r, showBalance(b))
 	return nil
+}
+
+func showBalance(b ledger.Balance) balance {
+	out := balance{figures: figures(b.Figures), Frozen: &b.Frozen, WalletFrozen: &b.WalletFrozen, AsOf: b.AsOf}
+	if !b.Itemised {
+		return out
+	}
+	out.BySource = map[credit.Source]int64{}
+	for _, s := range credit.Sources {
+		out.BySource[s] = b.BySource[s]
+	}
+	ends := make([]expiring, 0, len(b.Expiring))
+	for _, e := range b.Expiring {
+		ends = append(ends, expiring(e))
+	}
+	out.Expiring = &ends
+	return out
 }
 
 // walletMissing reports whether an organisation that exists has no wallet yet, because its registration was interrupted: it has no credits.

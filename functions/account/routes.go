@@ -39,6 +39,8 @@ type route struct {
 	Query []string
 	// Creates says that the organisation need not exist.
 	Creates bool
+	// Profile says that the answer tells the organisation itself, which is read with the caller's membership.
+	Profile bool
 	// Moves says that credits or money move: the header Idempotency-Key is required.
 	Moves bool
 	serve func(h *handler, w http.ResponseWriter, r *http.Request, c call) error
@@ -56,10 +58,11 @@ func routes() []route {
 
 		{Method: http.MethodGet, Path: "/orgs", May: []role{person}, serve: (*handler).myOrgs},
 		{Method: http.MethodPut, Path: "/orgs/{org}", May: []role{platform}, Creates: true, serve: (*handler).putOrg},
-		{Method: http.MethodGet, Path: "/orgs/{org}", May: readers, serve: (*handler).getOrg},
+		{Method: http.MethodGet, Path: "/orgs/{org}", May: readers, Profile: true, serve: (*handler).getOrg},
 		{Method: http.MethodGet, Path: "/orgs/{org}/alerts", May: readers, serve: (*handler).getAlerts},
 		{Method: http.MethodPut, Path: "/orgs/{org}/alerts", May: []role{admin}, serve: (*handler).putAlerts},
 
+		{Method: http.MethodGet, Path: "/orgs/{org}/overview", May: readers, serve: (*handler).overview},
 		{Method: http.MethodGet, Path: "/orgs/{org}/balance", May: readers, Query: []string{"at"}, serve: (*handler).balance},
 		{Method: http.MethodGet, Path: "/orgs/{org}/entries", May: readers, Query: paging(), serve: (*handler).entries},
 		{Method: http.MethodGet, Path: "/orgs/{org}/entries/{id}", May: readers, serve: (*handler).entry},

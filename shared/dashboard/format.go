@@ -10,7 +10,10 @@ import (
 const nbsp = "\u00a0"
 
 // Credits writes a number as South African English does: 12 500.
-func (v *visit) Credits(n int64) string {
+func (v *visit) Credits(n int64) string { return whole(n) }
+
+// whole writes a whole number with its thousands apart.
+func whole(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	sign := ""
 	if n < 0 {
@@ -37,11 +40,20 @@ func (v *visit) Money(minor int64, currency string) string {
 	if !ok {
 		symbol = currency + nbsp
 	}
-	return sign + symbol + v.Credits(minor/100) + "," + cents
+	return sign + symbol + whole(minor/100) + "," + cents
 }
 
 // Day writes a date in the organisation's zone.
 func (v *visit) Day(t time.Time) string { return t.In(v.zone).Format("2 January 2006") }
+
+// shortDay writes a date of the API's, 2006-01-02, as 2 Jan.
+func shortDay(date string) string {
+	day, err := time.Parse(time.DateOnly, date)
+	if err != nil {
+		return date
+	}
+	return day.Format("2 Jan")
+}
 
 // Moment writes a time in the organisation's zone.
 func (v *visit) Moment(t time.Time) string { return t.In(v.zone).Format("2 Jan 2006, 15:04") }
@@ -56,6 +68,21 @@ func (v *visit) Words(code string) string {
 		return ""
 	}
 	return strings.ToUpper(words[:1]) + words[1:]
+}
+
+// kindTexts say what entries of each kind did. What is not here is shown as it is called.
+var kindTexts = map[string]string{
+	"grant": "Credits added", "debit": "Used", "capture": "Used", "hold": "Set aside", "extend": "Set aside for longer", "release": "Set free again",
+	"expiry": "Expired", "clawback": "Taken back after a refund", "restore": "Given back after a refund", "freeze": "Frozen", "thaw": "Thawed",
+	"reversal": "Given back for failed work", "adjustment": "Adjusted", "repayment": "Debt repaid",
+}
+
+// Kind says what an entry of a kind did.
+func (v *visit) Kind(kind string) string {
+	if text, ok := kindTexts[kind]; ok {
+		return text
+	}
+	return v.Words(kind)
 }
 
 // Share is a part in percent of a whole, to the nearest, from 0 to 100.

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -131,6 +132,9 @@ func (v *visit) Name() string { return v.session.Name }
 // Support reports whether the person is of Fluxori's support.
 func (v *visit) Support() bool { return v.session.Support }
 
+// Staff reports whether the person is of Fluxori's support or platform.
+func (v *visit) Staff() bool { return v.session.Support || v.session.Platform }
+
 // Admin reports whether the person is an administrator of the organisation.
 func (v *visit) Admin() bool { return v.is("admin") }
 
@@ -173,14 +177,23 @@ var doneTexts = map[string]string{
 // Sub is who has signed in, as the issuer knows the person.
 func (v *visit) Sub() string { return v.session.Sub }
 
-// rows are entries with the page that lists them.
+// rows are entries with the page that lists them, and what their people are called; without names nobody is named.
 type rows struct {
 	Screen  *visit
 	Entries []entry
+	names   map[string]string
 }
 
 // Rows lists entries.
-func (v *visit) Rows(entries []entry) rows { return rows{v, entries} }
+func (v *visit) Rows(entries []entry, names map[string]string) rows { return rows{v, entries, names} }
+
+// Called is what the person is called who an entry is of, or empty.
+func (r rows) Called(id string) string {
+	if r.names == nil {
+		return ""
+	}
+	return cmp.Or(r.names[id], id)
+}
 
 // bound is a limit with who is bound by it.
 type bound struct {
@@ -224,6 +237,3 @@ func (v *visit) State(p purchase) state {
 	}
 	return state{v.Words(p.Status), ""}
 }
-
-// Sum adds two measures.
-func (v *visit) Sum(a, b int64) int64 { return a + b }

@@ -31,6 +31,21 @@ type balance struct {
 	AsOf time.Time `json:"as_of"`
 }
 
+// firstLook is what the overview shows.
+type firstLook struct {
+	Balance      balance   `json:"balance"`
+	StartsAt     time.Time `json:"starts_at"`
+	ResetsAt     time.Time `json:"resets_at"`
+	Organisation limitUse  `json:"organisation"`
+	Yours        *limitUse `json:"yours"`
+	// Used are the last days, today the last of them.
+	Used []struct {
+		Day     string `json:"day"`
+		Credits int64  `json:"credits"`
+	} `json:"used"`
+	Entries []entry `json:"entries"`
+}
+
 type entry struct {
 	ID      string    `json:"id"`
 	EventID string    `json:"event_id"`
