@@ -37,7 +37,8 @@ type DayUse struct {
 
 // Overview is a wallet now, with what is used of its limits, how it was used lately, and its newest entries. In one call each it reads the wallet,
 // its counters if something is counted, the first roll-up of each day and the entries: with an organisation that has no limit and whose month is
-// all but over 38 documents, else 21; a wallet with more grants than its document holds costs what Balance does beside. The user may be empty.
+// all but over 37 documents, else 21; a wallet of which much is due, or with more grants than its document holds, costs what Balance does beside. The
+// user may be empty.
 // Errors are a Refusal, `unknown_org`; or an *Unavailable.
 func (l *Ledger) Overview(ctx context.Context, org, user string) (Overview, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.opts.Deadline)
