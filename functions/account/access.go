@@ -20,7 +20,7 @@ type call struct {
 	have []role
 	// profile is the organisation, on routes that tell it.
 	profile orgs.Org
-	query url.Values
+	query   url.Values
 	// key is the caller's Idempotency-Key, on routes that move credits or money.
 	key string
 }
@@ -66,7 +66,7 @@ func (h *handler) roles(r *http.Request, rt route, who identity.Person) (have []
 	var found orgs.Role
 	switch v, org := visitor(who), r.PathValue("org"); {
 	case rt.Profile:
-		profile, found, err = h.store.Visit(r.Context(), org, v)
+		profile, found, err = h.store.RecentVisit(r.Context(), org, v)
 	case r.Method == http.MethodGet:
 		found, err = h.store.RecentRole(r.Context(), org, v)
 	default:

@@ -37,7 +37,9 @@ func (c call) onlyOwn() bool {
 }
 
 // belongs reports whether a caller is a member or an administrator.
-func (c call) belongs() bool { return slices.Contains(c.have, member) || slices.Contains(c.have, admin) }
+func (c call) belongs() bool {
+	return slices.Contains(c.have, member) || slices.Contains(c.have, admin)
+}
 
 // membersList names the list of members in page tokens.
 const membersList = "members"

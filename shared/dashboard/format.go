@@ -35,12 +35,25 @@ func (v *visit) Money(minor int64, currency string) string {
 	if minor < 0 {
 		sign, minor = "−", -minor
 	}
-	cents := strconv.FormatInt(minor%100+100, 10)[1:]
 	symbol, ok := map[string]string{"ZAR": "R" + nbsp, "USD": "US$", "EUR": "€"}[currency]
 	if !ok {
 		symbol = currency + nbsp
 	}
-	return sign + symbol + whole(minor/100) + "," + cents
+	return sign + symbol + amount(minor)
+}
+
+// amount writes minor units, which are 0 or more, without a currency: 1 299,00.
+func amount(minor int64) string {
+	return whole(minor/100) + "," + strconv.FormatInt(minor%100+100, 10)[1:]
+}
+
+// monthName writes a month of the API's, 2006-01, in words.
+func monthName(month string) string {
+	t, err := time.Parse("2006-01", month)
+	if err != nil {
+		return month
+	}
+	return t.Format("January 2006")
 }
 
 // Day writes a date in the organisation's zone.

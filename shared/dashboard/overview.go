@@ -14,6 +14,7 @@ func pageTable() []page {
 		{name: "purchase", path: "/orgs/{org}/purchase", show: (*visit).shop, change: (*visit).buy},
 		{name: "history", path: "/orgs/{org}/purchases", show: (*visit).history},
 		{name: "bought", path: "/orgs/{org}/purchases/{reference}", show: (*visit).bought, change: (*visit).changeBought},
+		{name: "receipt", path: "/orgs/{org}/purchases/{reference}/receipt", show: (*visit).receipt},
 		{name: "controls", path: "/orgs/{org}/controls", show: (*visit).controls, change: (*visit).changeControls},
 		{name: "notifications", path: "/orgs/{org}/notifications", show: (*visit).notifications, change: (*visit).changeNotifications},
 		{name: "teams", path: "/orgs/{org}/teams", show: (*visit).teams, change: (*visit).changeTeams},
@@ -24,9 +25,13 @@ func pageTable() []page {
 		{name: "refusals", path: "/orgs/{org}/refusals", show: (*visit).refusals},
 		{name: "activity", path: "/orgs/{org}/activity", show: (*visit).activity},
 		{name: "entry", path: "/orgs/{org}/activity/{id}", show: (*visit).entry},
-		{name: "prices", path: "/orgs/{org}/prices", show: (*visit).prices, change: (*visit).openPortal},
+		{name: "topup", path: "/orgs/{org}/auto-top-up", show: (*visit).topping, change: (*visit).changeTopping},
+		{name: "plan", path: "/orgs/{org}/plan", show: (*visit).plan, change: (*visit).changePlan},
+		{name: "prices", path: "/orgs/{org}/prices", show: (*visit).prices},
 		{name: "referral", path: "/orgs/{org}/referral", show: (*visit).referral, change: (*visit).claim},
 		{name: "support", path: "/support", staff: true, show: (*visit).support},
+		{name: "letters", path: "/support/dead-letters", staff: true, show: (*visit).letters, change: (*visit).changeLetters},
+		{name: "quarantine", path: "/support/quarantine", staff: true, show: (*visit).quarantine, change: (*visit).changeQuarantine},
 		{name: "adjust", path: "/orgs/{org}/adjust", staff: true, show: (*visit).adjustments, change: (*visit).adjust},
 		{name: "signout", path: "/signout", change: func(v *visit) error { return v.d.signOut(v.w, v.r, v) }},
 	}
@@ -142,5 +147,8 @@ func (v *visit) next(token string) string {
 	if token == "" {
 		return ""
 	}
-	return "?" + url.Values{"after": {token}}.Encode()
+	q := v.r.URL.Query()
+	q.Del("done")
+	q.Set("after", token)
+	return "?" + q.Encode()
 }

@@ -42,11 +42,28 @@ func (s *Store) Visit(ctx context.Context, org string, v Visitor) (Org, Role, er
 // RecentRole is Role as it was no longer than the staleness ago, without a read. Who is not a member is not remembered as such, so that a new
 // member is let in at once.
 func (s *Store) RecentRole(ctx context.Context, org string, v Visitor) (Role, error) {
-	known, ok := s.roles.Get(roleKey{org, v.Sub})
-	if age := s.opts.MachineNow().Sub(known.at); ok && age >= 0 && age < s.opts.Staleness {
-		return known.role, nil
+	if role := s.known(org, v); role != "" {
+		return role, nil
 	}
 	return s.Role(ctx, org, v)
+}
+
+// RecentVisit is RecentRole with the organisation itself as it is now, for one read where the role is remembered.
+func (s *Store) RecentVisit(ctx context.Context, org string, v Visitor) (Org, Role, error) {
+	if role := s.known(org, v); role != "" {
+		o, err := s.Get(ctx, org)
+		return o, role, err
+	}
+	return s.Visit(ctx, org, v)
+}
+
+// known is a role that was read no longer than the staleness ago, or empty.
+func (s *Store) known(org string, v Visitor) Role {
+	known, ok := s.roles.Get(roleKey{org, v.Sub})
+	if age := s.opts.MachineNow().Sub(known.at); ok && age >= 0 && age < s.opts.Staleness {
+		return known.role
+	}
+	return ""
 }
 
 func (s *Store) visit(ctx context.Context, org string, v Visitor) (Org, Role, error) {
@@ -125,7 +142,9 @@ func (s *Store) refresh(ctx context.Context, snapshot *firestore.DocumentSnapsho
 	if v.VerifiedEmail == m.Email || !validEmail(v.VerifiedEmail) {
 		return
 	}
-	_, err := snapshot.Ref.Update(ctx, []firestore.Update{{Path: "email", Value: v.VerifiedEmail}}, firestore.LastUpdateTime(snapshot.UpdateTime))
+	_, err := snapshot.Ref.Update(ctx, []firestore.Update{
+		{Path: "email", Value: v.VerifiedEmail}, {Path: "email_key", Value: strings.ToLower(v.VerifiedEmail)},
+	}, firestore.LastUpdateTime(snapshot.UpdateTime))
 	if err != nil {
 		s.log.WarnContext(ctx, "a member's address could not be brought up to date", slog.Any("error", err))
 	}
