@@ -59,6 +59,9 @@ func monthName(month string) string {
 // Day writes a date in the organisation's zone.
 func (v *visit) Day(t time.Time) string { return t.In(v.zone).Format("2 January 2006") }
 
+// Date writes a date in the organisation's zone, with the month cut short.
+func (v *visit) Date(t time.Time) string { return t.In(v.zone).Format("2 Jan 2006") }
+
 // shortDay writes a date of the API's, 2006-01-02, as 2 Jan.
 func shortDay(date string) string {
 	day, err := time.Parse(time.DateOnly, date)
