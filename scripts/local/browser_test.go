@@ -36,13 +36,16 @@ type browser struct {
 	faults []string
 }
 
+// browserLife bounds what one browser is used for.
+const browserLife = 3 * time.Minute
+
 // openBrowser starts a Chromium of its own with a window of a width.
 func openBrowser(t *testing.T, base string, width int64) *browser {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(needs.Chromium(t)), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.UserDataDir(t.TempDir()),
 		chromedp.WSURLReadTimeout(time.Minute))
-	ctx, end := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Minute)
+	ctx, end := context.WithTimeout(context.WithoutCancel(t.Context()), browserLife)
 	t.Cleanup(end)
 	ctx, cancel := chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
