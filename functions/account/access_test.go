@@ -26,7 +26,7 @@ var permitted = map[string]struct {
 	"GET /orgs/{org}/purchases":                      {who: "admin support platform"},
 	"POST /orgs/{org}/purchases/{reference}/recover": {who: "member admin support"},
 	"GET /purchases/{reference}":                     {who: "support platform"},
-	"GET /people":                                    {who: "support platform", query: "?email=owner@acme.example"},
+	"GET /people":                                    {who: "support platform", query: "?email=thandi@acme.example"},
 	"GET /orgs/{org}/purchases/{reference}/receipt":  {who: "admin support platform"},
 	"GET /operations/reconciliation":                 {who: "platform"},
 	"GET /catalogue":                                 {who: "stranger member admin support platform"},

@@ -43,7 +43,7 @@ func (h *handler) overview(w http.ResponseWriter, r *http.Request, c call) error
 		out.Used[i] = dayUse(d)
 	}
 	for i, e := range o.Recent {
-		out.Entries[i] = showEntry(e)
+		out.Entries[i] = c.showEntry(e)
 	}
 	serve.OK(w, r, out)
 	return nil

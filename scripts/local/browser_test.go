@@ -5,8 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -169,14 +167,12 @@ func (b *browser) look(path, shot string) {
 			b.t.Errorf("%s: axe-core finds\n%s", path, found)
 		}
 	}
-	if shot != "" && *shots != "" {
-		picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(*shots, shot+".png"), picture, 0o600)
-		}
+	if shot != "" && (*shots != "" || *pictures != "") {
+		screenshot, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 		if err != nil {
 			b.t.Fatal(err)
 		}
+		keep(b.t, shot, screenshot)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
