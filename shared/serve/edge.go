@@ -52,7 +52,6 @@ func (f Function) edge(env Env, handler func(ctx context.Context) (http.Handler,
 func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin := time.Now()
 	ctx, scope, span := e.enter(r.Context(), r.Header)
-	defer span.End()
 	ctx, cancel := context.WithTimeout(ctx, e.function.deadline)
 	defer cancel()
 	// The context does not end a read of the body, so the connection gets the same deadline. A writer that has none,
@@ -95,12 +94,13 @@ func (e *edge) enter(ctx context.Context, h http.Header) (context.Context, reque
 	return request.NewContext(ctx, scope), scope, span
 }
 
-// leave records what the answer was. It may hold the answer up for a moment, to send what was recorded while the processor is there.
+// leave records what the answer was, and ends the span. It may hold the answer up for a moment, to send what was recorded while the processor is there.
 func (e *edge) leave(rec *recorder, r *http.Request, span trace.Span, took time.Duration) {
 	if span.IsRecording() {
 		span.SetName(e.function.name + " " + r.Pattern)
 		span.SetAttributes(attribute.Int("http.response.status_code", rec.sent()), attribute.String("code", rec.code))
 	}
+	span.End()
 	e.env.Telemetry.Answered(r.Context(), e.function.name, rec.code, took)
 	e.env.Telemetry.Send(r.Context())
 }
