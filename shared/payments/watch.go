@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stripe/stripe-go/v76"
+
+	"github.com/fluxori/ai-credits/shared/telemetry"
 )
 
 const (
@@ -74,6 +76,11 @@ func (w *run) tell(ctx context.Context, uncredited []Uncredited) {
 		w.opts.Log.ErrorContext(ctx, "a paid purchase is not credited", slog.String("alert", alertUncredited), slog.String("reference", u.Reference),
 			slog.String("org", u.Org), slog.String("session", u.Session), slog.Time("paid_at", u.PaidAt))
 	}
+	var oldest time.Duration
+	for _, u := range uncredited {
+		oldest = max(oldest, w.now.Sub(u.PaidAt))
+	}
+	telemetry.FromContext(ctx).UncreditedAge(ctx, oldest)
 	w.cursor.Uncredited = uncredited[:min(len(uncredited), maxUncredited)]
 }
 
