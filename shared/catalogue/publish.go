@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/coded"
+	"github.com/fluxori/ai-credits/shared/versioned"
 
 	"cloud.google.com/go/firestore"
 	"google.golang.org/grpc/codes"
@@ -132,7 +133,7 @@ func (s *Store) samePublished(tx *firestore.Transaction, c *Catalogue, data []by
 	if err != nil {
 		return err
 	}
-	if published != string(data) {
+	if published.Document != string(data) {
 		return taken
 	}
 	return nil
@@ -182,12 +183,8 @@ func (s *Store) Published(ctx context.Context, version int64) (Publication, erro
 	if err != nil {
 		return Publication{}, unavailable(fmt.Errorf("read catalogue %d: %w", version, err))
 	}
-	c, _, err := decodeVersion(snapshot, version)
+	c, r, err := decodeVersion(snapshot, version)
 	if err != nil {
-		return Publication{}, unavailable(err)
-	}
-	var r record
-	if err := decode(snapshot, &r); err != nil {
 		return Publication{}, unavailable(err)
 	}
 	return Publication{Catalogue: c, At: r.CreatedAt, By: r.PublishedBy, InForce: version == p.Version}, nil
@@ -202,7 +199,7 @@ func explained(err error) bool {
 
 // failed makes what a newer release has written `unavailable`, and leaves other errors as they are.
 func failed(err error) error {
-	if errors.Is(err, errNewer) {
+	if errors.Is(err, versioned.ErrNewer) {
 		return unavailable(err)
 	}
 	return err
