@@ -30,7 +30,6 @@ func (o *operator) changed(change func(*prices.Document)) (file string) {
 	return file
 }
 
-// TestTheCatalogueIsChangedStepByStep is one test, since all organisations share the catalogue.
 func TestTheCatalogueIsChangedStepByStep(t *testing.T) {
 	t.Parallel()
 	o := newOperator(t)
@@ -74,7 +73,7 @@ func TestTheCatalogueIsChangedStepByStep(t *testing.T) {
 		var wg sync.WaitGroup
 		codes, said := make([]int, len(files)), make([]string, len(files))
 		for i, file := range files {
-			one := newOperator(t)
+			one := operatorOf(t, o.system)
 			wg.Go(func() { codes[i], said[i] = one.run("yes", "catalogue", "publish", file), one.err.String() })
 		}
 		wg.Wait()

@@ -30,76 +30,90 @@ func TestMain(m *testing.M) {
 		return
 	}
 	code := m.Run()
-	if err := stopLocal(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
+	if built.dir != "" {
+		if err := os.RemoveAll(built.dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
 	}
 	os.Exit(code)
 }
 
-// local is the whole system, started once for all tests, each of which has an organisation of its own.
-var local struct {
+// built is the local runner, built once for all tests.
+var built struct {
 	once sync.Once
 	dir  string
-	cmd  *exec.Cmd
-	url  string
 	err  error
+}
+
+// runner returns the local runner's program.
+func runner(t *testing.T) string {
+	t.Helper()
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "creditsctl"); built.err != nil {
+			return
+		}
+		out, err := exec.CommandContext(context.Background(), "go", "build", "-o", built.dir, "../local").CombinedOutput()
+		if err != nil {
+			built.err = fmt.Errorf("build the local runner: %w: %s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return filepath.Join(built.dir, "local")
 }
 
 var served = regexp.MustCompile(`function account +(http://\S+)/account`)
 
-// startLocal builds and starts the local runner, and reads where it serves.
-func startLocal() (err error) {
-	if local.dir, err = os.MkdirTemp("", "creditsctl"); err != nil {
-		return err
-	}
-	program := filepath.Join(local.dir, "local")
-	if out, err := exec.CommandContext(context.Background(), "go", "build", "-o", program, "../local").CombinedOutput(); err != nil {
-		return fmt.Errorf("build the local runner: %w: %s", err, out)
-	}
-	local.cmd = exec.CommandContext(context.Background(), program, "-addr", "127.0.0.1:0", "-demo=false")
-	local.cmd.Stderr = os.Stderr
-	out, err := local.cmd.StdoutPipe()
+// start starts the whole system in a process of its own, and returns where it serves.
+func start(t *testing.T) (url string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), runner(t), "-addr", "127.0.0.1:0", "-demo=false")
+	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
-	if err := local.cmd.Start(); err != nil {
-		return err
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
+	t.Cleanup(func() {
+		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Error(err)
+		}
+		_ = cmd.Wait() // it was killed
+	})
+	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if m := served.FindStringSubmatch(lines.Text()); m != nil {
-			local.url = m[1]
+			url = m[1]
 		}
 		if strings.Contains(lines.Text(), "Ctrl-C") {
-			return nil
+			return url
 		}
 	}
-	return errors.New("the local runner does not start")
+	t.Fatal("the local runner does not start")
+	return ""
 }
 
-func stopLocal() error {
-	if local.cmd == nil || local.cmd.Process == nil {
-		return nil
-	}
-	return errors.Join(local.cmd.Process.Kill(), os.RemoveAll(local.dir))
-}
-
-// operator runs the tool in this process, as a person at a terminal, against the whole system over HTTP.
+// operator runs the tool in this process, as a person at a terminal, against a whole system over HTTP.
 type operator struct {
 	*tool
-	t        *testing.T
-	url      string
-	out, err bytes.Buffer
+	t *testing.T
+	// system is where everything is; url where the tool is told that it is.
+	system, url string
+	out, err    bytes.Buffer
 }
 
+// newOperator is an operator of a system of its own.
 func newOperator(t *testing.T) *operator {
 	t.Helper()
-	local.once.Do(func() { local.err = startLocal() })
-	if local.err != nil {
-		t.Fatal(local.err)
-	}
-	o := &operator{t: t, url: local.url}
+	return operatorOf(t, start(t))
+}
+
+// operatorOf is one more operator of a system.
+func operatorOf(t *testing.T, system string) *operator {
+	t.Helper()
+	o := &operator{t: t, system: system, url: system}
 	o.tool = &tool{
 		in: strings.NewReader(""), terminal: true, out: &o.out, err: &o.err, http: http.DefaultClient,
 		lookup: func(name string) (string, bool) { return o.url, name == "CREDITSCTL_TO" },
@@ -153,7 +167,7 @@ func (o *operator) lines(args ...string) []map[string]any {
 // api asks the system itself.
 func (o *operator) api(method, path, token, body string, headers ...string) map[string]any {
 	o.t.Helper()
-	req, err := http.NewRequestWithContext(o.t.Context(), method, local.url+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(o.t.Context(), method, o.system+path, strings.NewReader(body))
 	if err != nil {
 		o.t.Fatal(err)
 	}

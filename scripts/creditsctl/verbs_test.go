@@ -10,11 +10,11 @@ import (
 )
 
 // process runs the tool as a process of its own, with nobody at a terminal, and returns what it printed and ended with.
-func process(t *testing.T, args ...string) (out, errs string, code int) {
+func process(t *testing.T, system string, args ...string) (out, errs string, code int) {
 	t.Helper()
 	var o, e bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asProcess+"=1", "CREDITSCTL_TO="+local.url, "CREDITSCTL_TOKEN=", "CREDITSCTL_TOKEN_COMMAND=")
+	cmd.Env = append(os.Environ(), asProcess+"=1", "CREDITSCTL_TO="+system, "CREDITSCTL_TOKEN=", "CREDITSCTL_TOKEN_COMMAND=")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader("process\n"), &o, &e
 	err := cmd.Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -28,7 +28,8 @@ func process(t *testing.T, args ...string) (out, errs string, code int) {
 
 func TestAProcessEndsAsItWent(t *testing.T) {
 	t.Parallel()
-	newOperator(t).open("process", "Process")
+	o := newOperator(t)
+	o.open("process", "Process")
 	tests := []struct {
 		name string
 		args []string
@@ -51,7 +52,7 @@ func TestAProcessEndsAsItWent(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			out, errs, code := process(t, tt.args...)
+			out, errs, code := process(t, o.system, tt.args...)
 			if code != tt.code || !strings.Contains(out+errs, tt.want) {
 				t.Errorf("ended with %d, printed\n%s%s", code, out, errs)
 			}

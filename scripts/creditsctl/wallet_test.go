@@ -60,7 +60,7 @@ func TestWhatWasRefusedIsTold(t *testing.T) {
 	t.Parallel()
 	o := newOperator(t)
 	o.open("refused", "Refused")
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, local.url+"/debit",
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, o.system+"/debit",
 		strings.NewReader(`{"event_id":"e","org_id":"refused","feature":"bulk-pricing","user_id":"sipho"}`))
 	if err != nil {
 		t.Fatal(err)
@@ -121,9 +121,9 @@ type severed struct {
 	sent atomic.Int64
 }
 
-func sever(t *testing.T) *severed {
+func sever(t *testing.T, system string) *severed {
 	t.Helper()
-	target, err := url.Parse(local.url)
+	target, err := url.Parse(system)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestALostAnswerIsLearnedUnderTheSameKey(t *testing.T) {
 	t.Parallel()
 	o := newOperator(t)
 	o.open("severed", "Severed")
-	s := sever(t)
+	s := sever(t, o.system)
 	o.url = s.url
 	args := []string{"adjust", "severed", "-add", "70", "-reason", "Goodwill"}
 
@@ -215,7 +215,7 @@ func TestRefusalsSayWhyAndWhichRequest(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			o := newOperator(t)
+			o := operatorOf(t, o.system)
 			args := tt.args
 			switch {
 			case strings.HasPrefix(tt.token, "{"):
@@ -246,7 +246,7 @@ func TestATokenIsPrintedByACommandOrStandsInTheEnvironment(t *testing.T) {
 		t.Errorf("%d %s", code, &o.err)
 	}
 	o.lookup = func(name string) (string, bool) {
-		return map[string]string{"CREDITSCTL_TO": local.url, "CREDITSCTL_TOKEN": token}[name], true
+		return map[string]string{"CREDITSCTL_TO": o.system, "CREDITSCTL_TOKEN": token}[name], true
 	}
 	o.must("balance", "tokens")
 	if code := o.run("", "reconciliation"); code != exitFailed || !strings.Contains(o.err.String(), "forbidden (403)") {
