@@ -45,6 +45,7 @@ func TestAPurchaseWhoseWebhookNeverCameIsRecovered(t *testing.T) {
 	t.Parallel()
 	o := newOperator(t)
 	admin := o.open("waiters", "Waiters")
+	o.api("POST", "/_local/stripe/webhooks", "", `{"mode":"drop"}`)
 	reference := o.buy("waiters", admin, "credits-100", false)
 	if code := o.run("waiters", "recover", reference); code != exitDone || !strings.Contains(o.out.String(), "created") {
 		t.Fatalf("%d %s%s", code, &o.out, &o.err)
