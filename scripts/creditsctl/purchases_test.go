@@ -11,7 +11,7 @@ func TestAPurchaseIsFoundRefundedInPartsAndOnce(t *testing.T) {
 	o := newOperator(t)
 	reference := o.buy("buyers", o.open("buyers", "Buyers"), "credits-500", true)
 	golden(t, "purchases", o.must("purchases", "buyers"))
-	golden(t, "purchase", o.must("find", reference))
+	golden(t, "purchase", timeless(t, o.must("find", reference)))
 	if p := o.object("purchase", reference); p["org_id"] != "buyers" || p["amount"] != 44900.0 {
 		t.Errorf("%v", p)
 	}
@@ -41,6 +41,24 @@ func TestAPurchaseIsFoundRefundedInPartsAndOnce(t *testing.T) {
 	}
 }
 
+// timeless leaves a purchase's timeline out, since what happens within a second may stand in any order; it must have an order's steps.
+func timeless(t *testing.T, told string) string {
+	t.Helper()
+	var out strings.Builder
+	steps := 0
+	for line := range strings.Lines(told) {
+		if strings.HasPrefix(line, "20") {
+			steps++
+			continue
+		}
+		out.WriteString(line)
+	}
+	if steps != 3 {
+		t.Errorf("%d steps, want that it was created, offered and found to be paid: %s", steps, told)
+	}
+	return out.String()
+}
+
 func TestAPurchaseWhoseWebhookNeverCameIsRecovered(t *testing.T) {
 	t.Parallel()
 	o := newOperator(t)
@@ -55,7 +73,7 @@ func TestAPurchaseWhoseWebhookNeverCameIsRecovered(t *testing.T) {
 	if code := o.run("waiters", "recover", reference); code != exitDone {
 		t.Fatalf("%d %s", code, &o.err)
 	}
-	golden(t, "recover", o.err.String()+"---\n"+o.out.String())
+	golden(t, "recover", o.err.String()+"---\n"+timeless(t, o.out.String()))
 	if got := o.available("waiters"); got != 100 {
 		t.Errorf("%v are available, want 100", got)
 	}
