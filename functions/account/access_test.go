@@ -19,12 +19,15 @@ const alertsBody = `{"low_balance":{"enabled":true,"threshold":50,"channels":["e
 
 // permitted says for each route who passes, apart from the table that the router is built from, and what to send so that it succeeds.
 var permitted = map[string]struct {
-	who  string
-	body string
+	who   string
+	body  string
+	query string
 }{
 	"GET /orgs/{org}/purchases":                      {who: "admin support platform"},
 	"POST /orgs/{org}/purchases/{reference}/recover": {who: "member admin support"},
 	"GET /purchases/{reference}":                     {who: "support platform"},
+	"GET /people":                                    {who: "support platform", query: "?email=thandi@acme.example"},
+	"GET /orgs/{org}/purchases/{reference}/receipt":  {who: "admin support platform"},
 	"GET /operations/reconciliation":                 {who: "platform"},
 	"GET /catalogue":                                 {who: "stranger member admin support platform"},
 	"GET /orgs":                                      {who: "stranger member admin support platform"},
@@ -32,6 +35,7 @@ var permitted = map[string]struct {
 	"GET /orgs/{org}":                                {who: "member admin support platform"},
 	"GET /orgs/{org}/alerts":                         {who: "member admin support platform"},
 	"PUT /orgs/{org}/alerts":                         {who: "admin", body: alertsBody},
+	"GET /orgs/{org}/overview":                       {who: "member admin support platform"},
 	"GET /orgs/{org}/balance":                        {who: "member admin support platform"},
 	"GET /orgs/{org}/entries":                        {who: "member admin support platform"},
 	"GET /orgs/{org}/entries/{id}":                   {who: "member admin support platform"},
@@ -57,11 +61,11 @@ var permitted = map[string]struct {
 	"POST /orgs/{org}/referral/claim":                {who: "admin", body: `{"code":"{referral}"}`},
 	"GET /operations/promotions/{code}":              {who: "platform"},
 	"PUT /operations/promotions/{code}":              {who: "platform", body: welcomeTerms},
-	"GET /operations/dead-letters":                   {who: "platform"},
-	"POST /operations/dead-letters/{letter}/replay":  {who: "platform"},
-	"GET /operations/quarantine":                     {who: "platform"},
-	"POST /operations/quarantine/{event}/replay":     {who: "platform"},
-	"POST /operations/quarantine/{event}/resolve":    {who: "platform", body: `{"resolution":"Refunded by hand."}`},
+	"GET /operations/dead-letters":                   {who: "support platform"},
+	"POST /operations/dead-letters/{letter}/replay":  {who: "support platform"},
+	"GET /operations/quarantine":                     {who: "support platform"},
+	"POST /operations/quarantine/{event}/replay":     {who: "support platform"},
+	"POST /operations/quarantine/{event}/resolve":    {who: "support platform", body: `{"resolution":"Refunded by hand."}`},
 
 	// Members, teams, limits.
 	"GET /orgs/{org}/members":                           {who: "admin support platform"},
@@ -167,7 +171,7 @@ func TestEveryRouteAdmitsExactlyItsRoles(t *testing.T) {
 			for who, token := range cast(t, s) {
 				for _, org := range []string{"acme", "globex", "nowhere-" + who} {
 					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter, "{event}", event, "{team}", "design", "{user}", user(method, org), "{request}", cmp.Or(requests[org], requests["acme"]), "{month}", "2026-03", "{code}", "WELCOME").Replace(path)
-					got := s.call(t, token, method, filled, body, "Idempotency-Key", "a key of "+who)
+					got := s.call(t, token, method, filled+want.query, body, "Idempotency-Key", "a key of "+who)
 					status, code := expected(pattern, want.who, who, org)
 					if (status == 0) != (got.status/100 == 2) || status != 0 && (got.status != status || got.code() != code) {
 						t.Errorf("%s on %s: %d %s, want %d %s", who, org, got.status, got.raw, status, code)

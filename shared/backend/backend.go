@@ -48,7 +48,7 @@ func Open(ctx context.Context, function string, c cloud.Config, env serve.Env) (
 		Clients: clients, Publisher: events.NewPublisher(clients.Messages), Prices: catalogue.NewStore(clients.Documents, env.Log, catalogue.StoreOptions{}),
 		Concurrency: row.Concurrency,
 	}
-	bounds.Now, bounds.Publish, bounds.Logger = env.Now, b.Publisher, env.Log
+	bounds.Now, bounds.Publish, bounds.Logger, bounds.Telemetry = env.Now, b.Publisher, env.Log, env.Telemetry
 	if b.Ledger, err = ledger.New(clients.Commits, clients.Database, bounds); err != nil {
 		return nil, err
 	}

@@ -53,10 +53,12 @@ type expiryDoc struct {
 
 // memberDoc is the document orgs/{org}/members/{member}.
 type memberDoc struct {
-	V        int64     `firestore:"v"`
-	Sub      string    `firestore:"sub"`
-	Role     Role      `firestore:"role"`
-	Email    string    `firestore:"email,omitempty"`
+	V     int64  `firestore:"v"`
+	Sub   string `firestore:"sub"`
+	Role  Role   `firestore:"role"`
+	Email string `firestore:"email,omitempty"`
+	// EmailKey is the address in lower case, by which support finds people.
+	EmailKey string    `firestore:"email_key,omitempty"`
 	Name     string    `firestore:"name,omitempty"`
 	Team     string    `firestore:"team,omitempty"`
 	JoinedAt time.Time `firestore:"joined_at"`
@@ -109,7 +111,7 @@ func decodeOrg(snapshot *firestore.DocumentSnapshot) (Org, error) {
 }
 
 func encodeMember(m Member) memberDoc {
-	return memberDoc{V: schemaVersion, Sub: m.Sub, Role: m.Role, Email: m.Email, Name: m.Name, Team: m.Team, JoinedAt: m.JoinedAt}
+	return memberDoc{V: schemaVersion, Sub: m.Sub, Role: m.Role, Email: m.Email, EmailKey: strings.ToLower(m.Email), Name: m.Name, Team: m.Team, JoinedAt: m.JoinedAt}
 }
 
 func decodeMember(snapshot *firestore.DocumentSnapshot) (Member, error) {
