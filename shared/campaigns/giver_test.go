@@ -114,8 +114,6 @@ func (o *office) promote(t testing.TB, code string, change func(*campaigns.Terms
 	check(t, err)
 }
 
-func onFirstPurchase(t *campaigns.Terms) { t.On, t.PerOrgMax = campaigns.FirstPurchase, 1 }
-
 func (o *office) redeem(ctx context.Context, org, code, key string) (campaigns.Redeemed, error) {
 	return o.Redeem(ctx, campaigns.Request{Org: org, By: "person of " + org, Code: code, Key: key})
 }

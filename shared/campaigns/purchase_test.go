@@ -13,6 +13,8 @@ import (
 	"github.com/fluxori/ai-credits/shared/problem"
 )
 
+func onFirstPurchase(t *campaigns.Terms) { t.On, t.PerOrgMax = campaigns.FirstPurchase, 1 }
+
 func TestAFirstPurchaseRewardsBothSidesOnceWhateverFails(t *testing.T) {
 	t.Parallel()
 	for _, when := range []string{"", "before", "after", "for old", "for new"} {
