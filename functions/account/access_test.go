@@ -19,8 +19,9 @@ const alertsBody = `{"low_balance":{"enabled":true,"threshold":50,"channels":["e
 
 // permitted says for each route who passes, apart from the table that the router is built from, and what to send so that it succeeds.
 var permitted = map[string]struct {
-	who  string
-	body string
+	who   string
+	body  string
+	query string
 }{
 	"GET /orgs/{org}/purchases":                      {who: "admin support platform"},
 	"POST /orgs/{org}/purchases/{reference}/recover": {who: "member admin support"},
@@ -51,6 +52,7 @@ var permitted = map[string]struct {
 	"GET /orgs/{org}/auto-top-up":                    {who: "admin support platform"},
 	"PUT /orgs/{org}/auto-top-up":                    {who: "admin", body: `{"enabled":false,"threshold":0,"package":"","monthly_cap":0}`},
 	"GET /orgs/{org}/subscription":                   {who: "member admin support platform"},
+	"GET /orgs/{org}/subscription/preview":           {who: "admin support platform", query: "?plan=growth"},
 	"GET /orgs/{org}/cycles":                         {who: "member admin support platform"},
 	"POST /orgs/{org}/subscription/change":           {who: "admin", body: `{"plan":"growth"}`},
 	"POST /orgs/{org}/promotions/redeem":             {who: "admin", body: `{"code":"WELCOME"}`},
@@ -167,7 +169,7 @@ func TestEveryRouteAdmitsExactlyItsRoles(t *testing.T) {
 			method, path, _ := strings.Cut(pattern, " ")
 			for who, token := range cast(t, s) {
 				for _, org := range []string{"acme", "globex", "nowhere-" + who} {
-					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter, "{event}", event, "{team}", "design", "{user}", user(method, org), "{request}", cmp.Or(requests[org], requests["acme"]), "{month}", "2026-03", "{code}", "WELCOME").Replace(path)
+					filled := strings.NewReplacer("{org}", org, "{id}", "thing", "{reference}", cmp.Or(references[org], references["acme"]), "{letter}", letter, "{event}", event, "{team}", "design", "{user}", user(method, org), "{request}", cmp.Or(requests[org], requests["acme"]), "{month}", "2026-03", "{code}", "WELCOME").Replace(path) + want.query
 					got := s.call(t, token, method, filled, body, "Idempotency-Key", "a key of "+who)
 					status, code := expected(pattern, want.who, who, org)
 					if (status == 0) != (got.status/100 == 2) || status != 0 && (got.status != status || got.code() != code) {

@@ -2,6 +2,7 @@ package payments
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stripe/stripe-go/v76"
 
 	"github.com/fluxori/ai-credits/shared/embedded/engine"
 	"github.com/fluxori/ai-credits/shared/needs"
@@ -104,6 +106,14 @@ func TestEveryRequestIsOneThatStripeTakes(t *testing.T) {
 	if err := g.refund(ctx, Payment{ID: "pi_1", Org: "acme", Reference: purchase.Reference}, OwnRefund{N: 1, Amount: 100}); err != nil {
 		t.Error(err)
 	}
+	a.changePlans(t, g)
+	topUp := Purchase{Reference: "CR-7F3K-9QX3", Org: "acme", TopUp: "topup:acme:1", Customer: "cus_1", Card: "pm_1", Offer: Offer{Credits: 100, Amount: 9900, Currency: "ZAR"}}
+	if _, err := g.charge(ctx, topUp); err != nil {
+		t.Error(err)
+	}
+	if _, err := g.cardOf(ctx, "cus_1"); err != nil {
+		t.Error(err)
+	}
 	span := Period{Start: time.Unix(1_700_000_000, 0), End: time.Unix(1_700_086_400, 0)}
 	for _, src := range append([]source{eventSource}, swept...) {
 		l := listing{path: src.path, span: span, where: src.where}
@@ -141,13 +151,45 @@ func TestEveryRequestIsOneThatStripeTakes(t *testing.T) {
 	want := []string{
 		"GET /v1/charges", "GET /v1/charges/{id}", "GET /v1/checkout/sessions", "GET /v1/checkout/sessions/{id}", "GET /v1/customers/search",
 		"GET /v1/customers/{id}", "GET /v1/disputes",
-		"GET /v1/disputes/{id}", "GET /v1/events", "GET /v1/events/{id}", "GET /v1/invoices", "GET /v1/invoices/{id}", "GET /v1/invoices/{id}/lines",
-		"GET /v1/payment_intents", "GET /v1/payment_intents/{id}",
+		"GET /v1/disputes/{id}", "GET /v1/events", "GET /v1/events/{id}", "GET /v1/invoices", "GET /v1/invoices/upcoming", "GET /v1/invoices/{id}", "GET /v1/invoices/{id}/lines",
+		"GET /v1/payment_intents", "GET /v1/payment_intents/{id}", "GET /v1/payment_methods",
 		"GET /v1/refunds", "GET /v1/refunds/{id}", "GET /v1/subscriptions/{id}", "POST /v1/billing_portal/sessions",
-		"POST /v1/checkout/sessions", "POST /v1/customers", "POST /v1/customers/{id}", "POST /v1/refunds",
+		"POST /v1/checkout/sessions", "POST /v1/customers", "POST /v1/customers/{id}", "POST /v1/payment_intents", "POST /v1/refunds",
+		"POST /v1/subscription_schedules", "POST /v1/subscription_schedules/{id}", "POST /v1/subscription_schedules/{id}/release",
+		"POST /v1/subscriptions/{id}",
 	}
 	if diff := cmp.Diff(want, slices.Compact(kinds)); diff != "" {
 		t.Errorf("other kinds of requests were sent than this test knows of:\n%s", diff)
+	}
+}
+
+// changePlans sends what changes of plan ask for.
+func (a *asked) changePlans(t *testing.T, g *Gateway) {
+	t.Helper()
+	c := planChange{gateway: g, price: planPrice{ID: "price_2"}, key: "plan:acme:k", s: Subscription{
+		ID: "sub_1", Status: Active, Schedule: "sub_sched_1", Items: []Item{{ID: "si_1", Price: "price_1", Quantity: 1}}, CancelAtPeriodEnd: true,
+		Period: Period{Start: time.Unix(1_700_000_000, 0), End: time.Unix(1_702_592_000, 0)},
+	}}
+	for name, step := range map[string]func(context.Context) error{"upgrade": c.upgrade, "stay": c.stay} {
+		if err := step(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	scheduled := c
+	scheduled.s.Schedule = ""
+	if err := scheduled.downgrade(t.Context()); err != nil && !strings.Contains(err.Error(), "no current phase") { // as the sample's has none
+		t.Error(err)
+	}
+	schedule := &stripe.SubscriptionSchedule{
+		ID:           "sub_sched_1",
+		CurrentPhase: &stripe.SubscriptionScheduleCurrentPhase{StartDate: 1_700_000_000},
+		Phases:       []*stripe.SubscriptionSchedulePhase{{StartDate: 1_700_000_000, TrialEnd: 1_701_000_000, Coupon: &stripe.Coupon{ID: "half"}}},
+	}
+	if err := c.reschedule(t.Context(), schedule); err != nil {
+		t.Error(err)
+	}
+	if _, err := g.upcoming(t.Context(), c.s, "price_2", c.s.Period.Start); err != nil {
+		t.Error(err)
 	}
 }
 
