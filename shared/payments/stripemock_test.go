@@ -111,6 +111,13 @@ func TestEveryRequestIsOneThatStripeTakes(t *testing.T) {
 	if _, err := g.charge(ctx, topUp); err != nil {
 		t.Error(err)
 	}
+	if _, err := g.taxOn(ctx, "cus_1", topUp.Offer); err != nil {
+		t.Error(err)
+	}
+	topUp.Tax.Calculation = "taxcalc_1"
+	if err := g.recordTax(ctx, topUp); err != nil {
+		t.Error(err)
+	}
 	if _, err := g.cardOf(ctx, "cus_1"); err != nil {
 		t.Error(err)
 	}
@@ -156,7 +163,7 @@ func TestEveryRequestIsOneThatStripeTakes(t *testing.T) {
 		"GET /v1/refunds", "GET /v1/refunds/{id}", "GET /v1/subscriptions/{id}", "POST /v1/billing_portal/sessions",
 		"POST /v1/checkout/sessions", "POST /v1/customers", "POST /v1/customers/{id}", "POST /v1/payment_intents", "POST /v1/refunds",
 		"POST /v1/subscription_schedules", "POST /v1/subscription_schedules/{id}", "POST /v1/subscription_schedules/{id}/release",
-		"POST /v1/subscriptions/{id}",
+		"POST /v1/subscriptions/{id}", "POST /v1/tax/calculations", "POST /v1/tax/transactions/create_from_calculation",
 	}
 	if diff := cmp.Diff(want, slices.Compact(kinds)); diff != "" {
 		t.Errorf("other kinds of requests were sent than this test knows of:\n%s", diff)
