@@ -1,7 +1,6 @@
 package account
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -39,21 +38,11 @@ func (s *system) overpaid(t *testing.T, org, key string) (reference string, told
 	if err := s.stand.WebhookMode(stripestand.ModeDeliver); err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.stripe+"/v1/events?limit=1&type=checkout.session.completed", nil)
-	if err != nil {
-		t.Fatal(err)
+	events := listed[paymentstest.Event](t, s, "events?limit=1&type=checkout.session.completed")
+	if len(events) != 1 {
+		t.Fatal(events)
 	}
-	req.Header.Set("Authorization", "Bearer sk_test_local")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	var list struct{ Data []paymentstest.Event }
-	if err := json.NewDecoder(res.Body).Decode(&list); err != nil || len(list.Data) != 1 {
-		t.Fatal(list, err)
-	}
-	told = list.Data[0].Notice()
+	told = events[0].Notice()
 	s.tell(t, told)
 	return reference, told
 }
