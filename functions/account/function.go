@@ -72,19 +72,16 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/fluxori/ai-credits/shared/backend"
-	"github.com/fluxori/ai-credits/shared/campaigns"
-	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/erasure"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/limitrequests"
+	"github.com/fluxori/ai-credits/shared/merchant"
 	"github.com/fluxori/ai-credits/shared/notify"
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/refusals"
 	"github.com/fluxori/ai-credits/shared/serve"
-	"github.com/fluxori/ai-credits/shared/topups"
 )
 
 // deadline bounds one request. It is longer than a command's own, so that a caller learns what became of it.
@@ -95,90 +92,46 @@ func init() {
 }
 
 // build opens the clients that live as long as the function.
-func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	c, err := serve.Settings[config](ctx, env)
+func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
+	people, err := identity.NewPeople(identity.Source{Issuer: c.PeopleIssuer, Audience: c.PeopleAudience, Client: env.Client()}, c.PeopleClaimPrefix)
 	if err != nil {
 		return nil, err
 	}
-	people, err := identity.NewPeople(identity.Source{Issuer: c.PeopleIssuer, Audience: c.PeopleAudience}, c.PeopleClaimPrefix)
+	m, err := merchant.Open(ctx, "account", c.Merchant, env)
 	if err != nil {
 		return nil, err
 	}
-	stripe, err := payments.NewGateway(payments.GatewayOptions{Key: string(c.StripeKey), URL: c.StripeURL, Livemode: c.Livemode})
+	defer m.CloseOnError(&err)
+	registrar, err := orgs.NewRegistrar(m.Orgs, m.Ledger, m.Prices)
 	if err != nil {
 		return nil, err
 	}
-	b, err := backend.Open(ctx, "account", c.Cloud, env.Now, env.Log)
-	if err != nil {
-		return nil, err
-	}
-	defer b.CloseOnError(&err)
-	store, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
-	if err != nil {
-		return nil, err
-	}
-	sold := catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{})
-	registrar, err := orgs.NewRegistrar(store, b.Ledger, sold)
-	if err != nil {
-		return nil, err
-	}
-	shop, err := payments.NewShop(payments.ShopOptions{
-		Documents: b.Documents, Prices: sold, Stripe: stripe, Now: env.Now,
-		Checkout: payments.CheckoutOptions{ReturnURL: c.CheckoutReturnURL},
-	})
-	if err != nil {
-		return nil, err
-	}
-	giver, err := campaigns.NewGiver(campaigns.Options{
-		Documents: b.Documents, Ledger: b.Ledger, Orgs: store, Prices: sold, Now: env.Now, Log: env.Log,
-	})
-	if err != nil {
-		return nil, err
-	}
-	receiver, err := payments.NewReceiver(payments.ReceiverOptions{
-		Documents: b.Documents, Ledger: b.Ledger, Prices: sold, Stripe: stripe, Now: env.Now, Log: env.Log, Grace: c.Grace, Bonuses: giver,
-	})
-	if err != nil {
-		return nil, err
-	}
-	keeper, err := topups.New(topups.Options{
-		Documents: b.Documents, Wallets: b.Ledger, Organisations: store, Till: shop, Publisher: b.Publisher, Log: env.Log, Now: env.Now,
-	})
-	if err != nil {
-		return nil, err
-	}
-	refunder, err := payments.NewRefunder(payments.RefunderOptions{
-		Documents: b.Documents, Ledger: b.Ledger, Stripe: stripe, Now: env.Now, Log: env.Log,
-	})
-	if err != nil {
-		return nil, err
-	}
-	letters, err := deadletters.NewStore(b.Documents, b.Publisher, env.Now)
+	letters, err := deadletters.NewStore(m.Documents, m.Publisher, env.Now)
 	if err != nil {
 		return nil, err
 	}
 	requests, err := limitrequests.New(limitrequests.Options{
-		Documents: b.Documents, Limits: b.Ledger, People: store, Publisher: b.Publisher, Logger: env.Log, Now: env.Now,
+		Documents: m.Documents, Limits: m.Ledger, People: m.Orgs, Publisher: m.Publisher, Logger: env.Log, Now: env.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
-	refused, err := refusals.NewStore(b.Documents, env.Now)
+	refused, err := refusals.NewStore(m.Documents, env.Now)
 	if err != nil {
 		return nil, err
 	}
-	eraser, err := erasure.New(store, b.Ledger, requests)
+	eraser, err := erasure.New(m.Orgs, m.Ledger, requests)
 	if err != nil {
 		return nil, err
 	}
-	optOuts, err := notify.NewOptOuts(b.Documents, env.Now)
+	optOuts, err := notify.NewOptOuts(m.Documents, env.Now)
 	if err != nil {
 		return nil, err
 	}
 	h := handler{
-		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused,
-		requests: requests, eraser: eraser, optOuts: optOuts, receiver: receiver, topups: keeper, refunder: refunder,
-		plans: payments.NewPlans(receiver), campaigns: giver, now: env.Now,
+		people: people, store: m.Orgs, registrar: registrar, ledger: m.Ledger, prices: m.Prices, shop: m.Shop, letters: letters, refusals: refused,
+		requests: requests, eraser: eraser, optOuts: optOuts, receiver: m.Receiver, topups: m.TopUps, refunder: m.Refunder,
+		plans: payments.NewPlans(m.Receiver), campaigns: m.Campaigns, now: env.Now,
 	}
 	api := h.router()
 	if err := h.openDashboard(api, c, people, env); err != nil {

@@ -24,6 +24,7 @@ const (
 	WrongPayment     Reason = "wrong_payment"     // the payment is known, as another purchase's: its credits are granted already
 	WrongCurrency    Reason = "wrong_currency"
 	WrongAmount      Reason = "wrong_amount" // not what was offered
+	Unsettled        Reason = "unsettled"    // for a month it could not be settled, or Stripe has it no more
 )
 
 // Doubt is why an event is not settled, or not wholly.

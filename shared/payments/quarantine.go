@@ -2,8 +2,8 @@ package payments
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -170,7 +170,10 @@ func (r *Receiver) Replay(ctx context.Context, id, by string) (Aside, error) {
 		return Aside{}, err
 	}
 	n, tells, err := r.again(ctx, a)
-	if err != nil {
+	switch {
+	case errors.Is(err, errUnreadable):
+		return a, nil // it waits on
+	case err != nil:
 		return Aside{}, err
 	}
 	outcome := Ignored
@@ -198,22 +201,22 @@ func (r *Receiver) again(ctx context.Context, a Aside) (n Notice, tells bool, er
 	if found {
 		return foundEvent(ctx, r.opts.Stripe, object)
 	}
-	src, id := sourceOf(a.Type), a.Object
-	if src.name == intentSource.name {
-		id = a.Payment
-	}
-	if validObjectID(id) {
-		if object, found, err = r.opts.Stripe.object(ctx, src.path, id, expands(src)...); err != nil {
+	src := sourceOf(a.Type)
+	if validObjectID(a.Object) {
+		if object, found, err = r.opts.Stripe.object(ctx, src.path, a.Object, expands(src)...); err != nil {
 			return Notice{}, false, err
 		}
 	}
 	if !found {
-		return Notice{}, false, refuse("Stripe has neither this event nor what it is about any more. Settle it by hand, and resolve it.", nil)
+		return Notice{}, false, refuse("Stripe has neither this event nor what it is about any more. Settle it by hand, and resolve it.", errGone)
 	}
 	n, tells, err = src.notice(ctx, r.opts.Stripe, object)
 	n.ID = a.Event // it is this one that waits
 	return n, tells, err
 }
+
+// errGone says that Stripe has neither an event nor what it is about.
+var errGone = errors.New("it is not at Stripe any more")
 
 // sourceOf is the kind of object that events of a type are about.
 func sourceOf(eventType string) source {
@@ -226,8 +229,14 @@ func sourceOf(eventType string) source {
 		return intentSource
 	case eventType == invoicePaid:
 		return invoiceSource
-	case slices.Contains([]string{chargeRefundUpdated, refundCreated, refundUpdated}, eventType):
+	case eventType == chargeRefundUpdated || strings.HasPrefix(eventType, "refund."):
 		return refundSource
+	case eventType == customerUpdated:
+		return customerSource
+	case strings.HasPrefix(eventType, "customer.subscription."):
+		return subscriptionSource
+	case strings.HasPrefix(eventType, "subscription_schedule."):
+		return scheduleSource
 	default:
 		return sessionSource
 	}

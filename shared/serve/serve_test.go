@@ -30,8 +30,10 @@ func init() {
 }
 
 // buildProbe builds a function with one route for each thing that the edge looks after.
-func buildProbe(_ context.Context, env serve.Env) (http.Handler, error) {
-	if v, _ := env.Lookup.Lookup("PROBE"); v == "broken" {
+func buildProbe(_ context.Context, env serve.Env, c struct {
+	Probe string `env:"PROBE"`
+}) (http.Handler, error) {
+	if c.Probe == "broken" {
 		return nil, errors.New("told to fail")
 	}
 	router := serve.NewRouter()

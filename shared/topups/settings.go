@@ -1,7 +1,6 @@
 package topups
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -177,6 +176,3 @@ func invalid(field, format string, args ...any) *Error {
 func unavailable(err error) *Error {
 	return &Error{coded.Reason{Is: "unavailable", Says: "Auto top-up cannot be read or changed now; repeat the request.", From: err}}
 }
-
-// errNewer says that a document was written by a newer release, whose meaning this one cannot know.
-var errNewer = errors.New("the document was written by a newer release")

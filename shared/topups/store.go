@@ -10,6 +10,8 @@ import (
 	"cloud.google.com/go/firestore"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/fluxori/ai-credits/shared/versioned"
 )
 
 // storeTimeout bounds one use of the store, with its repeats.
@@ -201,7 +203,7 @@ func (s store) insist(ctx context.Context, do func(ctx context.Context) error) e
 	}
 }
 
-// read decodes a document into target, which stays as it is for one that is not there, after making sure that its form is known.
+// read decodes a document into target, which stays as it is for one that is not there.
 func read(snapshot *firestore.DocumentSnapshot, err error, target any) error {
 	if status.Code(err) == codes.NotFound {
 		return nil
@@ -209,12 +211,5 @@ func read(snapshot *firestore.DocumentSnapshot, err error, target any) error {
 	if err != nil {
 		return err
 	}
-	v, err := snapshot.DataAt("v")
-	if err != nil {
-		return fmt.Errorf("document %s has no schema version: %w", snapshot.Ref.Path, err)
-	}
-	if n, ok := v.(int64); !ok || n != schemaVersion {
-		return fmt.Errorf("document %s has the schema version %v: %w", snapshot.Ref.Path, v, errNewer)
-	}
-	return snapshot.DataTo(target)
+	return versioned.Read(snapshot, schemaVersion, target)
 }
