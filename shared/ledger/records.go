@@ -108,3 +108,44 @@ func (s *store) beforeAll(ctx context.Context, org string, until time.Time) (tim
 	}
 	return low, nil
 }
+
+// Head is a wallet with its last entry.
+type Head struct {
+	Org string
+	Mark
+}
+
+// Head is where a wallet's entries end now. The error is a Refusal, `unknown_org`, when there is no wallet, or an *Unavailable.
+func (l *Ledger) Head(ctx context.Context, org string) (Head, error) {
+	if err := credit.CheckOrg(org); err != nil {
+		return Head{}, err
+	}
+	w, err := l.store.walletAt(ctx, org)
+	if err != nil {
+		return Head{}, err
+	}
+	return Head{Org: org, Mark: Mark{Seq: w.wallet.Seq, At: w.wallet.LastAt}}, nil
+}
+
+// Heads lists wallets in the order of their organisations' ids, those after another, at most limit; an empty after begins.
+func (l *Ledger) Heads(ctx context.Context, after string, limit int) ([]Head, error) {
+	q := from("wallets", int32(limit)) //nolint:gosec // a page
+	q.OrderBy = []*pb.StructuredQuery_Order{order("__name__", pb.StructuredQuery_ASCENDING)}
+	q.Select = &pb.StructuredQuery_Projection{Fields: []*pb.StructuredQuery_FieldReference{{FieldPath: "seq"}, {FieldPath: "at"}}}
+	if after != "" {
+		q.StartAt = &pb.Cursor{Values: []*pb.Value{{ValueType: &pb.Value_ReferenceValue{ReferenceValue: l.store.walletName(after)}}}}
+	}
+	docs, err := l.store.query(ctx, l.store.documents(), q)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	out := make([]Head, len(docs))
+	for i, d := range docs {
+		r := readDocument(d)
+		out[i] = Head{Org: lastSegment(d.GetName()), Mark: Mark{Seq: r.num("seq"), At: r.time("at")}}
+		if *r.err != nil { // it is listed all the same: who looks at it finds what is wrong
+			out[i].Mark = Mark{}
+		}
+	}
+	return out, nil
+}
