@@ -482,50 +482,50 @@ func TestWhatWasVerifiedIsComparedAgainWhereItMoves(t *testing.T) {
 	}
 }
 
+// TestTrafficBesideTheAuditRaisesNoAlarm runs on the embedded engine alone: what Google's emulator reads in one call, or in one read-only
+// transaction, it does not read at one moment, as Firestore does.
 func TestTrafficBesideTheAuditRaisesNoAlarm(t *testing.T) {
 	t.Parallel()
-	engine.Each(t, func(t *testing.T, e *engine.Engine) {
-		s := open(t, e)
-		s.live(t, "acme")
-		s.do(t, "acme", purchase("pi_more", 1_000_000))
-		ctx, stop := context.WithCancel(t.Context())
-		var all sync.WaitGroup
-		var done atomic.Int64
-		for i := range 3 { // few enough for Google's emulator
-			l := s.process(t)
-			all.Go(func() {
-				for n := 0; ctx.Err() == nil; n++ {
-					id := text(i) + "-" + text(n)
-					h := hold("acme", "h"+id, 3)
-					for _, c := range []credit.Command{
-						debit("acme", "d"+id, 2), h, credit.Capture{Hold: credit.HoldID("acme", h.EventID), Credits: 1},
-						credit.Reverse{EventID: "r" + id, Debit: "d" + id, Content: credit.Content{Kind: credit.KindReversal, Org: "acme", Subject: "d" + id}, Reason: "failed"},
-					} {
-						s.advance(time.Second)
-						if _, err := l.Do(context.WithoutCancel(ctx), "acme", c); err != nil && ctx.Err() == nil {
-							t.Errorf("%T: %v", c, err)
-							return
-						}
-						done.Add(1)
+	s := open(t, engine.New(t, engine.Embedded()))
+	s.live(t, "acme")
+	s.do(t, "acme", purchase("pi_more", 1_000_000))
+	ctx, stop := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	var done atomic.Int64
+	for i := range 8 {
+		l := s.process(t)
+		all.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				id := text(i) + "-" + text(n)
+				h := hold("acme", "h"+id, 3)
+				for _, c := range []credit.Command{
+					debit("acme", "d"+id, 2), h, credit.Capture{Hold: credit.HoldID("acme", h.EventID), Credits: 1},
+					credit.Reverse{EventID: "r" + id, Debit: "d" + id, Content: credit.Content{Kind: credit.KindReversal, Org: "acme", Subject: "d" + id}, Reason: "failed"},
+				} {
+					s.advance(time.Second)
+					if _, err := l.Do(context.WithoutCancel(ctx), "acme", c); err != nil && ctx.Err() == nil {
+						t.Errorf("%T: %v", c, err)
+						return
 					}
+					done.Add(1)
 				}
-			})
-		}
-		var entries int64
-		for range 12 {
-			at := done.Load()
-			for done.Load() < at+4 && !t.Failed() {
-				time.Sleep(time.Millisecond)
 			}
-			entries += s.agrees(t, "acme", entries%2 == 1).Entries
+		})
+	}
+	var entries int64
+	for range 12 {
+		at := done.Load()
+		for done.Load() < at+4 && !t.Failed() {
+			time.Sleep(time.Millisecond)
 		}
-		stop()
-		all.Wait()
-		s.agrees(t, "acme", true)
-		if strings.Contains(s.log.String(), "agreed when it was looked at again") {
-			t.Errorf("an audit was wrong at first: %s", s.log)
-		}
-	})
+		entries += s.agrees(t, "acme", entries%2 == 1).Entries
+	}
+	stop()
+	all.Wait()
+	s.agrees(t, "acme", true)
+	if strings.Contains(s.log.String(), "agreed when it was looked at again") {
+		t.Errorf("an audit was wrong at first: %s", s.log)
+	}
 }
 
 func TestAChangeOfZoneRaisesNoAlarm(t *testing.T) {
@@ -562,4 +562,72 @@ func TestOneOrganisationsFaultIsNotAnothers(t *testing.T) {
 		t.Errorf("%v", f)
 	}
 	s.agrees(t, "globex", false)
+}
+
+func TestWhatIsAcceptedAgreesFromThenOn(t *testing.T) {
+	t.Parallel()
+	s := open(t, engine.New(t))
+	s.live(t, "acme")
+	if _, err := s.Client.Doc(entryPath("acme", "job-2")).Delete(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s.audit(t, "acme", false).Finding == nil {
+		t.Fatal("nothing is found")
+	}
+	if _, err := s.auditor.Accept(t.Context(), "acme", "ops@fluxori.example", " "); err == nil {
+		t.Error("accepted without a reason")
+	}
+	head, err := s.auditor.Accept(t.Context(), "acme", "ops@fluxori.example", "restored in part on 7 March")
+	if err != nil || head.Finding != nil || head.AcceptedBy == "" {
+		t.Fatalf("%+v, %v", head, err)
+	}
+	s.do(t, "acme", credit.FreezeWallet{Reason: "looked into"}, debit("acme", "afterwards", 1), credit.Capture{Hold: credit.HoldID("acme", "open now"), Credits: 9})
+	if r := s.agrees(t, "acme", false); r.Entries != 3 {
+		t.Errorf("%+v", r)
+	}
+	s.advance(5 * day)
+	s.do(t, "acme", debit("acme", "later", 1))
+	s.agrees(t, "acme", false)
+	if s.audit(t, "acme", true).Finding == nil {
+		t.Error("an audit of the whole does not find it again")
+	}
+}
+
+func TestASweepTellsOfWhatMovedAndGoesOnWhereItStopped(t *testing.T) {
+	t.Parallel()
+	s := open(t, engine.New(t))
+	orgs := []string{"a", "b", "c", "d"}
+	for _, org := range orgs {
+		s.do(t, org, credit.Configure{Zone: ptr("UTC")}, purchase("pi_"+org, 10))
+	}
+	sweep := func(most int) (told []string) {
+		t.Helper()
+		if _, _, err := s.auditor.Sweep(t.Context(), most, func(_ context.Context, orgs []string) error {
+			told = append(told, orgs...)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return told
+	}
+	if got := strings.Join(sweep(100), " "); got != "a b c d" {
+		t.Errorf("never looked at: %s", got)
+	}
+	for _, org := range orgs {
+		s.agrees(t, org, false)
+	}
+	if got := sweep(100); len(got) != 0 {
+		t.Errorf("verified just now: %v", got)
+	}
+	s.do(t, "c", debit("c", "job", 1))
+	if got := strings.Join(sweep(100), " "); got != "c" {
+		t.Errorf("moved: %s", got)
+	}
+	if _, err := s.Client.Doc("reconciliation/audit").Set(t.Context(), place{V: 1, After: "b"}); err != nil {
+		t.Fatal(err)
+	}
+	s.advance(day)
+	if got := strings.Join(sweep(100), " "); got != "c d a b" {
+		t.Errorf("from where the last stopped, around: %s", got)
+	}
 }

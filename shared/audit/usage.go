@@ -142,14 +142,7 @@ func (p *pass) compareDays(ctx context.Context, until string, read readDays) err
 			}
 			current = name
 		}
-		m := moved{}
-		for field, n := range f.Value.Cells {
-			m.add("cells "+field, n)
-		}
-		for field, n := range f.Value.Flows {
-			m.add("flows "+field, n)
-		}
-		sum(got, name, m)
+		sum(got, name, flatten(f.Value))
 		return nil
 	})
 	if err != nil {

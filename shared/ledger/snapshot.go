@@ -146,6 +146,11 @@ func (s *Snapshot) Holds(ctx context.Context, ids []string, each func(Found[*cre
 	return s.store.holds(ctx, s.org, ids, each)
 }
 
+// AllHolds reads the records of all holds.
+func (s *Snapshot) AllHolds(ctx context.Context, each func(Found[*credit.Hold]) error) error {
+	return s.store.walk(ctx, s.org, "holds", func(d *pb.Document) error { return eachFound(d, decodeHold, each) })
+}
+
 // Counters reads the documents of a window's counters.
 func (s *Snapshot) Counters(ctx context.Context, w credit.CountedWindow, each func(Found[credit.Counters]) error) error {
 	names := make([]string, w.Pages)
