@@ -131,6 +131,12 @@ func TestEveryRequestIsOneThatStripeTakes(t *testing.T) {
 			t.Errorf("%s: %v", src.name, err)
 		}
 	}
+	if taken, _, err := g.Taken(ctx, span, ""); err != nil || len(taken) > 1 {
+		t.Errorf("%d charges, %v", len(taken), err)
+	}
+	if _, err := g.RefundedSince(ctx, "ch_1", span.Start, span.End); err != nil {
+		t.Error(err)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var kinds []string
