@@ -117,7 +117,9 @@ func mocked(t *testing.T, g *Gateway) map[string]func() error {
 				}
 			}
 			_, _, err := g.became(ctx, purchase)
-			return err
+			_, _, failed := g.Taken(ctx, span, "")
+			_, refunds := g.RefundedSince(ctx, "ch_1", span.Start, span.End)
+			return errors.Join(err, failed, refunds)
 		},
 		"Gateway.object": func() error {
 			s, err := g.subscription(ctx, "sub_1")
