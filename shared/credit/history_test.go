@@ -313,6 +313,9 @@ func (h *history) await() {
 	if h.chance(50) {
 		c.Until = c.End.Add(2 * time.Hour)
 	}
+	if h.chance(50) { // earlier periods that end within this one were cut short
+		c.Start = c.End.Add(-150 * time.Hour)
+	}
 	h.both(c)
 }
 

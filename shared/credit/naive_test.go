@@ -355,7 +355,7 @@ func follows(o, r *row, items []string) bool {
 
 // await moves the grace of rows that have not ended.
 func (m *naive) await(c credit.AwaitRenewal) {
-	end, until := micros(c.End), micros(c.Until)
+	start, end, until := micros(c.Start), micros(c.End), micros(c.Until)
 	for _, r := range m.rows {
 		if slices.Contains(c.Items, r.item) && !r.start.Before(end) {
 			until = end
@@ -363,7 +363,13 @@ func (m *naive) await(c credit.AwaitRenewal) {
 	}
 	m.item(false, func() {
 		for _, r := range m.rows {
-			if !slices.Contains(c.Items, r.item) || !r.end.Equal(end) || !m.now.Before(r.until) {
+			until := until
+			if !c.Start.IsZero() && r.end.After(start) && r.end.Before(end) {
+				until = r.end
+			} else if !r.end.Equal(end) {
+				continue
+			}
+			if !slices.Contains(c.Items, r.item) || r.end.IsZero() || !m.now.Before(r.until) {
 				continue
 			}
 			if r.until = until; !until.After(m.now) {

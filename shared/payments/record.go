@@ -152,8 +152,8 @@ func (p Payment) with(f Fact) Payment {
 		p.PaidAt = earlier(p.PaidAt, f.At)
 	}
 	p.Grants = slices.Clone(p.Grants)
-	for _, g := range f.Grants {
-		if !slices.Contains(p.Grants, g) {
+	for _, g := range f.Grants { // told again when the catalogue has changed, they are still those that were granted
+		if !slices.ContainsFunc(p.Grants, func(known Granted) bool { return known.ID == g.ID }) {
 			p.Grants = append(p.Grants, g)
 		}
 	}
