@@ -120,7 +120,7 @@ func (s *system) populate(t *testing.T, org string) (reference, request string) 
 	request, _ = asked.body["request_id"].(string)
 	bought := s.must(t, s.token(t, org+"-admin"), http.MethodPost, "/orgs/"+org+"/purchases", `{"package":"credits-500"}`, "Idempotency-Key", "first")
 	s.pay(t, bought)
-	s.subscribe(t, org, "price_starter_month_zar", stripestand.CardVisa)
+	s.subscribe(t, org, "price_starter_month_zar", stripestand.CardVisa, 0)
 	reference, _ = bought.body["reference"].(string)
 	return reference, request
 }
