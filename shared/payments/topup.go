@@ -40,6 +40,8 @@ type Charged struct {
 	Card string
 	// Code is why it failed: Stripe's code, such as card_declined or authentication_required; no_card without a card.
 	Code string
+	// Unknown says that a charge which counts as failed may have been made all the same.
+	Unknown bool
 }
 
 // The codes of charges that fail without Stripe's saying so.
@@ -61,7 +63,8 @@ func (s *Shop) PriceOf(ctx context.Context, pkg, country string) (Offer, error) 
 
 // Charge records a top-up's purchase, and charges for it. The card is chosen once, and written down before it is charged: however often this is
 // called, and wherever it was broken off before, Stripe is sent the same request under the same key, and charges once. The credits come with
-// the event payment_intent.succeeded. An attempt that Stripe may have forgotten by now is not charged again. Errors are an *Error,
+// the event payment_intent.succeeded. An attempt that Stripe may have forgotten by now is not charged again: unless that event has come, nobody
+// knows whether it was charged. Errors are an *Error,
 // `unavailable`: whether the card was charged is told when it is called again.
 func (s *Shop) Charge(ctx context.Context, t TopUp) (Charged, error) {
 	if err := credit.CheckOrg(t.Org); err != nil {
@@ -69,7 +72,7 @@ func (s *Shop) Charge(ctx context.Context, t TopUp) (Charged, error) {
 	}
 	now := s.opts.Now().UTC().Truncate(time.Microsecond)
 	if now.Sub(t.BegunAt) > resumeWithin {
-		return Charged{Status: Failed, Code: codeTooLate}, nil
+		return s.forgotten(ctx, t)
 	}
 	p, err := s.chargeable(ctx, t, now)
 	if err != nil {
@@ -90,6 +93,18 @@ func (s *Shop) Charge(ctx context.Context, t TopUp) (Charged, error) {
 	}
 	_, err = s.store.learn(ctx, f)
 	return out, err
+}
+
+// forgotten is what became of a charge of which Stripe may not know any more, as far as events told.
+func (s *Shop) forgotten(ctx context.Context, t TopUp) (Charged, error) {
+	known, err := s.store.load(ctx, t.Reference, "")
+	switch {
+	case err != nil:
+		return Charged{}, err
+	case known.purchase != nil && known.purchase.Status == Paid:
+		return Charged{Status: Paid, Card: known.purchase.Card}, nil
+	}
+	return Charged{Status: Failed, Code: codeTooLate, Unknown: known.purchase != nil}, nil
 }
 
 // chargeable finds a top-up's purchase, or records it with the card that is to be charged.

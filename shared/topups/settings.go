@@ -46,7 +46,7 @@ type Settings struct {
 
 // Breaker is open since a charge failed.
 type Breaker struct {
-	// Code is why: Stripe's code, no_card, or abandoned.
+	// Code is why: Stripe's code, no_card, abandoned, not_sold or other_currency.
 	Code string `firestore:"code"`
 	// Card is the one that was charged; empty for none.
 	Card string    `firestore:"card"`
@@ -82,9 +82,9 @@ func (s Settings) wishing(w Wish, currency catalogue.Currency, now time.Time) Se
 	return s
 }
 
-// withCard are the settings once the organisation pays with a card.
+// withCard are the settings once the organisation pays with a card. What another card does not help stays as it is.
 func (s Settings) withCard(card string, now time.Time) Settings {
-	if s.Breaker == nil || s.Breaker.Card == card {
+	if b := s.Breaker; b == nil || b.Card == card || b.Code == codeNotSold || b.Code == codeOtherCurrency {
 		return s
 	}
 	s.Breaker, s.UpdatedAt = nil, now
@@ -136,12 +136,24 @@ type Attempt struct {
 	EndedAt time.Time `firestore:"ended_at"`
 }
 
+// The codes of attempts that nothing can be charged for.
+const (
+	codeNotSold       = "not_sold"       // the package is sold no more
+	codeOtherCurrency = "other_currency" // the organisation pays in another currency than that of its cap
+)
+
 // begin decides about a crossing that has no attempt yet.
 func begin(s Settings, a Attempt, nextMonth time.Time) (Settings, Attempt) {
 	switch spent := s.SpentIn(a.Window); {
 	case !s.Enabled || s.Breaker != nil || s.Package != a.Offer.Package: // settings that changed just now cross anew
 		a.State = Off
-	case a.Offer.Currency != s.Currency || a.Offer.Amount > s.MonthlyCap-spent:
+	case a.Offer.Credits == 0 || a.Offer.Currency != s.Currency:
+		a.State, a.Code, a.EndedAt = Declined, codeNotSold, a.BegunAt
+		if a.Offer.Credits != 0 {
+			a.Code = codeOtherCurrency
+		}
+		s.Breaker = &Breaker{Code: a.Code, At: a.BegunAt}
+	case a.Offer.Amount > s.MonthlyCap-spent:
 		a.State, s.ResumeAt, s.Resuming = Capped, nextMonth, false
 	default:
 		a.State = Begun
@@ -158,7 +170,7 @@ func end(s Settings, a Attempt, c payments.Charged, now time.Time) (Settings, At
 	a.State, a.Code, a.EndedAt = Made, c.Code, now
 	if c.Status == payments.Failed {
 		a.State = Declined
-		if s.Window == a.Window {
+		if s.Window == a.Window && !c.Unknown {
 			s.Spent -= a.Offer.Amount
 		}
 		s.Breaker = &Breaker{Code: c.Code, Card: c.Card, At: now}

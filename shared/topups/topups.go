@@ -169,23 +169,7 @@ func (k *Keeper) Run(ctx context.Context, org string, n int64) (Attempt, error) 
 	if err != nil {
 		return Attempt{}, fmt.Errorf("top-up %d of %s: %w", n, org, err)
 	}
-	s, err := k.store.get(ctx, org)
-	if err != nil {
-		return Attempt{}, err
-	}
-	window, next := k.window(o)
-	fresh := Attempt{N: n, Reference: payments.NewReference(), Window: window, BegunAt: k.now()}
-	if s.Enabled {
-		if fresh.Offer, err = k.opts.Till.PriceOf(ctx, s.Package, o.Country); err != nil {
-			return Attempt{}, err
-		}
-	}
-	a, err := k.store.changeAttempt(ctx, org, n, func(s Settings, was *Attempt) (Settings, Attempt) {
-		if was != nil {
-			return s, *was
-		}
-		return begin(s, fresh, next)
-	})
+	a, err := k.begun(ctx, o, n)
 	if err != nil {
 		return Attempt{}, err
 	}
@@ -197,6 +181,44 @@ func (k *Keeper) Run(ctx context.Context, org string, n int64) (Attempt, error) 
 	k.opts.Log.InfoContext(ctx, "an auto top-up was seen to", slog.String("org", org), slog.Int64("attempt", n), slog.String("state", string(a.State)),
 		slog.String("reference", a.Reference), slog.String("code", a.Code))
 	return a, k.notice(ctx, org, a)
+}
+
+// begun is the attempt for a crossing: the one that is recorded, whatever the settings and prices have become, else a new one.
+func (k *Keeper) begun(ctx context.Context, o orgs.Org, n int64) (Attempt, error) {
+	s, was, err := k.store.getAttempt(ctx, o.ID, n)
+	if err != nil || was != nil {
+		return value(was), err
+	}
+	window, next := k.window(o)
+	fresh := Attempt{N: n, Reference: payments.NewReference(), Window: window, BegunAt: k.now()}
+	if s.Enabled {
+		if fresh.Offer, err = k.offer(ctx, s.Package, o.Country); err != nil {
+			return Attempt{}, err
+		}
+	}
+	return k.store.changeAttempt(ctx, o.ID, n, func(s Settings, was *Attempt) (Settings, Attempt) {
+		if was != nil {
+			return s, *was
+		}
+		return begin(s, fresh, next)
+	})
+}
+
+// value is an attempt, or the zero Attempt for none.
+func value(a *Attempt) Attempt {
+	if a == nil {
+		return Attempt{}
+	}
+	return *a
+}
+
+// offer is what a package sells now; no credits when it is sold no more.
+func (k *Keeper) offer(ctx context.Context, pkg, country string) (payments.Offer, error) {
+	out, err := k.opts.Till.PriceOf(ctx, pkg, country)
+	if no, ok := errors.AsType[*catalogue.Error](err); ok && no.Code() != "unavailable" {
+		return payments.Offer{Package: pkg}, nil
+	}
+	return out, err
 }
 
 // charge charges for an attempt that has begun, and ends it.

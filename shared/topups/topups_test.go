@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"cloud.google.com/go/firestore"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
@@ -363,11 +364,102 @@ func TestTheBreakerIsClosedByAnotherCardOrOtherSettings(t *testing.T) {
 
 func TestAnAttemptThatStripeMayHaveForgottenIsNotCharged(t *testing.T) {
 	t.Parallel()
+	for name, charged := range map[string]bool{"which it never saw": false, "which it charged, and nobody knows": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, stripestand.CardVisa)
+			for point := 1; w.purchase(t) == nil || charged && len(w.charges(t)) == 0; point++ { // the process dies once that is done
+				w = newWorld(t, stripestand.CardVisa)
+				w.wish(t, price)
+				w.cutOff(t, point, true)
+			}
+			w.clock = w.clock.Add(24 * time.Hour)
+			if a := w.run(t, 1, topups.Declined); a.Code != "abandoned" || (len(w.charges(t)) == 0) == charged {
+				t.Errorf("%+v, %v", a, w.charges(t))
+			}
+			if s := w.settings(t); s.Breaker == nil || s.Spent != price { // it may have been charged: the cap must not be left behind
+				t.Errorf("%+v", s)
+			}
+			w.wish(t, price)
+			w.run(t, 2, topups.Capped)
+		})
+	}
+}
+
+// purchase is the one that is recorded; nil for none.
+func (w *world) purchase(t *testing.T) map[string]any {
+	t.Helper()
+	all, err := w.engine.Client.Collection("purchases").Documents(t.Context()).GetAll()
+	check(t, err)
+	if len(all) == 0 {
+		return nil
+	}
+	return all[0].Data()
+}
+
+func TestWhatIsTooLateToAskButWasToldIsMade(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, stripestand.CardVisa)
 	w.wish(t, 100_000)
-	w.cutOff(t, 8, false)
+	for point := 1; len(w.charges(t)) == 0; point++ {
+		w.cutOff(t, point, true)
+	}
+	reference, ok := w.purchase(t)["reference"].(string)
+	if !ok {
+		t.Fatal("no purchase")
+	}
+	_, err := w.engine.Client.Collection("purchases").Doc(reference).Update(t.Context(), []firestore.Update{{Path: "status", Value: payments.Paid}}) // Stripe's event came
+	check(t, err)
 	w.clock = w.clock.Add(24 * time.Hour)
-	if a := w.run(t, 1, topups.Declined); a.Code != "abandoned" || len(w.charges(t)) != 0 {
+	w.run(t, 1, topups.Made)
+	if s := w.settings(t); s.Breaker != nil || s.Spent != price {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestAPackageThatIsSoldNoMoreStopsTopUpsAndIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, stripestand.CardVisa)
+	w.wish(t, 100_000)
+	for point := 1; len(w.charges(t)) == 0; point++ {
+		w.cutOff(t, point, true)
+	}
+	seed, err := catalogue.Seed()
+	check(t, err)
+	doc := seed.Document()
+	doc.Version++
+	doc.Packages = slices.DeleteFunc(doc.Packages, func(p catalogue.Package) bool { return p.ID == "credits-100" })
+	next, err := catalogue.New(doc)
+	check(t, err)
+	w.prices = catalogue.NewStore(w.engine.Client, slog.New(slog.DiscardHandler), catalogue.StoreOptions{}) // as every process knows it by now
+	check(t, w.prices.Publish(t.Context(), next))
+	w.run(t, 1, topups.Made) // what was begun is ended
+	for range 2 {
+		if a := w.run(t, 2, topups.Declined); a.Code != "not_sold" {
+			t.Errorf("%+v", a)
+		}
+	}
+	check(t, w.keeper(t).CardSet(t.Context(), "acme", w.setCard(t, stripestand.CardVisa))) // another card does not help
+	if s := w.settings(t); s.Breaker == nil || s.Spent != price {
+		t.Errorf("%+v", s)
+	}
+	w.run(t, 3, topups.Off)
+	if want := []string{"topup-made:acme:1", "topup-declined:acme:2"}; !slices.Equal(w.published, want) {
+		t.Errorf("told %q", w.published)
+	}
+}
+
+func TestACapInAnotherCurrencyStopsTopUps(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, stripestand.CardVisa)
+	w.wish(t, 100_000)
+	registrar, err := orgs.NewRegistrar(w.orgs, w.ledger, w.prices)
+	check(t, err)
+	_, _, err = registrar.Put(t.Context(), "acme", orgs.Profile{Name: "Acme", Country: "NL", Zone: "Europe/Amsterdam", OwnerEmail: "owner@acme.example"})
+	check(t, err)
+	if a := w.run(t, 1, topups.Declined); a.Code != "other_currency" || len(w.charges(t)) != 0 {
 		t.Errorf("%+v, %v", a, w.charges(t))
 	}
+	w.wish(t, 100_000)
+	w.run(t, 2, topups.Made)
 }
