@@ -23,7 +23,7 @@ func (h *handler) history(w http.ResponseWriter, r *http.Request, c call) error 
 	}
 	var after payments.Place
 	if paging {
-		after = payments.Place{At: p.at(), Reference: p.ID}
+		after = payments.Place{At: p.at(), ID: p.ID}
 	}
 	found, err := h.shop.Purchases(r.Context(), c.org, after, size+1)
 	if err != nil {

@@ -59,7 +59,7 @@ func (h *handler) quarantine(w http.ResponseWriter, r *http.Request, c call) err
 	}
 	var after payments.Place
 	if paging {
-		after = payments.Place{At: p.at(), Reference: p.ID}
+		after = payments.Place{At: p.at(), ID: p.ID}
 	}
 	found, err := h.receiver.Asides(r.Context(), state, after, size+1)
 	if err != nil {

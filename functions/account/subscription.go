@@ -19,12 +19,12 @@ type subscription struct {
 	offering
 	Period period `json:"period"`
 	// CancelAtPeriodEnd says that it ends with its period; EndsAt is when, if an end is planned.
-	CancelAtPeriodEnd bool       `json:"cancel_at_period_end"`
-	EndsAt            *time.Time `json:"ends_at"`
-	// ScheduledChange is another plan that begins later; null for none.
-	ScheduledChange *scheduledChange `json:"scheduled_change"`
-	// NextCycle is what the next cycle begins with, as things stand; null when none follows.
-	NextCycle *nextCycle `json:"next_cycle"`
+	CancelAtPeriodEnd bool      `json:"cancel_at_period_end"`
+	EndsAt            time.Time `json:"ends_at,omitzero"`
+	// ScheduledChange is another plan that begins later, if one does.
+	ScheduledChange *scheduledChange `json:"scheduled_change,omitempty"`
+	// NextCycle is what the next cycle begins with, as things stand, if one follows.
+	NextCycle *nextCycle `json:"next_cycle,omitempty"`
 }
 
 // offering is a plan as it is subscribed to. Credits are those of one cycle, a month; Amount is the price of one interval, without tax, in minor
@@ -93,10 +93,7 @@ func showOffering(o payments.Offering) offering {
 func showSubscription(s payments.Standing) subscription {
 	out := subscription{
 		SubscriptionID: s.ID, Status: s.Status, CollectionPaused: s.Unbilled, offering: showOffering(s.Now),
-		Period: period(s.Period), CancelAtPeriodEnd: s.CancelAtPeriodEnd,
-	}
-	if !s.EndsAt.IsZero() {
-		out.EndsAt = &s.EndsAt
+		Period: period(s.Period), CancelAtPeriodEnd: s.CancelAtPeriodEnd, EndsAt: s.EndsAt,
 	}
 	if s.Next != nil {
 		out.NextCycle = &nextCycle{At: s.Next.At, offering: showOffering(s.Next.Offering), Due: s.Next.Due}
