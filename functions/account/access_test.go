@@ -55,6 +55,7 @@ var permitted = map[string]struct {
 	"GET /orgs/{org}/auto-top-up":                    {who: "admin support platform"},
 	"PUT /orgs/{org}/auto-top-up":                    {who: "admin", body: `{"enabled":false,"threshold":0,"package":"","monthly_cap":0}`},
 	"GET /orgs/{org}/subscription":                   {who: "member admin support platform"},
+	"GET /orgs/{org}/subscription/preview":           {who: "admin support platform", query: "?plan=growth"},
 	"GET /orgs/{org}/cycles":                         {who: "member admin support platform"},
 	"POST /orgs/{org}/subscription/change":           {who: "admin", body: `{"plan":"growth"}`},
 	"POST /orgs/{org}/promotions/redeem":             {who: "admin", body: `{"code":"WELCOME"}`},

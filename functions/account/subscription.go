@@ -70,6 +70,29 @@ func (h *handler) subscription(w http.ResponseWriter, r *http.Request, c call) e
 	return nil
 }
 
+// preview is what a change of plan would do. When is at_once, at_turn (with the next period) or not_at_all; Due is what is charged then, without
+// tax, and Credits are those that come with it for the period that runs.
+type preview struct {
+	When payments.When `json:"when"`
+	At   time.Time     `json:"at"`
+	offering
+	Due     int64 `json:"due"`
+	Granted int64 `json:"credits"`
+}
+
+func (h *handler) previewPlan(w http.ResponseWriter, r *http.Request, c call) error {
+	plan := c.query.Get("plan")
+	if plan == "" {
+		return invalid("plan", "State the plan.")
+	}
+	p, err := h.plans.Preview(r.Context(), c.org, plan)
+	if err != nil {
+		return err
+	}
+	serve.OK(w, r, preview{When: p.When, At: p.At, offering: showOffering(p.Offering), Due: p.Due, Granted: p.Credits})
+	return nil
+}
+
 func (h *handler) changePlan(w http.ResponseWriter, r *http.Request, c call) error {
 	o, err := strictjson.Decode[planOrder](r.Body, bodyMaxBytes)
 	if err != nil {

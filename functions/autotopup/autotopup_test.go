@@ -2,7 +2,6 @@ package autotopup
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -21,6 +20,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/payments/paymentstest"
 	"github.com/fluxori/ai-credits/shared/topups"
 )
 
@@ -49,6 +49,8 @@ func start(t *testing.T, card stripestand.Card) *system {
 	s := &system{Cloud: cloudtest.New(t)}
 	s.stripe.Store(true)
 	log := slog.New(slog.DiscardHandler)
+	var receiver *payments.Receiver
+	s.stand, _ = paymentstest.Stripe(t, s.Now, func() *payments.Receiver { return receiver })
 	server := httptest.NewServer(http.HandlerFunc(s.answer))
 	t.Cleanup(server.Close)
 	publisher := s.Publisher(t)
@@ -70,13 +72,9 @@ func start(t *testing.T, card stripestand.Card) *system {
 		Documents: s.Client, Wallets: s.ledger, Organisations: known, Till: shop, Publisher: publisher, Log: log, Now: s.Now,
 	})
 	check(t, err)
-	receiver, err := payments.NewReceiver(payments.ReceiverOptions{
+	receiver, err = payments.NewReceiver(payments.ReceiverOptions{
 		Documents: s.Client, Ledger: s.ledger, Prices: prices, Stripe: gateway, Now: s.Now, Log: log, Cards: s.keeper,
 	})
-	check(t, err)
-	s.stand, err = stripestand.New(stripestand.Options{Now: s.Now, BaseURL: server.URL, Endpoints: []stripestand.Endpoint{{
-		Secret: "whsec_test", Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { hear(t, receiver, r) }),
-	}}})
 	check(t, err)
 	s.customer, err = s.stand.CreateCustomer(stripestand.NewCustomer{Name: "Acme", Metadata: map[string]string{"org_id": "acme"}})
 	check(t, err)
@@ -96,23 +94,6 @@ func (s *system) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.stand.Handler().ServeHTTP(w, r)
-}
-
-// hear settles an event of Stripe's.
-func hear(t *testing.T, receiver *payments.Receiver, r *http.Request) {
-	t.Helper()
-	var e struct {
-		ID, Type string
-		Created  int64
-		Data     struct{ Object json.RawMessage }
-	}
-	if err := json.NewDecoder(r.Body).Decode(&e); err != nil {
-		t.Error(err)
-	}
-	outcome, err := receiver.Receive(r.Context(), payments.Notice{ID: e.ID, Type: e.Type, At: time.Unix(e.Created, 0).UTC(), Object: e.Data.Object})
-	if err != nil || outcome == payments.Quarantined {
-		t.Errorf("%s is %s: %v", e.Type, outcome, err)
-	}
 }
 
 func (s *system) setCard(t *testing.T, card stripestand.Card) {

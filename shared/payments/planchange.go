@@ -60,10 +60,13 @@ func (c planChange) keep(ctx context.Context) error {
 	return c.explain("keep", err)
 }
 
+// upgradable reports whether nothing is outstanding, so that more can be charged.
+func upgradable(s Subscription) bool { return s.Status == Active || s.Status == Trialing }
+
 // upgrade begins a dearer plan now. Stripe charges for what is left of the period, or for a new period when the old plan was free; if it cannot,
 // nothing changes.
 func (c planChange) upgrade(ctx context.Context) error {
-	if c.s.Status != Active && c.s.Status != Trialing {
+	if !upgradable(c.s) {
 		return declined(errOutstanding)
 	}
 	if err := c.release(ctx); err != nil {
@@ -101,7 +104,12 @@ func (c planChange) downgrade(ctx context.Context) error {
 	if schedule.CurrentPhase == nil {
 		return stripeDown(fmt.Errorf("schedule %s of %s has no current phase", schedule.ID, c.s.ID))
 	}
-	_, err = c.schedules().Update(schedule.ID, &stripe.SubscriptionScheduleParams{
+	return c.reschedule(ctx, schedule)
+}
+
+// reschedule lets a schedule that the subscription has begin the plan.
+func (c planChange) reschedule(ctx context.Context, schedule *stripe.SubscriptionSchedule) error {
+	_, err := c.schedules().Update(schedule.ID, &stripe.SubscriptionScheduleParams{
 		Params: c.params(ctx, "downgrade"), EndBehavior: stripe.String("release"), ProrationBehavior: stripe.String("none"),
 		Phases: c.phases(schedule),
 	})
