@@ -70,6 +70,8 @@ type Purchase struct {
 	TopUp    string `firestore:"top_up,omitempty"`
 	Customer string `firestore:"customer,omitempty"`
 	Card     string `firestore:"card,omitempty"`
+	// Tax is an auto top-up's; that of a checkout is worked out there.
+	Tax Tax `firestore:"tax,omitempty"`
 	// Session and CheckoutURL are Stripe's, once the checkout is open.
 	Session     string `firestore:"session,omitempty"`
 	CheckoutURL string `firestore:"checkout_url,omitempty"`

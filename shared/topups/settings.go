@@ -20,7 +20,7 @@ type Wish struct {
 	Threshold int64 `firestore:"threshold"`
 	// Package is what is bought.
 	Package string `firestore:"package"`
-	// MonthlyCap is what may be charged in a calendar month, in minor units of the organisation's currency.
+	// MonthlyCap is what may be charged in a calendar month, with tax, in minor units of the organisation's currency.
 	MonthlyCap int64 `firestore:"monthly_cap"`
 }
 
@@ -46,7 +46,7 @@ type Settings struct {
 
 // Breaker is open since a charge failed.
 type Breaker struct {
-	// Code is why: Stripe's code, no_card, abandoned, not_sold or other_currency.
+	// Code is why: Stripe's code, no_card, abandoned, not_sold, other_currency or no_tax_place.
 	Code string `firestore:"code"`
 	// Card is the one that was charged; empty for none.
 	Card string    `firestore:"card"`
@@ -129,6 +129,7 @@ type Attempt struct {
 	// Reference is its purchase's, Offer what that sells.
 	Reference string         `firestore:"reference"`
 	Offer     payments.Offer `firestore:"offer"`
+	Tax       payments.Tax   `firestore:"tax"`
 	Window    string         `firestore:"window"`
 	// Code is why it was declined.
 	Code    string    `firestore:"code"`
@@ -136,28 +137,41 @@ type Attempt struct {
 	EndedAt time.Time `firestore:"ended_at"`
 }
 
+// cost is what is charged for an attempt, with tax.
+func (a Attempt) cost() int64 { return a.Offer.Amount + a.Tax.Amount }
+
 // The codes of attempts that nothing can be charged for.
 const (
 	codeNotSold       = "not_sold"       // the package is sold no more
 	codeOtherCurrency = "other_currency" // the organisation pays in another currency than that of its cap
+	codeNoTaxPlace    = "no_tax_place"   // where the customer is, and so its tax, is not known
 )
+
+// hindrance is why nothing can be charged for an attempt; empty for nothing.
+func (a Attempt) hindrance(s Settings) string {
+	switch {
+	case a.Offer.Credits == 0:
+		return codeNotSold
+	case a.Offer.Currency != s.Currency:
+		return codeOtherCurrency
+	default:
+		return a.Code
+	}
+}
 
 // begin decides about a crossing that has no attempt yet.
 func begin(s Settings, a Attempt, nextMonth time.Time) (Settings, Attempt) {
 	switch spent := s.SpentIn(a.Window); {
 	case !s.Enabled || s.Breaker != nil || s.Package != a.Offer.Package: // settings that changed just now cross anew
 		a.State = Off
-	case a.Offer.Credits == 0 || a.Offer.Currency != s.Currency:
-		a.State, a.Code, a.EndedAt = Declined, codeNotSold, a.BegunAt
-		if a.Offer.Credits != 0 {
-			a.Code = codeOtherCurrency
-		}
+	case a.hindrance(s) != "":
+		a.State, a.Code, a.EndedAt = Declined, a.hindrance(s), a.BegunAt
 		s.Breaker = &Breaker{Code: a.Code, At: a.BegunAt}
-	case a.Offer.Amount > s.MonthlyCap-spent:
+	case a.cost() > s.MonthlyCap-spent:
 		a.State, s.ResumeAt, s.Resuming = Capped, nextMonth, false
 	default:
 		a.State = Begun
-		s.Window, s.Spent = a.Window, spent+a.Offer.Amount
+		s.Window, s.Spent = a.Window, spent+a.cost()
 	}
 	return s, a
 }
@@ -171,7 +185,7 @@ func end(s Settings, a Attempt, c payments.Charged, now time.Time) (Settings, At
 	if c.Status == payments.Failed {
 		a.State = Declined
 		if s.Window == a.Window && !c.Unknown {
-			s.Spent -= a.Offer.Amount
+			s.Spent -= a.cost()
 		}
 		s.Breaker = &Breaker{Code: c.Code, Card: c.Card, At: now}
 	}

@@ -31,6 +31,7 @@ type Organisations interface {
 
 // Till prices and charges, as a *payments.Shop does.
 type Till interface {
+	TaxOn(ctx context.Context, b payments.Buyer, o payments.Offer) (payments.Tax, error)
 	PriceOf(ctx context.Context, pkg, country string) (payments.Offer, error)
 	Charge(ctx context.Context, t payments.TopUp) (payments.Charged, error)
 }
@@ -195,6 +196,13 @@ func (k *Keeper) begun(ctx context.Context, o orgs.Org, n int64) (Attempt, error
 		if fresh.Offer, err = k.offer(ctx, s.Package, o.Country); err != nil {
 			return Attempt{}, err
 		}
+		fresh.Tax, err = k.opts.Till.TaxOn(ctx, buyer(o), fresh.Offer)
+		if errors.Is(err, payments.ErrNoTaxPlace) {
+			fresh.Code, err = codeNoTaxPlace, nil
+		}
+		if err != nil {
+			return Attempt{}, err
+		}
 	}
 	return k.store.changeAttempt(ctx, o.ID, n, func(s Settings, was *Attempt) (Settings, Attempt) {
 		if was != nil {
@@ -224,8 +232,7 @@ func (k *Keeper) offer(ctx context.Context, pkg, country string) (payments.Offer
 // charge charges for an attempt that has begun, and ends it.
 func (k *Keeper) charge(ctx context.Context, o orgs.Org, a Attempt) (Attempt, error) {
 	charged, err := k.opts.Till.Charge(ctx, payments.TopUp{
-		ID: id(o.ID, a.N), Reference: a.Reference, Offer: a.Offer, BegunAt: a.BegunAt,
-		Buyer: payments.Buyer{Org: o.ID, Name: o.Name, Email: o.OwnerEmail},
+		ID: id(o.ID, a.N), Reference: a.Reference, Offer: a.Offer, Tax: a.Tax, BegunAt: a.BegunAt, Buyer: buyer(o),
 	})
 	if err != nil {
 		return Attempt{}, err
@@ -236,6 +243,11 @@ func (k *Keeper) charge(ctx context.Context, o orgs.Org, a Attempt) (Attempt, er
 		}
 		return end(s, *was, charged, k.now())
 	})
+}
+
+// buyer is an organisation as it buys.
+func buyer(o orgs.Org) payments.Buyer {
+	return payments.Buyer{Org: o.ID, Name: o.Name, Email: o.OwnerEmail}
 }
 
 // id is the crossing's, and Stripe's idempotency key.
