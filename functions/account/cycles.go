@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/payments"
-	"github.com/fluxori/ai-credits/shared/serve"
 )
 
 // cyclesList names the list of cycles in page tokens.
@@ -32,28 +31,7 @@ func showCycle(c payments.Cycle) cycle {
 
 // cycles lists an organisation's cycles that have begun, the newest first.
 func (h *handler) cycles(w http.ResponseWriter, r *http.Request, c call) error {
-	size, err := c.pageSize()
-	if err != nil {
-		return err
-	}
-	p, paging, err := c.position(cyclesList)
-	if err != nil {
-		return err
-	}
-	var after payments.Place
-	if paging {
-		after = payments.Place{At: p.at(), ID: p.ID}
-	}
-	found, err := h.plans.Cycles(r.Context(), c.org, h.now(), after, size+1)
-	if err != nil {
-		return err
-	}
-	out, err := paged(found, size, showCycle, func(c payments.Cycle) position {
-		return position{List: cyclesList, At: c.Period.Start.UnixMicro(), ID: c.ID()}
-	})
-	if err != nil {
-		return err
-	}
-	serve.OK(w, r, out)
-	return nil
+	return paymentsPage(w, r, c, cyclesList, func(after payments.Place, n int) ([]payments.Cycle, error) {
+		return h.plans.Cycles(r.Context(), c.org, h.now(), after, n)
+	}, showCycle, func(c payments.Cycle) payments.Place { return payments.Place{At: c.Period.Start, ID: c.ID()} })
 }

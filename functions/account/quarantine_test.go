@@ -1,7 +1,6 @@
 package account
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -51,21 +50,11 @@ func (s *system) overpaid(t *testing.T, org, key string) (reference string, told
 // latest is the latest event of a type that Stripe lists.
 func (s *system) latest(t *testing.T, kind string) payments.Notice {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.stripe+"/v1/events?limit=1&type="+kind, nil)
-	if err != nil {
-		t.Fatal(err)
+	events := listed[paymentstest.Event](t, s, "events?limit=1&type="+kind)
+	if len(events) != 1 {
+		t.Fatal(events)
 	}
-	req.Header.Set("Authorization", "Bearer sk_test_local")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	var list struct{ Data []paymentstest.Event }
-	if err := json.NewDecoder(res.Body).Decode(&list); err != nil || len(list.Data) != 1 {
-		t.Fatal(list, err)
-	}
-	return list.Data[0].Notice()
+	return events[0].Notice()
 }
 
 // tell has an event put aside.

@@ -1,9 +1,6 @@
 package account
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,8 +10,6 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
-	"github.com/fluxori/ai-credits/shared/events"
-	"github.com/fluxori/ai-credits/shared/payments"
 )
 
 // subscribe subscribes an organisation to a plan, after a trial of some days, and returns the subscription.
@@ -236,168 +231,4 @@ func TestASubscriptionThatWasNeverPaidDoesNotHideTheOneThatRuns(t *testing.T) {
 	if got := plain(t, s.must(t, s.token(t, "acme-admin"), http.MethodGet, "/orgs/acme/subscription", "")); got["subscription_id"] != id || got["status"] != "active" {
 		t.Errorf("%v", got)
 	}
-}
-
-func TestCyclesAreListedWithTheirStatements(t *testing.T) {
-	t.Parallel()
-	s := start(t)
-	s.register(t, "acme")
-	s.register(t, "globex")
-	id := s.subscribe(t, "acme", "price_starter_year_zar", stripestand.CardVisa, 0)
-	other := s.subscribe(t, "globex", "price_starter_month_zar", stripestand.CardVisa, 0)
-	if id == other {
-		t.Fatal(id)
-	}
-	token := s.token(t, "acme-member")
-	cycles := func(query string) []any {
-		t.Helper()
-		items, ok := s.must(t, token, http.MethodGet, "/orgs/acme/cycles"+query, "").body["items"].([]any)
-		if !ok {
-			t.Fatal("no items")
-		}
-		return items
-	}
-	if got := cycles(""); len(got) != 1 { // the other eleven of the year are still to begin
-		t.Errorf("%v", got)
-	}
-	s.debit(t, "acme", "work", 120)
-	s.advance(65 * 24 * time.Hour)
-	closer, err := payments.NewCloser(s.receiver, s.ledger, unheard{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range []string{cycles("")[2].(map[string]any)["cycle_id"].(string), cycles("")[1].(map[string]any)["cycle_id"].(string)} { //nolint:forcetypeassert // the contract says so
-		if err := closer.Close(t.Context(), id); err != nil {
-			t.Fatal(err)
-		}
-	}
-	start := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
-	statement := func(used float64) map[string]any {
-		return map[string]any{"granted": 500.0, "used": used, "expired": 500 - used, "returned": 0.0, "held": 0.0, "bought": 0.0}
-	}
-	var want []any
-	for m := 2; m >= 0; m-- {
-		from := start.AddDate(0, m, 0)
-		c := map[string]any{
-			"cycle_id": fmt.Sprintf("%s_%d", id, from.Unix()), "subscription_id": id, "plan": "starter", "name": "Starter",
-			"period": map[string]any{"start": from.Format(time.RFC3339), "end": from.AddDate(0, 1, 0).Format(time.RFC3339)},
-		}
-		if m < 2 {
-			c["closed_at"], c["statement"] = s.now().Format(time.RFC3339), statement([]float64{120, 0}[m])
-		}
-		want = append(want, c)
-	}
-	var got []any
-	for after, pages := "", 0; pages == 0 || after != ""; pages++ {
-		page := s.must(t, token, http.MethodGet, "/orgs/acme/cycles?page_size=2&page_token="+after, "")
-		got = append(got, page.body["items"].([]any)...)
-		after = page.body["next_page_token"].(string)
-	}
-	if diff := cmp.Diff(want, floats(got)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-// unheard takes what is published, and leads it nowhere.
-type unheard struct{}
-
-func (unheard) Publish(context.Context, []events.Message) error { return nil }
-
-func TestAPreviewTellsWhatTheChangeDoes(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name, has, wants string
-		trialDays        int64
-		want             map[string]any
-	}{
-		{"dearer", "price_starter_month_zar", "growth", 0, map[string]any{"when": "at_once", "due": 67500.0, "credits": 1125.0}},
-		{"dearer within a paid year", "price_starter_year_zar", "growth", 0, map[string]any{"when": "at_once", "credits": 1125.0}},
-		{"from the free plan", "price_free_month_zar", "starter", 0, map[string]any{"when": "at_once", "due": 39900.0, "credits": 500.0}},
-		{"dearer within a trial", "price_starter_month_zar", "growth", 14, map[string]any{"when": "at_once", "due": 0.0, "credits": 0.0}},
-		{"cheaper", "price_growth_month_zar", "starter", 0, map[string]any{"when": "at_turn", "due": 39900.0, "credits": 500.0}},
-		{"the same", "price_growth_month_zar", "growth", 0, map[string]any{"when": "not_at_all", "due": 0.0, "credits": 0.0}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := start(t)
-			s.register(t, "acme")
-			s.subscribe(t, "acme", tt.has, stripestand.CardVisa, tt.trialDays)
-			s.advance(31 * 24 * time.Hour / 4)
-			before := s.charged(t)
-			had := s.available(t, "acme")
-			token := s.token(t, "acme-admin")
-			path := "/orgs/acme/subscription/preview?plan=" + tt.wants
-			got := plain(t, s.must(t, token, http.MethodGet, path, ""))
-			if again := plain(t, s.must(t, token, http.MethodGet, path, "")); !cmp.Equal(got, again) || s.available(t, "acme") != had {
-				t.Errorf("it changed something: %v, %v", got, again)
-			}
-			for k, v := range tt.want {
-				if got[k] != v {
-					t.Errorf("%s is %v, want %v", k, got[k], v)
-				}
-			}
-			if got["plan"] != tt.wants {
-				t.Errorf("%v", got)
-			}
-			s.change(t, tt.wants, "k")
-			if got["when"] == "at_turn" {
-				s.advance(31*24*time.Hour*3/4 + time.Hour)
-				if err := s.stand.Run(t.Context(), s.now()); err != nil {
-					t.Fatal(err)
-				}
-				s.deliver(t)
-				had = 0
-			}
-			if paid, more := s.charged(t)-before, float64(s.available(t, "acme")-had); paid != got["due"] || more != got["credits"] {
-				t.Errorf("%v was charged and %v came, %v told", paid, more, got)
-			}
-		})
-	}
-}
-
-func TestAPreviewIsRefusedAsTheChangeWouldBe(t *testing.T) {
-	t.Parallel()
-	s := start(t)
-	s.register(t, "acme")
-	token := s.token(t, "acme-admin")
-	preview := func(query string) string {
-		t.Helper()
-		return s.call(t, token, http.MethodGet, "/orgs/acme/subscription/preview"+query, "").code()
-	}
-	if got := preview("?plan=growth"); got != "not_found" {
-		t.Errorf("without a subscription: %s", got)
-	}
-	s.subscribe(t, "acme", "price_starter_month_zar", stripestand.CardFailsLater, 0)
-	for query, want := range map[string]string{"": "invalid_request", "?plan=platinum": "not_found", "?plan=growth": "payment_declined"} {
-		if got := preview(query); got != want {
-			t.Errorf("%q: %s, want %s", query, got, want)
-		}
-	}
-}
-
-// charged is all that cards were charged, in minor units.
-func (s *system) charged(t *testing.T) (sum float64) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.stripe+"/v1/charges?limit=100", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer sk_test_local")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	var list struct {
-		Data []struct {
-			Amount float64 `json:"amount_captured"`
-		} `json:"data"`
-	}
-	if err := json.NewDecoder(res.Body).Decode(&list); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range list.Data {
-		sum += c.Amount
-	}
-	return sum
 }
