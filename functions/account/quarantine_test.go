@@ -1,6 +1,7 @@
 package account
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -219,7 +220,7 @@ func TestWhatCouldNotBeReadIsReplayedFromItsOwnKindOfObject(t *testing.T) {
 			t.Parallel()
 			s := start(t)
 			s.register(t, "acme")
-			s.subscribe(t, "acme", "price_starter_month_zar", stripestand.CardVisa)
+			s.subscribe(t, "acme", "price_starter_month_zar", stripestand.CardVisa, 0)
 			s.change(t, "free", "k")
 			s.rename(t, "Acme Ltd")
 			var waiting []string

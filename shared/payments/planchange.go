@@ -109,6 +109,8 @@ func (c planChange) downgrade(ctx context.Context) error {
 
 // reschedule lets a schedule that the subscription has begin the plan.
 func (c planChange) reschedule(ctx context.Context, schedule *stripe.SubscriptionSchedule) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	_, err := c.schedules().Update(schedule.ID, &stripe.SubscriptionScheduleParams{
 		Params: c.params(ctx, "downgrade"), EndBehavior: stripe.String("release"), ProrationBehavior: stripe.String("none"),
 		Phases: c.phases(schedule),
