@@ -257,7 +257,7 @@ func open(r io.Reader) (*reader, error) {
 	c := &reader{lines: bufio.NewScanner(r), sum: sha256.New()}
 	c.lines.Buffer(nil, maxLineBytes)
 	if !c.lines.Scan() {
-		return nil, fmt.Errorf("%w: it is empty (%v)", ErrDamaged, c.lines.Err())
+		return nil, fmt.Errorf("it is empty: %w", errors.Join(ErrDamaged, c.lines.Err()))
 	}
 	var h header
 	if err := json.Unmarshal(c.lines.Bytes(), &h); err != nil || h.Kind != kind {
@@ -283,7 +283,7 @@ func (c *reader) add() {
 // next returns the next document, or io.EOF after a last line that holds.
 func (c *reader) next() (line, error) {
 	if !c.lines.Scan() {
-		return line{}, fmt.Errorf("%w: it was cut off after %d documents (%v)", ErrDamaged, c.documents, c.lines.Err())
+		return line{}, fmt.Errorf("it was cut off after %d documents: %w", c.documents, errors.Join(ErrDamaged, c.lines.Err()))
 	}
 	var l struct {
 		line
