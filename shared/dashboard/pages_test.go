@@ -3,6 +3,7 @@ package dashboard
 import (
 	"bytes"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +151,20 @@ func TestTeamsAreNamedAfterTheirNames(t *testing.T) {
 	for name, want := range map[string]string{"Web Shop": "web-shop", "  R&D (2) ": "r-d-2", "—": "", strings.Repeat("ab ", 40): strings.Repeat("ab-", 21) + "a"} {
 		if got := teamID(name); got != want || len(got) > 64 {
 			t.Errorf("%q is %q", name, got)
+		}
+	}
+}
+
+// TestThePicturesAreSmall bounds what the README loads.
+func TestThePicturesAreSmall(t *testing.T) {
+	t.Parallel()
+	found, err := os.ReadDir("pictures")
+	if err != nil || len(found) != 4 {
+		t.Fatalf("%d pictures, %v", len(found), err)
+	}
+	for _, f := range found {
+		if info, err := f.Info(); err != nil || info.Size() > 80<<10 {
+			t.Errorf("%s: %v, %d bytes", f.Name(), err, info.Size())
 		}
 	}
 }
