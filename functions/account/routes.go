@@ -93,6 +93,11 @@ func routes() []route {
 		{Method: http.MethodGet, Path: "/orgs/{org}/auto-top-up", May: []role{admin, support, platform}, serve: (*handler).autoTopUp},
 		{Method: http.MethodPut, Path: "/orgs/{org}/auto-top-up", May: []role{admin}, serve: (*handler).putAutoTopUp},
 		{Method: http.MethodGet, Path: "/orgs/{org}/subscription", May: readers, serve: (*handler).subscription},
+		{
+			Method: http.MethodGet, Path: "/orgs/{org}/subscription/preview", May: []role{admin, support, platform}, Query: []string{"plan"},
+			serve: (*handler).previewPlan,
+		},
+		{Method: http.MethodGet, Path: "/orgs/{org}/cycles", May: readers, Query: paging(), serve: (*handler).cycles},
 		{Method: http.MethodPost, Path: "/orgs/{org}/subscription/change", May: []role{admin}, Moves: true, serve: (*handler).changePlan},
 		{Method: http.MethodPost, Path: "/orgs/{org}/billing-portal", May: []role{admin}, serve: (*handler).billingPortal},
 
