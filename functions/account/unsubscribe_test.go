@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fluxori/ai-credits/shared/notify"
+	"github.com/fluxori/ai-credits/shared/orgs"
 )
 
 // open sends a request without any sign-in.
@@ -39,7 +40,7 @@ func TestALinkInAMailLeavesItsTopicWithOnePostAndNoSignIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := o.Token(t.Context(), "acme", notify.TopicBalance, "thandi@acme.example")
+	token, err := o.Token(t.Context(), "acme", orgs.TopicBalance, "thandi@acme.example")
 	if err != nil {
 		t.Fatal(err)
 	}
