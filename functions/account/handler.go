@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/campaigns"
@@ -49,4 +50,6 @@ type handler struct {
 	eraser    *erasure.Eraser
 	optOuts   *notify.OptOuts
 	now       func() time.Time // the system's clock
+	// exports counts those that are being written.
+	exports atomic.Int32
 }

@@ -134,19 +134,22 @@ func showEntry(e *credit.Entry) entry {
 const entriesList = "entries"
 
 func (h *handler) entries(w http.ResponseWriter, r *http.Request, c call) error {
+	table, err := c.wantsTable()
+	if err != nil {
+		return err
+	}
+	wanted, err := h.span(r.Context(), c)
+	if err != nil {
+		return err
+	}
+	if table {
+		return h.exportEntries(w, r, c, wanted)
+	}
 	size, err := c.pageSize()
 	if err != nil {
 		return err
 	}
-	p, paging, err := c.position(entriesList)
-	if err != nil {
-		return err
-	}
-	var before time.Time
-	if paging {
-		before = p.at()
-	}
-	found, err := h.ledger.Entries(r.Context(), c.org, before, size+1)
+	found, err := h.ledger.EntriesBetween(r.Context(), c.org, wanted.from, wanted.before, size+1)
 	if err != nil {
 		return err
 	}

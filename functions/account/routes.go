@@ -61,7 +61,7 @@ func routes() []route {
 		{Method: http.MethodPut, Path: "/orgs/{org}/alerts", May: []role{admin}, serve: (*handler).putAlerts},
 
 		{Method: http.MethodGet, Path: "/orgs/{org}/balance", May: readers, Query: []string{"at"}, serve: (*handler).balance},
-		{Method: http.MethodGet, Path: "/orgs/{org}/entries", May: readers, Query: paging(), serve: (*handler).entries},
+		{Method: http.MethodGet, Path: "/orgs/{org}/entries", May: readers, Query: append([]string{"from", "to", "format"}, paging()...), serve: (*handler).entries},
 		{Method: http.MethodGet, Path: "/orgs/{org}/entries/{id}", May: readers, serve: (*handler).entry},
 		{Method: http.MethodGet, Path: "/orgs/{org}/statements/{month}", May: readers, Query: []string{"format"}, serve: (*handler).statement},
 		{
