@@ -173,7 +173,7 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 		return nil, err
 	}
 	h := handler{
-		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused,
+		people: people, gate: b.Gate, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused,
 		requests: requests, eraser: eraser, optOuts: optOuts, receiver: receiver, topups: keeper, refunder: refunder,
 		plans: payments.NewPlans(receiver), campaigns: giver, now: env.Now,
 	}

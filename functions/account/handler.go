@@ -17,6 +17,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/refusals"
+	"github.com/fluxori/ai-credits/shared/throttle"
 	"github.com/fluxori/ai-credits/shared/topups"
 )
 
@@ -32,6 +33,7 @@ type prices interface {
 // handler answers people. It decides nothing but who may ask.
 type handler struct {
 	people    *identity.People
+	gate      *throttle.Gate
 	store     *orgs.Store
 	registrar *orgs.Registrar
 	ledger    *ledger.Ledger

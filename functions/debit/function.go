@@ -83,7 +83,7 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &handler{spender: spender, callers: callers, features: features, ledger: b.Ledger}
+	h := &handler{spender: spender, callers: callers, features: features, ledger: b.Ledger, gate: b.Gate}
 	return serve.AtOnce(b.Concurrency, h.router()), nil
 }
 

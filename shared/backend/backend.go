@@ -15,6 +15,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/events"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/limits"
+	"github.com/fluxori/ai-credits/shared/throttle"
 )
 
 // Backend is what a function stands on. It lives as long as the function.
@@ -24,6 +25,8 @@ type Backend struct {
 	Ledger    *ledger.Ledger
 	// Concurrency is how many requests the function takes at once.
 	Concurrency int
+	// Gate holds each caller to the function's bound; nil for a function that has none.
+	Gate *throttle.Gate
 }
 
 // Open opens a function's backend. now is the system's clock.
@@ -37,6 +40,10 @@ func Open(ctx context.Context, function string, c cloud.Config, now func() time.
 	if err != nil {
 		return nil, err
 	}
+	gate, err := row.Gate()
+	if err != nil {
+		return nil, err
+	}
 	clients, err := cloud.Open(ctx, c)
 	if err != nil {
 		return nil, err
@@ -47,5 +54,5 @@ func Open(ctx context.Context, function string, c cloud.Config, now func() time.
 	if err != nil {
 		return nil, errors.Join(err, clients.Close())
 	}
-	return &Backend{Clients: clients, Publisher: publisher, Ledger: l, Concurrency: row.Concurrency}, nil
+	return &Backend{Clients: clients, Publisher: publisher, Ledger: l, Concurrency: row.Concurrency, Gate: gate}, nil
 }
