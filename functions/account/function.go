@@ -164,7 +164,9 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	eraser, err := erasure.New(store, b.Ledger, requests)
+	eraser, err := erasure.New(erasure.Options{
+		People: store, Entries: b.Ledger, Requests: requests, Letters: letters, Payments: receiver, Teams: store,
+	})
 	if err != nil {
 		return nil, err
 	}
