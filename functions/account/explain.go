@@ -101,7 +101,7 @@ func (h *handler) entry(w http.ResponseWriter, r *http.Request, c call) error {
 	if err != nil {
 		return err
 	}
-	serve.OK(w, r, out)
+	serve.OKUnlessSame(w, r, out, nil) // the entry stays; what reversed it may be added
 	return nil
 }
 

@@ -47,7 +47,7 @@ func (h *handler) balance(w http.ResponseWriter, r *http.Request, c call) error 
 		if err != nil && !walletMissing(err) {
 			return err
 		}
-		serve.OK(w, r, balance{figures: figures(b.Figures), AsOf: at.UTC().Truncate(time.Microsecond)})
+		serve.OKUnlessSame(w, r, balance{figures: figures(b.Figures), AsOf: at.UTC().Truncate(time.Microsecond)}, nil)
 		return nil
 	}
 	b, err := h.ledger.Balance(r.Context(), c.org)
@@ -69,7 +69,9 @@ func (h *handler) balance(w http.ResponseWriter, r *http.Request, c call) error 
 		}
 		out.Expiring = &ends
 	}
-	serve.OK(w, r, out)
+	same := out
+	same.AsOf = time.Time{} // it is another each time
+	serve.OKUnlessSame(w, r, out, same)
 	return nil
 }
 
