@@ -89,7 +89,7 @@ func (a alerts) settings() (orgs.Alerts, error) {
 // showAlerts tells the settings, with what is in force for kinds that nobody has chosen anything for.
 func showAlerts(a orgs.Alerts) alerts {
 	low, exp, contact := a.LowBalance, a.Expiry, []orgs.Kind{}
-	low.Channels, exp.Channels = listed(low.Channels), listed(exp.Channels)
+	low.Channels, exp.Channels = inJSON(low.Channels), inJSON(exp.Channels)
 	out := alerts{
 		LowBalance: &lowBalance{Enabled: &low.Enabled, Threshold: &low.Threshold, Channels: &low.Channels},
 		Expiry:     &expiry{Enabled: &exp.Enabled, Channels: &exp.Channels},
@@ -99,7 +99,7 @@ func showAlerts(a orgs.Alerts) alerts {
 			contact = append(contact, row.Kind)
 		}
 		if !row.Kind.HasOwnSetting() {
-			channels := listed(a.Channels(row))
+			channels := inJSON(a.Channels(row))
 			out.Kinds = append(out.Kinds, kindChoice{Kind: row.Kind, Name: row.Name, Channels: &channels})
 		}
 	}
@@ -107,8 +107,8 @@ func showAlerts(a orgs.Alerts) alerts {
 	return out
 }
 
-// listed is a list that JSON shows as one though it is empty.
-func listed(channels []orgs.Channel) []orgs.Channel { return append([]orgs.Channel{}, channels...) }
+// inJSON is a list that JSON shows as one though it is empty.
+func inJSON(channels []orgs.Channel) []orgs.Channel { return append([]orgs.Channel{}, channels...) }
 
 func (h *handler) getAlerts(w http.ResponseWriter, r *http.Request, c call) error {
 	o, err := h.store.Get(r.Context(), c.org)

@@ -41,7 +41,7 @@ func besiege(t *testing.T) *besieged {
 	s.populate(t, "globex")
 	s.must(t, s.platform(t), http.MethodPut, "/operations/promotions/WELCOME", welcomeTerms)
 	b := &besieged{system: s}
-	for _, c := range apidoctest.Calls(document, map[string]string{
+	for _, c := range documented.Calls(map[string]string{
 		"org": "acme", "id": "thing", "reference": reference, "request": request, "team": "design", "user": "designer", "month": "2026-03", "code": "WELCOME",
 		"letter": s.putAside(t, 1), "event": s.nobodys(t),
 	}) {
@@ -172,7 +172,7 @@ func TestNoRouteFindsWhatIsAnotherOrganisations(t *testing.T) {
 	values := map[string]string{"org": "acme", "id": "secret", "reference": reference, "request": request, "team": "secret-team", "user": "secret-member"}
 	before := s.everything(t, "globex")
 	tried := 0
-	for _, c := range apidoctest.Calls(document, values) {
+	for _, c := range documented.Calls(values) {
 		own := !strings.Contains(c.Name, "{org}/") || c.Method == http.MethodPut || strings.HasSuffix(c.Name, "/limits/users/{user}") || strings.Contains(c.Name, "{month}")
 		if own || !slices.ContainsFunc([]string{"{id}", "{reference}", "{request}", "{team}", "{user}"}, func(v string) bool { return strings.Contains(c.Name, v) }) {
 			continue
@@ -267,7 +267,7 @@ func TestNoRouteSendsAnybodyElsewhere(t *testing.T) {
 	if asked.Load() != 0 {
 		t.Errorf("an address that a caller sent was asked %d times", asked.Load())
 	}
-	for _, sc := range document.Schemas {
+	for _, sc := range documented.Document.Schemas {
 		for _, f := range sc.Value.Fields {
 			name := strings.ToLower(f.Name)
 			if strings.Contains(name, "callback") || strings.Contains(name, "webhook") || strings.Contains(name, "redirect") || strings.Contains(name, "return_to") {

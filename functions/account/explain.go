@@ -101,6 +101,9 @@ func (h *handler) entry(w http.ResponseWriter, r *http.Request, c call) error {
 	if err != nil {
 		return err
 	}
+	if c.withhold(&out.entry) {
+		out.Limits = slices.DeleteFunc(out.Limits, func(l limitPassed) bool { return l.Scope == credit.ScopeUser })
+	}
 	serve.OKUnlessSame(w, r, out, nil) // the entry stays; what reversed it may be added
 	return nil
 }

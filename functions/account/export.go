@@ -113,7 +113,7 @@ func (h *handler) exportEntries(w http.ResponseWriter, r *http.Request, c call, 
 		return problem.New(problem.Unavailable, "Several exports are being written. Repeat the request.", nil)
 	}
 	defer h.exports.Add(-1)
-	e := &export{read: h.ledger.EntriesBetween, org: c.org, span: s, left: most, until: time.Now().Add(exportTime)}
+	e := &export{read: h.ledger.EntriesBetween, show: c.showEntry, org: c.org, span: s, left: most, until: time.Now().Add(exportTime)}
 	if err := e.next(r.Context()); err != nil {
 		return err
 	}
@@ -129,6 +129,8 @@ func (h *handler) exportEntries(w http.ResponseWriter, r *http.Request, c call, 
 // export is an export under way.
 type export struct {
 	read func(ctx context.Context, org string, from, before time.Time, limit int) ([]*credit.Entry, error)
+	// show makes an entry what the caller may know of it.
+	show func(*credit.Entry) entry
 	org  string
 	// span is what is still to be written, left how many entries may be, until when another page may begin.
 	span  span
@@ -153,9 +155,9 @@ func (e *export) write(ctx context.Context, w io.Writer, sent func() error) erro
 	end := make([]string, len(exportHead()))
 	_ = out.Write(exportHead()) // a Writer keeps its first error
 	for end[0] == "" {
-		for _, entry := range e.page {
-			_ = out.Write(showEntry(entry).cells())
-			e.span.before = entry.At
+		for _, record := range e.page {
+			_ = out.Write(e.show(record).cells())
+			e.span.before = record.At
 		}
 		e.left -= len(e.page)
 		switch {

@@ -123,7 +123,7 @@ func TestNothingInAnExportIsAFormula(t *testing.T) {
 		})
 	}
 	s.must(t, s.token(t, "agent", "support"), http.MethodPost, "/orgs/acme/adjustments", `{"credits":5,"reason":"=1+1 €\n\"quoted\""}`, "Idempotency-Key", "=1")
-	lines, _ := s.exported(t, s.token(t, "acme-member"), "")
+	lines, _ := s.exported(t, s.token(t, "acme-admin"), "")
 	formulas := 0
 	for _, line := range lines {
 		for i, cell := range line {
@@ -144,6 +144,33 @@ func TestNothingInAnExportIsAFormula(t *testing.T) {
 	}
 }
 
+// TestAMembersExportDoesNotSayWhoseTheWorkOfOthersWas: the table tells each reader what the list does.
+func TestAMembersExportDoesNotSayWhoseTheWorkOfOthersWas(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.register(t, "acme")
+	s.grant(t, "acme", "pi_1", credit.Purchase, 500, time.Time{})
+	for _, user := range []string{"acme-member", "somebody-else"} {
+		s.do(t, "acme", credit.Debit{
+			EventID: "by-" + user, Credits: 1, Metadata: `{"of":"` + user + `"}`, Content: credit.Content{Kind: credit.KindDebit, Org: "acme", User: user},
+			Work: credit.Work{Feature: "custom-query", User: user},
+		})
+	}
+	users := map[string]string{}
+	for who, token := range map[string]string{"member": s.token(t, "acme-member"), "admin": s.token(t, "acme-admin")} {
+		lines, _ := s.exported(t, token, "")
+		for _, line := range lines {
+			if line[10] != "" || line[21] != "" {
+				users[who] += line[10] + line[21] + " "
+			}
+		}
+	}
+	theirs, own := `somebody-else{"of":"somebody-else"} `, `acme-member{"of":"acme-member"} `
+	if users["member"] != own || users["admin"] != theirs+own {
+		t.Errorf("%q", users)
+	}
+}
+
 // TestAnExportThatCannotGoOnSaysWhere: a store that fails in the middle, a caller who is gone, and an instance that writes as many as it takes.
 func TestAnExportThatCannotGoOnSaysWhere(t *testing.T) {
 	t.Parallel()
@@ -155,7 +182,7 @@ func TestAnExportThatCannotGoOnSaysWhere(t *testing.T) {
 	}
 	newest := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	reads := 0
-	e := &export{org: "acme", left: exportMax, until: time.Now().Add(time.Hour), read: func(_ context.Context, _ string, _, _ time.Time, limit int) ([]*credit.Entry, error) {
+	e := &export{org: "acme", show: showEntry, left: exportMax, until: time.Now().Add(time.Hour), read: func(_ context.Context, _ string, _, _ time.Time, limit int) ([]*credit.Entry, error) {
 		if reads++; reads == 3 {
 			return nil, errors.New("the store is gone")
 		}

@@ -36,6 +36,11 @@ func (c call) onlyOwn() bool {
 	return !slices.ContainsFunc(c.have, func(r role) bool { return r == admin || r == support || r == platform })
 }
 
+// belongs reports whether a caller is a member or an administrator.
+func (c call) belongs() bool {
+	return slices.Contains(c.have, member) || slices.Contains(c.have, admin)
+}
+
 // membersList names the list of members in page tokens.
 const membersList = "members"
 

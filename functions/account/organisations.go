@@ -64,11 +64,7 @@ func (h *handler) putOrg(w http.ResponseWriter, r *http.Request, c call) error {
 }
 
 func (h *handler) getOrg(w http.ResponseWriter, r *http.Request, c call) error {
-	o, err := h.store.Get(r.Context(), c.org)
-	if err != nil {
-		return err
-	}
-	out := showOrg(o, c.have)
+	out := showOrg(c.profile, c.have)
 	for _, have := range c.have {
 		if have != person {
 			out.YourRoles = append(out.YourRoles, have)

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fluxori/ai-credits/shared/apidoc/apidoctest"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/identity/identitytest"
 	"github.com/fluxori/ai-credits/shared/throttle"
@@ -25,7 +24,7 @@ func TestWhoAsksTooOftenIsToldToWaitOnEveryRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := documented.Handler(t, (&handler{people: people, gate: gate}).router()) // with nothing else that a route could ask
-	apidoctest.SlowsDown(t, document, func(who, method, path string) *httptest.ResponseRecorder {
+	documented.SlowsDown(t, func(who, method, path string) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), method, path+"?unknown=1", strings.NewReader("{}"))
 		r.Header.Set("Authorization", "Bearer "+issuer.Token(t, map[string]any{"sub": who, "aud": audience}))
 		w := httptest.NewRecorder()

@@ -66,6 +66,12 @@ func (h *handler) usage(w http.ResponseWriter, r *http.Request, c call) error {
 		return &value
 	}
 	query := reports.Query{Feature: filter("feature"), Team: filter("team"), User: filter("user")}
+	if c.onlyOwn() { // others' is none of a member's
+		if query.User != nil && *query.User != c.person.Sub {
+			return errForbidden
+		}
+		query.User = &c.person.Sub
+	}
 	for d := range strings.SplitSeq(c.queryOr("group_by", string(reports.Day)), ",") {
 		query.GroupBy = append(query.GroupBy, reports.Dimension(d))
 	}

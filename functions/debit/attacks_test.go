@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fluxori/ai-credits/shared/apidoc/apidoctest"
 	"github.com/fluxori/ai-credits/shared/identity/identitytest"
 )
 
@@ -33,7 +32,7 @@ func TestNoRouteTakesWhatAnAttackerSends(t *testing.T) {
 	s.fund(t, "acme", 100)
 	hold := s.place(t, "h", 20, 600)
 	before := s.available(t, "acme")
-	for _, c := range apidoctest.Calls(document, map[string]string{"hold_id": hold, "feature": "bulk-pricing", "org": "acme"}) {
+	for _, c := range documented.Calls(map[string]string{"hold_id": hold, "feature": "bulk-pricing", "org": "acme"}) {
 		account := map[string]string{"spend": spender, "operate": operator}[c.Route.Roles[0]]
 		claims := func(name string, value any) map[string]any {
 			out := map[string]any{"sub": "1", "aud": audience, "email": account, "email_verified": true}

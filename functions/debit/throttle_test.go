@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fluxori/ai-credits/shared/apidoc/apidoctest"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/identity/identitytest"
 	"github.com/fluxori/ai-credits/shared/throttle"
@@ -27,7 +26,7 @@ func TestAServiceThatAsksTooOftenIsToldToWaitOnEveryRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := documented.Handler(t, (&handler{callers: callers, gate: gate}).router()) // with nothing else that a route could ask
-	apidoctest.SlowsDown(t, document, func(who, method, path string) *httptest.ResponseRecorder {
+	documented.SlowsDown(t, func(who, method, path string) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader("{"))
 		r.Header.Set("Authorization", "Bearer "+issuer.Service(t, accounts[who], audience))
 		w := httptest.NewRecorder()

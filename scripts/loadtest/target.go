@@ -77,7 +77,7 @@ func newTarget(ctx context.Context, p driverPart) (target, error) {
 }
 
 func openClients(ctx context.Context, e engineReady) (*cloud.Clients, error) {
-	return cloud.Open(ctx, cloud.Config{Project: project, Database: "(default)", FirestoreEmulator: e.Firestore, PubSubEmulator: e.PubSub})
+	return cloud.Open(ctx, cloud.Config{Project: project, Database: "(default)", FirestoreEmulator: e.Firestore, PubSubEmulator: e.PubSub}, nil)
 }
 
 // openLedger is a ledger with the limits of the debit function.

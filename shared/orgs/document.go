@@ -1,12 +1,14 @@
 package orgs
 
 import (
-	"fmt"
+	"errors"
 	"net/url"
 	"strings"
 	"time"
 
 	"cloud.google.com/go/firestore"
+
+	"github.com/fluxori/ai-credits/shared/versioned"
 )
 
 // schemaVersion is the form of the documents that this release reads and writes. Readers of a version ship before its writers.
@@ -55,10 +57,12 @@ type expiryDoc struct {
 
 // memberDoc is the document orgs/{org}/members/{member}.
 type memberDoc struct {
-	V        int64     `firestore:"v"`
-	Sub      string    `firestore:"sub"`
-	Role     Role      `firestore:"role"`
-	Email    string    `firestore:"email,omitempty"`
+	V     int64  `firestore:"v"`
+	Sub   string `firestore:"sub"`
+	Role  Role   `firestore:"role"`
+	Email string `firestore:"email,omitempty"`
+	// EmailKey is the address in lower case, by which support finds people.
+	EmailKey string    `firestore:"email_key,omitempty"`
 	Name     string    `firestore:"name,omitempty"`
 	Team     string    `firestore:"team,omitempty"`
 	JoinedAt time.Time `firestore:"joined_at"`
@@ -138,7 +142,7 @@ func keyed[To, From ~string](m map[From][]Channel) map[To][]Channel {
 }
 
 func encodeMember(m Member) memberDoc {
-	return memberDoc{V: schemaVersion, Sub: m.Sub, Role: m.Role, Email: m.Email, Name: m.Name, Team: m.Team, JoinedAt: m.JoinedAt}
+	return memberDoc{V: schemaVersion, Sub: m.Sub, Role: m.Role, Email: m.Email, EmailKey: strings.ToLower(m.Email), Name: m.Name, Team: m.Team, JoinedAt: m.JoinedAt}
 }
 
 func decodeMember(snapshot *firestore.DocumentSnapshot) (Member, error) {
@@ -176,17 +180,11 @@ func decodeNotification(snapshot *firestore.DocumentSnapshot) (Notification, err
 // types.
 func decode[D any](snapshot *firestore.DocumentSnapshot) (D, error) {
 	var d D
-	v, err := snapshot.DataAt("v")
-	if err != nil {
-		return d, fmt.Errorf("%s has no version: %w", snapshot.Ref.Path, err)
+	err := versioned.Read(snapshot, schemaVersion, &d)
+	if errors.Is(err, versioned.ErrNewer) {
+		err = unavailable("%w", err)
 	}
-	if n, ok := v.(int64); !ok || n > schemaVersion {
-		return d, unavailable("%s has version %v, this release knows %d: %w", snapshot.Ref.Path, v, schemaVersion, errNewer)
-	}
-	if err := snapshot.DataTo(&d); err != nil {
-		return d, fmt.Errorf("decode %s: %w", snapshot.Ref.Path, err)
-	}
-	return d, nil
+	return d, err
 }
 
 // memberID is the id of a member's document: the subject as it is, but for what a document's id cannot be or hold.
