@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/fluxori/ai-credits/shared/table"
 )
 
 // alert is a row of terraform/alerts.json. It watches a line of the logs, a figure, or that a figure is there at all.
@@ -48,8 +50,8 @@ func (p *project) checkAlerts() error {
 	if err != nil {
 		return err
 	}
-	var alerts []alert
-	if err := strict(data, &alerts); err != nil {
+	alerts, err := table.Read[[]alert](data)
+	if err != nil {
 		return fmt.Errorf("terraform/alerts.json: %w", err)
 	}
 	names := map[string]bool{}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/indexes"
 	"github.com/fluxori/ai-credits/shared/limits"
+	"github.com/fluxori/ai-credits/shared/table"
 	"github.com/fluxori/ai-credits/shared/wiring"
 )
 
@@ -118,6 +119,6 @@ func (p *project) load() error {
 		read("shared/wiring/wiring.json", func(data []byte) (err error) { p.wiring, err = wiring.Parse(data); return err }),
 		read("shared/limits/limits.json", func(data []byte) (err error) { p.limits, err = limits.Parse(data); return err }),
 		read("shared/indexes/indexes.json", func(data []byte) error { _, err := indexes.Parse(data); return err }),
-		read("terraform/functions.json", func(data []byte) error { return strict(data, &p.rows) }),
+		read("terraform/functions.json", func(data []byte) (err error) { p.rows, err = table.Read[map[string]row](data); return err }),
 	)
 }
