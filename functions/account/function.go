@@ -4,6 +4,7 @@
 //	GET  /account/orgs                                  the organisations that the caller belongs to, the first 50
 //	PUT  /account/orgs/{org}                            register an organisation, or make its profile what is sent (platform)
 //	GET  /account/orgs/{org}                            the profile, and what the caller may be there
+//	GET  /account/orgs/{org}/overview                   what the first page shows, read at once: balance, limits, usage of two weeks, newest entries
 //	GET  /account/orgs/{org}/balance?at=                what is there now, by source and by end; or at a past moment
 //	GET  /account/orgs/{org}/entries                    the ledger, newest first
 //	GET  /account/orgs/{org}/entries/{id}               one entry, by its id or the caller's event id: its quote, its grants, what reversed it
@@ -20,9 +21,13 @@
 //	GET  /account/orgs/{org}/purchases/{reference}      a purchase with its timeline
 //	POST /account/orgs/{org}/purchases/{reference}/recover   ask Stripe now, and credit it if it is paid
 //	GET  /account/purchases/{reference}                 the same by its reference alone (support, platform)
+//	GET  /account/people?email=                         in which organisations somebody with the address is, as member or owner (support, platform)
+//	GET  /account/orgs/{org}/purchases/{reference}/receipt   where Stripe shows the payment's receipt
 //	GET  /account/orgs/{org}/purchases/{reference}/refund   what a refund would give now
 //	POST /account/orgs/{org}/purchases/{reference}/refund   refund what is left, or a part (support, Idempotency-Key)
 //	GET  /account/orgs/{org}/subscription               the plan, its period, what the next cycle brings, and a change that is scheduled
+//	GET  /account/orgs/{org}/cycles                     the cycles that have begun, newest first, with the statements of those that are closed
+//	GET  /account/orgs/{org}/subscription/preview?plan= what a change of plan would cost and bring, and when
 //	POST /account/orgs/{org}/subscription/change        a dearer plan at once, a cheaper one with the next period (Idempotency-Key)
 //	GET  /account/orgs/{org}/members?team=              who is in the organisation
 //	GET  /account/orgs/{org}/members/{user}, PUT        one member, to members only themselves; let in, make administrator or plain member
@@ -43,11 +48,11 @@
 //	GET  /account/orgs/{org}/referral                   the code to pass on, and what it brings
 //	POST /account/orgs/{org}/referral/claim             say by whose code the organisation came (Idempotency-Key)
 //	GET  /account/operations/promotions/{code}, PUT     a promotion's terms and how often it was redeemed (platform)
-//	GET  /account/operations/dead-letters?state=        messages that could not be handled, newest first (platform)
-//	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (platform)
-//	GET  /account/operations/quarantine?state=          events of Stripe's that wait for a person, newest first (platform)
-//	POST /account/operations/quarantine/{event}/replay  receive one again, once its cause is mended (platform)
-//	POST /account/operations/quarantine/{event}/resolve note what was done about it by hand (platform)
+//	GET  /account/operations/dead-letters?state=        messages that could not be handled, newest first (support, platform)
+//	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (support, platform)
+//	GET  /account/operations/quarantine?state=          events of Stripe's that wait for a person, newest first (support, platform)
+//	POST /account/operations/quarantine/{event}/replay  receive one again, once its cause is mended (support, platform)
+//	POST /account/operations/quarantine/{event}/resolve note what was done about it by hand (support, platform)
 //	GET  /account/operations/reconciliation             how far Stripe's record was walked, and what is paid and not credited (platform)
 //	GET  /account/ui/                                   the dashboard, for people with a browser; package dashboard
 //	GET  /account/ui/purchases/return                   the page to which people come back from Stripe, which credits what they paid
@@ -117,7 +122,9 @@ func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err er
 	if err != nil {
 		return nil, err
 	}
-	eraser, err := erasure.New(m.Orgs, m.Ledger, requests)
+	eraser, err := erasure.New(erasure.Options{
+		People: m.Orgs, Entries: m.Ledger, Requests: requests, Letters: letters, Payments: m.Receiver, Teams: m.Orgs,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +133,7 @@ func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err er
 		return nil, err
 	}
 	h := handler{
-		people: people, store: m.Orgs, registrar: registrar, ledger: m.Ledger, prices: m.Prices, shop: m.Shop, letters: letters, refusals: refused,
+		people: people, gate: m.Gate, store: m.Orgs, registrar: registrar, ledger: m.Ledger, prices: m.Prices, shop: m.Shop, letters: letters, refusals: refused,
 		requests: requests, eraser: eraser, optOuts: optOuts, receiver: m.Receiver, topups: m.TopUps, refunder: m.Refunder,
 		plans: payments.NewPlans(m.Receiver), campaigns: m.Campaigns, now: env.Now,
 	}

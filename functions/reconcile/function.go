@@ -7,8 +7,8 @@
 // refunds and disputes instead. It looks at 5,000 of them, or for 100 seconds, and the next run goes on. A run that finds nothing new writes
 // its cursor alone; two runs at once have the effect of one.
 //
-// Before that it ends, for a minute at most, the refunds of ours that a process began and left. Afterwards it compares the paid checkouts of the
-// last day with our purchases. One that is still not credited a quarter of an hour after it was paid is logged as an error with
+// Before that it ends, for a minute at most, the refunds of ours that a process began and left. Afterwards it compares the paid checkouts
+// and auto top-ups of the last day with our purchases. One that is still not credited a quarter of an hour after it was paid is logged as an error with
 // alert=purchase_uncredited, on which the alert is based, in each run until it is credited or a day old, and shown to operators by account.
 //
 // Runs carry Google-signed tokens of the one service account of the scheduler. It decides nothing about payments: package payments does.

@@ -25,7 +25,7 @@ type row struct {
 var public = []string{"account", "purchasewebhook"}
 
 // secretPattern names settings that nobody may read.
-var secretPattern = regexp.MustCompile(`(_KEY|_SECRETS?|_PASSWORD|_TOKEN)$`)
+var secretPattern = regexp.MustCompile(`(_KEYS?|_SECRETS?|_PASSWORD|_TOKEN)$`)
 
 // checkFunctions holds each function's row to its folder, its bounds and its configuration.
 func (p *project) checkFunctions() error {

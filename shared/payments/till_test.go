@@ -135,21 +135,48 @@ func (m *till) record(t *testing.T, s sold) map[string]any {
 	return must[*firestore.DocumentSnapshot](t)(m.engine.Client.Collection("payments").Doc(s.payment).Get(t.Context())).Data()
 }
 
-// refunds are a payment's at Stripe.
-func (m *till) refunds(t *testing.T, s sold) (amounts []int64) {
+// ask asks Stripe, and reads its answer into out.
+func (m *till) ask(t *testing.T, method, path string, out any) {
 	t.Helper()
-	req := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, m.stripe+"/v1/refunds?payment_intent="+s.payment, nil))
+	req := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), method, m.stripe+path, nil))
 	req.Header.Set("Authorization", "Bearer sk_test_local")
 	res := must[*http.Response](t)(http.DefaultClient.Do(req))
 	defer res.Body.Close()
-	var list struct{ Data []struct{ Amount int64 } }
-	if err := json.NewDecoder(res.Body).Decode(&list); err != nil {
-		t.Fatal(err)
+	if err := json.NewDecoder(res.Body).Decode(out); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatal(res.Status, err)
 	}
+}
+
+// refunds are a payment's at Stripe.
+func (m *till) refunds(t *testing.T, s sold) (amounts []int64) {
+	t.Helper()
+	var list struct{ Data []struct{ Amount int64 } }
+	m.ask(t, http.MethodGet, "/v1/refunds?payment_intent="+s.payment, &list)
 	for _, r := range list.Data {
 		amounts = append(amounts, r.Amount)
 	}
 	return amounts
+}
+
+// renamed gives a customer another name, and returns the event of it.
+func (m *till) renamed(t *testing.T, customer string) string {
+	t.Helper()
+	m.ask(t, http.MethodPost, "/v1/customers/"+customer+"?name=Acme", &struct{}{})
+	var list struct{ Data []struct{ ID string } }
+	m.ask(t, http.MethodGet, "/v1/events?limit=1&type=customer.updated", &list)
+	return list.Data[0].ID
+}
+
+// card is a customer's.
+func (m *till) card(t *testing.T, customer string) string {
+	t.Helper()
+	var c struct {
+		Settings struct {
+			Card string `json:"default_payment_method"`
+		} `json:"invoice_settings"`
+	}
+	m.ask(t, http.MethodGet, "/v1/customers/"+customer, &c)
+	return c.Settings.Card
 }
 
 // process is a process that refunds, with connections of its own. It dies at one of the calls that it makes to the outside, counted from 1.
@@ -165,14 +192,18 @@ type process struct {
 	calls []string
 	// refuse, if set, answers for Stripe when a refund is asked for.
 	refuse func(w http.ResponseWriter)
+	// diesOf names a call that the process dies after; losesAnswers has what Stripe answers to a request for a refund lost, and the process live.
+	diesOf       string
+	losesAnswers bool
 }
 
 // call does something outside, unless the process is dead or dies of it. ok is false when the process learns nothing of it.
 func (p *process) call(name string, do func()) (ok bool) {
 	p.mu.Lock()
 	p.calls = append(p.calls, name)
-	dies := len(p.calls) == p.dieAt
-	if p.dead || dies && !p.after {
+	after := p.after || name == p.diesOf
+	dies := len(p.calls) == p.dieAt || name == p.diesOf
+	if p.dead || dies && !after {
 		p.die()
 		p.mu.Unlock()
 		return false
@@ -234,6 +265,9 @@ func (m *till) process(t *testing.T, dieAt int, after bool) *process {
 			w.WriteHeader(http.StatusBadRequest) // which the client does not repeat
 			fmt.Fprint(w, `{"error":{"type":"api_error","message":"dead"}}`)
 			return
+		}
+		if p.losesAnswers && r.Method == http.MethodPost && r.URL.Path == "/v1/refunds" {
+			panic(http.ErrAbortHandler) // which closes the connection
 		}
 		w.WriteHeader(answer.Code)
 		if _, err := w.Write(answer.Body.Bytes()); err != nil {

@@ -34,6 +34,8 @@ import (
 
 	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
 	"github.com/sethvargo/go-envconfig"
+
+	"github.com/fluxori/ai-credits/shared/telemetry"
 )
 
 // What holds for a function that does not say otherwise.
@@ -52,6 +54,8 @@ type Env struct {
 	Now func() time.Time
 	// Dial opens connections to whatever the function talks to; nil means over the network. The simulator has a network of its own.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Telemetry records figures and traces of the function's requests; nil records none.
+	Telemetry *telemetry.Recorder
 }
 
 // Client sends the function's HTTP requests.
@@ -150,12 +154,20 @@ func (g *registry) register(name string, build builder, opts ...Option) {
 	}
 	g.add(f)
 	env := g.env()
+	here := deployed(env.Lookup, name)
+	var err error
+	if here {
+		env.Telemetry, err = sending(env, name)
+	}
 	lazy := newLazy(func() (http.Handler, error) {
 		// Nothing ends a deployed function but the end of its process.
 		return f.build(context.Background(), env)
 	})
-	if deployed(env.Lookup, name) {
-		if _, err := lazy.get(context.Background()); err != nil {
+	if here {
+		if err == nil {
+			_, err = lazy.get(context.Background())
+		}
+		if err != nil {
 			env.Log.Error("the function cannot be built", slog.String("function", name), slog.Any("error", err))
 			panic(fmt.Sprintf("serve: build function %s: %v", name, err))
 		}
