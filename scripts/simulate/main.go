@@ -13,22 +13,19 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 	"sync"
-	"testing"
-	"testing/synctest"
+	"sync/atomic"
 	"time"
 )
 
@@ -41,16 +38,7 @@ func main() {
 	flag.IntVar(&p.Orgs, "orgs", 3, "organisations in a run")
 	jobs := flag.Int("jobs", runtime.NumCPU(), "runs at once, each in a process of its own")
 	out := flag.String("out", "", "a folder for the histories of runs that break a rule; none without it")
-	one := flag.Bool("one", false, "run the plan that is read from standard input in this process, and print its result; what the others do")
-	testing.Init()
 	flag.Parse()
-	if *one {
-		if err := runOne(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := runAll(ctx, p, *first, *seeds, *jobs, *out); err != nil {
@@ -62,53 +50,59 @@ func main() {
 
 // report is what a process says of its run.
 type report struct {
-	result
+	Result
 	History string
 }
 
-// bubble runs a plan in virtual time.
-func bubble(p plan) (out report) {
-	ok := testing.RunTests(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{Name: "seed", F: func(t *testing.T) {
-		synctest.Test(t, func(*testing.T) { out.result = simulate(p, slog.New(slog.DiscardHandler)) })
-	}}})
-	if !ok && out.Broken == "" {
-		out.Broken = "the run did not end as it should"
-	}
-	if out.Broken != "" {
-		var b bytes.Buffer
-		out.history.print(&b)
-		out.History = b.String()
-	}
-	return out
+// How a plan is handed to a process that runs it, and where that writes its report. Virtual time is to be had in tests only.
+const (
+	planVariable   = "CREDITS_SIMULATE_PLAN"
+	reportVariable = "CREDITS_SIMULATE_REPORT"
+)
+
+// runner starts runs, each in a process of its own: one that panics or hangs is a broken run, not the end of all.
+type runner struct {
+	folder string // with the program, and the reports
+	n      atomic.Int64
 }
 
-func runOne(in io.Reader, out io.Writer) error {
-	var p plan
-	if err := json.NewDecoder(in).Decode(&p); err != nil {
-		return err
+// newRunner builds the program that runs plans.
+func newRunner(ctx context.Context) (*runner, error) {
+	folder, err := os.MkdirTemp("", "simulate")
+	if err != nil {
+		return nil, err
 	}
-	return json.NewEncoder(out).Encode(bubble(p))
+	r := &runner{folder: folder}
+	out, err := exec.CommandContext(ctx, "go", "test", "-c", "-o", r.program(), "github.com/fluxori/ai-credits/scripts/simulate").CombinedOutput()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("build the simulation: %w\n%s", err, out), r.close())
+	}
+	return r, nil
 }
 
-// start runs a plan in a process of its own: one that panics or hangs is a broken run, not the end of all.
-func start(ctx context.Context, p plan) report {
+func (r *runner) program() string { return filepath.Join(r.folder, "simulation") }
+func (r *runner) close() error    { return os.RemoveAll(r.folder) }
+
+// run runs a plan.
+func (r *runner) run(ctx context.Context, p plan) report {
 	ctx, cancel := context.WithTimeout(ctx, maxReal)
 	defer cancel()
 	sent, err := json.Marshal(p)
 	must(err)
-	self, err := os.Executable()
-	must(err)
-	var stdout, stderr bytes.Buffer
-	c := exec.CommandContext(ctx, self, "-one")
-	c.Env = append(os.Environ(), "GOMAXPROCS=1")
-	c.Stdin, c.Stdout, c.Stderr = bytes.NewReader(sent), &stdout, &stderr
-	err = c.Run()
-	var r report
-	if err != nil || json.Unmarshal(stdout.Bytes(), &r) != nil {
-		tail := stderr.String()
-		return report{result: result{Plan: p, Broken: fmt.Sprintf("the process failed (%v)", err)}, History: tail[max(0, len(tail)-maxTail):]}
+	file := filepath.Join(r.folder, fmt.Sprintf("report-%d.json", r.n.Add(1)))
+	c := exec.CommandContext(ctx, r.program(), "-test.run", "^TestRulesHoldUnderFaults$")
+	c.Env = append(os.Environ(), "GOMAXPROCS=1", planVariable+"="+string(sent), reportVariable+"="+file)
+	said, failed := c.CombinedOutput()
+	var out report
+	data, err := os.ReadFile(file)
+	if err == nil {
+		err = errors.Join(json.Unmarshal(data, &out), os.Remove(file))
 	}
-	return r
+	if err != nil || failed != nil && out.Broken == "" {
+		out.Result.Plan, out.Result.Broken = p, fmt.Sprintf("the process failed: %v", errors.Join(failed, err))
+		out.History = string(said[max(0, len(said)-maxTail):])
+	}
+	return out
 }
 
 const (
@@ -125,15 +119,20 @@ type totals struct {
 	broken           []report
 }
 
-func runAll(ctx context.Context, p plan, first uint64, seeds, jobs int, out string) error {
+func runAll(ctx context.Context, p plan, first uint64, seeds, jobs int, out string) (err error) {
 	began := time.Now()
+	processes, err := newRunner(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, processes.close()) }()
 	sum := totals{faults: map[kind]int{}}
 	todo, reports := make(chan plan), make(chan report)
 	var workers sync.WaitGroup
 	for range max(jobs, 1) {
 		workers.Go(func() {
 			for p := range todo {
-				reports <- start(ctx, p)
+				reports <- processes.run(ctx, p)
 			}
 		})
 	}
@@ -169,7 +168,7 @@ func runAll(ctx context.Context, p plan, first uint64, seeds, jobs int, out stri
 	for i, r := range sum.broken {
 		small := r
 		if i == 0 {
-			small = shrink(ctx, r)
+			small = processes.shrink(ctx, r)
 		}
 		if err := small.tell(os.Stdout, out); err != nil {
 			return err

@@ -9,11 +9,11 @@ import (
 const tries = 3
 
 // shrink looks for a smaller plan that breaks a rule too: fewer rounds, organisations, operations and kinds of faults.
-func shrink(ctx context.Context, r report) report {
+func (n *runner) shrink(ctx context.Context, r report) report {
 	for smaller := true; smaller && ctx.Err() == nil; {
 		smaller = false
 		for _, p := range simpler(r.Plan) {
-			if found, ok := breaks(ctx, p); ok {
+			if found, ok := n.breaks(ctx, p); ok {
 				r, smaller = found, true
 				break
 			}
@@ -51,9 +51,9 @@ func simpler(p plan) []plan {
 }
 
 // breaks runs a plan a few times, until it breaks a rule.
-func breaks(ctx context.Context, p plan) (report, bool) {
+func (n *runner) breaks(ctx context.Context, p plan) (report, bool) {
 	for range tries {
-		if r := start(ctx, p); r.Broken != "" && ctx.Err() == nil {
+		if r := n.run(ctx, p); r.Broken != "" && ctx.Err() == nil {
 			return r, true
 		}
 	}

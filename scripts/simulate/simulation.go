@@ -41,8 +41,8 @@ type simulation struct {
 	customers map[string]string // at Stripe, of those that subscribe
 }
 
-// result is what a run came to.
-type result struct {
+// Result is what a run came to.
+type Result struct {
 	Plan       plan
 	Operations int
 	Faults     map[kind]int
@@ -53,7 +53,7 @@ type result struct {
 }
 
 // simulate runs a plan. It must be called in a bubble of testing/synctest, whose time is the virtual one.
-func simulate(p plan, log *slog.Logger) result {
+func simulate(p plan, log *slog.Logger) Result {
 	ctx := context.Background()
 	began := time.Now()
 	w, err := open(ctx, p.Seed, log)
@@ -64,7 +64,7 @@ func simulate(p plan, log *slog.Logger) result {
 	for _, k := range p.Without {
 		w.faults.out[k] = true
 	}
-	out := result{Plan: p, history: s.history}
+	out := Result{Plan: p, history: s.history}
 	if err := s.run(ctx); err != nil {
 		out.Broken = err.Error()
 	}

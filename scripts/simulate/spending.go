@@ -142,11 +142,11 @@ func (c *caller) hold() {
 		r := c.begin(operation{Kind: "release", ID: o.ID, Subject: o.Subject})
 		c.end(r, c.call(r, http.MethodPost, "/debit/holds/"+url.PathEscape(o.Subject)+"/release", c.asService(), map[string]any{}))
 	case 2: // reported over Pub/Sub
-		used := c.rand.Int64N(o.Credits + 1)
+		used := 1 + c.rand.Int64N(o.Credits)
 		r := c.begin(operation{Kind: "capture", ID: o.ID, Subject: o.Subject, Credits: used, Outcome: unknown, Detail: "over Pub/Sub"})
 		c.publish(r, map[string]any{"hold_id": o.Subject, "credits": used})
 	default:
-		used := min(c.rand.Int64N(o.Credits*5/4+1), o.Credits*5/4)
+		used := 1 + c.rand.Int64N(o.Credits*5/4)
 		r := c.begin(operation{Kind: "capture", ID: o.ID, Subject: o.Subject, Credits: used})
 		if c.end(r, c.call(r, http.MethodPost, "/debit/holds/"+url.PathEscape(o.Subject)+"/capture", c.asService(), map[string]any{"credits": used})) {
 			c.holds = append(c.holds, r)
