@@ -109,7 +109,7 @@ func (b *breaker) test(ctx context.Context, m mutation, match, not string) (stri
 		"-test.v", "-test.failfast", "-test.timeout=" + (testTime - time.Minute).String(), "-test.run=" + match, "-test.skip=" + not,
 	}, b.flags...)
 	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Dir = filepath.Join(b.root, filepath.Dir(m.File))
+	cmd.Dir = filepath.Join(b.root, m.folder())
 	cmd.WaitDelay = 10 * time.Second
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
