@@ -58,6 +58,17 @@ resource "google_monitoring_alert_policy" "this" {
       }
     }
 
+    # What the functions record themselves (shared/telemetry). The metric is there from its first figure on, which may be after the alert.
+    dynamic "condition_prometheus_query_language" {
+      for_each = [for q in [try(each.value.query, null)] : q if q != null]
+      content {
+        query                     = condition_prometheus_query_language.value.promql
+        duration                  = "${condition_prometheus_query_language.value.for_seconds}s"
+        evaluation_interval       = "60s"
+        disable_metric_validation = true
+      }
+    }
+
     dynamic "condition_absent" {
       for_each = [for a in [try(each.value.absent, null)] : a if a != null]
       content {

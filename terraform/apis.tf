@@ -1,7 +1,7 @@
 resource "google_project_service" "this" {
   for_each = toset([
-    "artifactregistry", "billingbudgets", "cloudbuild", "cloudfunctions", "cloudscheduler", "firestore", "iam", "identitytoolkit", "logging",
-    "monitoring", "pubsub", "run", "secretmanager", "storage",
+    "artifactregistry", "billingbudgets", "cloudbuild", "cloudfunctions", "cloudscheduler", "cloudtrace", "firestore", "iam", "identitytoolkit", "logging",
+    "monitoring", "pubsub", "run", "secretmanager", "storage", "telemetry",
   ])
   service            = "${each.key}.googleapis.com"
   disable_on_destroy = false

@@ -18,13 +18,14 @@ locals {
   # Every setting that a function can be given. Rows of functions.json pick from them by name.
   settings = {
     CALLERS              = jsonencode({ callers = local.callers })
-    CHECKOUT_RETURN_URL  = "${local.base_url}/account/ui/purchases/return"
+    CHECKOUT_RETURN_URL  = coalesce(var.checkout_return_url, "${local.base_url}/account/ui/purchases/return")
     DASHBOARD_URL        = "${local.base_url}/account/ui/"
     FIRESTORE_DATABASE   = var.database
     GOOGLE_CLOUD_PROJECT = var.project
     MAIL_FROM            = var.mail.from
-    PEOPLE_AUDIENCE      = var.project
-    PEOPLE_ISSUER        = "https://securetoken.google.com/${var.project}"
+    PEOPLE_AUDIENCE      = local.people.client_id
+    PEOPLE_CLAIM_PREFIX  = local.people.claim_prefix
+    PEOPLE_ISSUER        = local.people.issuer
     PUSH_ACCOUNT         = google_service_account.push.email
     SCHEDULER_ACCOUNT    = google_service_account.scheduler.email
     SMTP_HOST            = var.mail.host
@@ -33,6 +34,7 @@ locals {
     SMTP_USERNAME        = var.mail.username
     STRIPE_LIVEMODE      = tostring(var.stripe_livemode)
     SUBSCRIPTION_GRACE   = var.subscription_grace
+    SUPPORT_ADDRESS      = var.support_email
   }
 
   subscriptions_of = { for name in keys(local.bounds) : name => [for s in local.wiring.subscriptions : s if s.function == name] }
@@ -69,10 +71,10 @@ module "function" {
   environment = merge(
     { for key in local.grants[each.key].environment : key => local.settings[key] if key != "SERVICE_AUDIENCE" },
     { for key in local.grants[each.key].environment : key => "${local.base_url}/${each.key}" if key == "SERVICE_AUDIENCE" },
-    { FROZEN = tostring(var.frozen) },
+    { FROZEN = tostring(var.frozen), TELEMETRY_ENDPOINT = var.telemetry_endpoint },
   )
   secrets = {
-    for key, secret in local.grants[each.key].secrets : key => {
+    for key, secret in local.secrets_of[each.key] : key => {
       secret  = google_secret_manager_secret.this[secret].secret_id
       version = lookup(var.secret_versions, secret, "")
     }

@@ -2,7 +2,8 @@
 # playbooks/key-rotation.md says how to add the next.
 
 locals {
-  secrets = toset(flatten([for name in keys(local.bounds) : values(local.grants[name].secrets)]))
+  secrets_of = { for name in keys(local.bounds) : name => { for key, secret in local.grants[name].secrets : key => secret if !contains(local.withheld, key) } }
+  secrets    = toset(flatten([for name in keys(local.bounds) : values(local.secrets_of[name])]))
 }
 
 resource "google_secret_manager_secret" "this" {

@@ -63,6 +63,35 @@ variable "callers" {
   }))
 }
 
+variable "people" {
+  description = "Who signs people in: an OpenID Connect issuer with the code flow and PKCE, the client that the dashboard is there, what precedes the names of the claims support and platform, and whether the client has a secret (people-client-secret). null for Identity Platform, for the API alone: no pages are served."
+  type = object({
+    issuer       = string
+    client_id    = string
+    claim_prefix = optional(string, "")
+    confidential = optional(bool, false)
+  })
+  validation {
+    condition     = var.people == null || can(regex("^https://[^/]+(/.*)?$", var.people.issuer)) && try(var.people.client_id, "") != ""
+    error_message = "The issuer is an https URL, and the dashboard has a client id there; or people is null."
+  }
+}
+
+variable "checkout_return_url" {
+  description = "The page to which people come back from Stripe; null for the dashboard's own."
+  type        = string
+  default     = null
+  validation {
+    condition     = var.people != null || var.checkout_return_url != null
+    error_message = "Without a dashboard there is no page to come back to from Stripe: say which."
+  }
+}
+
+variable "support_email" {
+  description = "The address that people are told to write to."
+  type        = string
+}
+
 variable "stripe_livemode" {
   description = "Whether Stripe's key and events are for real money."
   type        = bool
@@ -95,6 +124,12 @@ variable "frozen" {
   description = "Whether every function refuses, with 503, whatever would change something. See playbooks/freeze-everything.md."
   type        = bool
   default     = false
+}
+
+variable "telemetry_endpoint" {
+  description = "Where functions send figures and traces: Google Cloud's receiver of OpenTelemetry, or a collector; empty for nowhere."
+  type        = string
+  default     = "https://telemetry.googleapis.com"
 }
 
 variable "on_call_email" {

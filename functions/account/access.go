@@ -17,23 +17,28 @@ type call struct {
 	// org is the organisation that the path names, if it names one.
 	org string
 	// have are the roles that the person has there.
-	have  []role
-	query url.Values
+	have []role
+	// profile is the organisation, on routes that tell it.
+	profile orgs.Org
+	query   url.Values
 	// key is the caller's Idempotency-Key, on routes that move credits or money.
 	key string
 }
 
 var errForbidden = problem.New(problem.Forbidden, "Your role does not allow this.", nil)
 
-// admit lets a request in: first who it is, then whether that person may see the organisation, then whether the role allows it, and only then
-// what was sent. So nothing that is sent can tell a stranger whether an organisation exists.
+// admit lets a request in: first who it is, and whether that person asks too often; then whether they may see the organisation, then whether the
+// role allows it, and only then what was sent. So nothing that is sent can tell a stranger whether an organisation exists.
 func (h *handler) admit(r *http.Request, rt route) (call, error) {
 	who, err := h.people.Authenticate(r)
 	if err != nil {
 		return call{}, err
 	}
+	if err := h.gate.Pass(who.Sub); err != nil {
+		return call{}, err
+	}
 	c := call{person: who, org: r.PathValue("org")}
-	if c.have, err = h.roles(r, rt, who); err != nil {
+	if c.have, c.profile, err = h.roles(r, rt, who); err != nil {
 		return call{}, err
 	}
 	if !rt.passes(c.have) {
@@ -48,9 +53,10 @@ func (h *handler) admit(r *http.Request, rt route) (call, error) {
 	return c, err
 }
 
-// roles are what a person is where the route leads. Reads may go by what a membership was up to five seconds ago, changes may not.
-func (h *handler) roles(r *http.Request, rt route, who identity.Person) ([]role, error) {
-	have := []role{person}
+// roles are what a person is where the route leads, with the organisation if the route tells it. Reads may go by what a membership was up to five
+// seconds ago, changes may not.
+func (h *handler) roles(r *http.Request, rt route, who identity.Person) (have []role, profile orgs.Org, err error) {
+	have = []role{person}
 	if who.Support {
 		have = append(have, support)
 	}
@@ -58,24 +64,28 @@ func (h *handler) roles(r *http.Request, rt route, who identity.Person) ([]role,
 		have = append(have, platform)
 	}
 	if !rt.ofOrg() || (rt.Creates && rt.passes(have)) {
-		return have, nil
+		return have, profile, nil
 	}
-	v := visitor(who)
-	find := h.store.Role
-	if r.Method == http.MethodGet {
-		find = h.store.RecentRole
+	var found orgs.Role
+	switch v, org := visitor(who), r.PathValue("org"); {
+	case rt.Profile:
+		profile, found, err = h.store.RecentVisit(r.Context(), org, v)
+	case r.Method == http.MethodGet:
+		found, err = h.store.RecentRole(r.Context(), org, v)
+	default:
+		found, err = h.store.Role(r.Context(), org, v)
 	}
-	switch found, err := find(r.Context(), r.PathValue("org"), v); {
+	switch {
 	case err != nil:
-		return nil, err
+		return nil, orgs.Org{}, err
 	case found == orgs.RoleAdmin:
 		have = append(have, admin)
 	case found == orgs.RoleMember:
 		have = append(have, member)
 	case !who.Support && !who.Platform:
-		return nil, orgs.UnknownOrg()
+		return nil, orgs.Org{}, orgs.UnknownOrg()
 	}
-	return have, nil
+	return have, profile, nil
 }
 
 // visitor is a person as organisations know people.

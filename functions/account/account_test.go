@@ -26,6 +26,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/payments/paymentstest"
 	"github.com/fluxori/ai-credits/shared/serve"
 )
 
@@ -62,7 +63,7 @@ func start(t testing.TB) *system {
 	}
 	s := &system{Engine: e, issuer: identitytest.New(t)}
 	s.micros.Store(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC).UnixMicro())
-	s.openStripe(t)
+	s.stand, s.stripe = paymentstest.Stripe(t, s.now, func() *payments.Receiver { return s.receiver })
 	s.openBroker(t)
 	log := slog.New(slog.DiscardHandler)
 	seed, err := catalogue.Seed()
@@ -87,39 +88,6 @@ func start(t testing.TB) *system {
 	t.Cleanup(server.Close)
 	s.url = server.URL + "/account"
 	return s
-}
-
-// openStripe starts a stand-in for Stripe.
-func (s *system) openStripe(t testing.TB) {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.stand.Handler().ServeHTTP(w, r) }))
-	t.Cleanup(server.Close)
-	s.stripe = server.URL
-	var err error
-	s.stand, err = stripestand.New(stripestand.Options{Now: s.now, BaseURL: server.URL, Endpoints: []stripestand.Endpoint{{
-		Secret: "whsec_test", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.hear(t, w, r) }),
-	}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// hear settles an event of Stripe's, as the function for its webhooks does.
-func (s *system) hear(t testing.TB, w http.ResponseWriter, r *http.Request) {
-	t.Helper()
-	var e struct {
-		ID, Type string
-		Created  int64
-		Data     struct{ Object json.RawMessage }
-	}
-	if err := json.NewDecoder(r.Body).Decode(&e); err != nil {
-		t.Error(err)
-	}
-	outcome, err := s.receiver.Receive(r.Context(), payments.Notice{ID: e.ID, Type: e.Type, At: time.Unix(e.Created, 0).UTC(), Object: e.Data.Object})
-	if err != nil || outcome == payments.Quarantined {
-		t.Errorf("%s is %s: %v", e.Type, outcome, err)
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
 }
 
 // openReceiver makes what settles Stripe's events.

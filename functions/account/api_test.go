@@ -1,48 +1,25 @@
 package account
 
 import (
-	"flag"
-	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/fluxori/ai-credits/shared/apidoc"
 	"github.com/fluxori/ai-credits/shared/apidoc/apidoctest"
 )
 
-// document and documented are shared by all tests of this binary: each exchange counts towards what has been tried.
-var document, documented = func() (*apidoc.Document, *apidoctest.Checker) {
-	d, err := apidoc.Parse(contract)
-	if err != nil {
-		panic(err)
-	}
-	c, err := apidoctest.New(d)
-	if err != nil {
-		panic(err)
-	}
-	return d, c
-}()
+// documented is shared by all tests of this binary: each exchange counts towards what has been tried.
+var documented = apidoctest.Must(contract)
 
-// TestMain fails a whole run in which a route of the API document never succeeded: what no test has seen is not known to be true.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == "" && flag.Lookup("test.list").Value.String() == ""
-	if unseen := documented.Unseen(document); code == 0 && whole && len(unseen) > 0 {
-		fmt.Println("no test has had a success from:", strings.Join(unseen, ", "))
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { documented.Main(m) }
 
 func TestTheAPIDocumentHasEveryRouteAndNoOther(t *testing.T) {
 	t.Parallel()
 	patterns := slices.DeleteFunc((&handler{}).router().Patterns(), func(p string) bool {
 		return strings.HasSuffix(p, " /unsubscribe") // a page for whoever has a mail
 	})
-	apidoctest.SameRoutes(t, document, patterns)
+	documented.SameRoutes(t, patterns)
 }
 
 // TestTheAPIDocumentSaysWhoMay holds the table that the router is built from against the document: roles, parameters and the key.
@@ -50,7 +27,7 @@ func TestTheAPIDocumentSaysWhoMay(t *testing.T) {
 	t.Parallel()
 	for _, rt := range routes() {
 		pattern := rt.Method + " " + rt.Path
-		said, ok := document.Routes.Find(pattern)
+		said, ok := documented.Document.Routes.Find(pattern)
 		if !ok {
 			continue // named by the comparison of routes
 		}

@@ -101,7 +101,10 @@ func (h *handler) entry(w http.ResponseWriter, r *http.Request, c call) error {
 	if err != nil {
 		return err
 	}
-	serve.OK(w, r, out)
+	if c.withhold(&out.entry) {
+		out.Limits = slices.DeleteFunc(out.Limits, func(l limitPassed) bool { return l.Scope == credit.ScopeUser })
+	}
+	serve.OKUnlessSame(w, r, out, nil) // the entry stays; what reversed it may be added
 	return nil
 }
 

@@ -4,6 +4,7 @@
 //	GET  /account/orgs                                  the organisations that the caller belongs to, the first 50
 //	PUT  /account/orgs/{org}                            register an organisation, or make its profile what is sent (platform)
 //	GET  /account/orgs/{org}                            the profile, and what the caller may be there
+//	GET  /account/orgs/{org}/overview                   what the first page shows, read at once: balance, limits, usage of two weeks, newest entries
 //	GET  /account/orgs/{org}/balance?at=                what is there now, by source and by end; or at a past moment
 //	GET  /account/orgs/{org}/entries                    the ledger, newest first
 //	GET  /account/orgs/{org}/entries/{id}               one entry, by its id or the caller's event id: its quote, its grants, what reversed it
@@ -20,9 +21,13 @@
 //	GET  /account/orgs/{org}/purchases/{reference}      a purchase with its timeline
 //	POST /account/orgs/{org}/purchases/{reference}/recover   ask Stripe now, and credit it if it is paid
 //	GET  /account/purchases/{reference}                 the same by its reference alone (support, platform)
+//	GET  /account/people?email=                         in which organisations somebody with the address is, as member or owner (support, platform)
+//	GET  /account/orgs/{org}/purchases/{reference}/receipt   where Stripe shows the payment's receipt
 //	GET  /account/orgs/{org}/purchases/{reference}/refund   what a refund would give now
 //	POST /account/orgs/{org}/purchases/{reference}/refund   refund what is left, or a part (support, Idempotency-Key)
 //	GET  /account/orgs/{org}/subscription               the plan, its period, what the next cycle brings, and a change that is scheduled
+//	GET  /account/orgs/{org}/cycles                     the cycles that have begun, newest first, with the statements of those that are closed
+//	GET  /account/orgs/{org}/subscription/preview?plan= what a change of plan would cost and bring, and when
 //	POST /account/orgs/{org}/subscription/change        a dearer plan at once, a cheaper one with the next period (Idempotency-Key)
 //	GET  /account/orgs/{org}/members?team=              who is in the organisation
 //	GET  /account/orgs/{org}/members/{user}, PUT        one member, to members only themselves; let in, make administrator or plain member
@@ -43,11 +48,11 @@
 //	GET  /account/orgs/{org}/referral                   the code to pass on, and what it brings
 //	POST /account/orgs/{org}/referral/claim             say by whose code the organisation came (Idempotency-Key)
 //	GET  /account/operations/promotions/{code}, PUT     a promotion's terms and how often it was redeemed (platform)
-//	GET  /account/operations/dead-letters?state=        messages that could not be handled, newest first (platform)
-//	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (platform)
-//	GET  /account/operations/quarantine?state=          events of Stripe's that wait for a person, newest first (platform)
-//	POST /account/operations/quarantine/{event}/replay  receive one again, once its cause is mended (platform)
-//	POST /account/operations/quarantine/{event}/resolve note what was done about it by hand (platform)
+//	GET  /account/operations/dead-letters?state=        messages that could not be handled, newest first (support, platform)
+//	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (support, platform)
+//	GET  /account/operations/quarantine?state=          events of Stripe's that wait for a person, newest first (support, platform)
+//	POST /account/operations/quarantine/{event}/replay  receive one again, once its cause is mended (support, platform)
+//	POST /account/operations/quarantine/{event}/resolve note what was done about it by hand (support, platform)
 //	GET  /account/operations/reconciliation             how far Stripe's record was walked, and what is paid and not credited (platform)
 //	GET  /account/ui/                                   the dashboard, for people with a browser; package dashboard
 //	GET  /account/ui/purchases/return                   the page to which people come back from Stripe, which credits what they paid
@@ -69,19 +74,16 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/fluxori/ai-credits/shared/backend"
-	"github.com/fluxori/ai-credits/shared/campaigns"
-	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/erasure"
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/limitrequests"
+	"github.com/fluxori/ai-credits/shared/merchant"
 	"github.com/fluxori/ai-credits/shared/notify"
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/refusals"
 	"github.com/fluxori/ai-credits/shared/serve"
-	"github.com/fluxori/ai-credits/shared/topups"
 )
 
 // deadline bounds one request. It is longer than a command's own, so that a caller learns what became of it.
@@ -92,90 +94,48 @@ func init() {
 }
 
 // build opens the clients that live as long as the function.
-func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	c, err := serve.Settings[config](ctx, env)
+func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
+	people, err := identity.NewPeople(identity.Source{Issuer: c.PeopleIssuer, Audience: c.PeopleAudience, Client: env.Client()}, c.PeopleClaimPrefix)
 	if err != nil {
 		return nil, err
 	}
-	people, err := identity.NewPeople(identity.Source{Issuer: c.PeopleIssuer, Audience: c.PeopleAudience}, c.PeopleClaimPrefix)
+	m, err := merchant.Open(ctx, "account", c.Merchant, env)
 	if err != nil {
 		return nil, err
 	}
-	stripe, err := payments.NewGateway(payments.GatewayOptions{Key: string(c.StripeKey), URL: c.StripeURL, Livemode: c.Livemode})
+	defer m.CloseOnError(&err)
+	registrar, err := orgs.NewRegistrar(m.Orgs, m.Ledger, m.Prices)
 	if err != nil {
 		return nil, err
 	}
-	b, err := backend.Open(ctx, "account", c.Cloud, env.Now, env.Log)
-	if err != nil {
-		return nil, err
-	}
-	defer b.CloseOnError(&err)
-	store, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
-	if err != nil {
-		return nil, err
-	}
-	sold := catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{})
-	registrar, err := orgs.NewRegistrar(store, b.Ledger, sold)
-	if err != nil {
-		return nil, err
-	}
-	shop, err := payments.NewShop(payments.ShopOptions{
-		Documents: b.Documents, Prices: sold, Stripe: stripe, Now: env.Now,
-		Checkout: payments.CheckoutOptions{ReturnURL: c.CheckoutReturnURL},
-	})
-	if err != nil {
-		return nil, err
-	}
-	giver, err := campaigns.NewGiver(campaigns.Options{
-		Documents: b.Documents, Ledger: b.Ledger, Orgs: store, Prices: sold, Now: env.Now, Log: env.Log,
-	})
-	if err != nil {
-		return nil, err
-	}
-	receiver, err := payments.NewReceiver(payments.ReceiverOptions{
-		Documents: b.Documents, Ledger: b.Ledger, Prices: sold, Stripe: stripe, Now: env.Now, Log: env.Log, Grace: c.Grace, Bonuses: giver,
-	})
-	if err != nil {
-		return nil, err
-	}
-	keeper, err := topups.New(topups.Options{
-		Documents: b.Documents, Wallets: b.Ledger, Organisations: store, Till: shop, Publisher: b.Publisher, Log: env.Log, Now: env.Now,
-	})
-	if err != nil {
-		return nil, err
-	}
-	refunder, err := payments.NewRefunder(payments.RefunderOptions{
-		Documents: b.Documents, Ledger: b.Ledger, Stripe: stripe, Now: env.Now, Log: env.Log,
-	})
-	if err != nil {
-		return nil, err
-	}
-	letters, err := deadletters.NewStore(b.Documents, b.Publisher, env.Now)
+	letters, err := deadletters.NewStore(m.Documents, m.Publisher, env.Now)
 	if err != nil {
 		return nil, err
 	}
 	requests, err := limitrequests.New(limitrequests.Options{
-		Documents: b.Documents, Limits: b.Ledger, People: store, Publisher: b.Publisher, Logger: env.Log, Now: env.Now,
+		Documents: m.Documents, Limits: m.Ledger, People: m.Orgs, Publisher: m.Publisher, Logger: env.Log, Now: env.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
-	refused, err := refusals.NewStore(b.Documents, env.Now)
+	refused, err := refusals.NewStore(m.Documents, env.Now)
 	if err != nil {
 		return nil, err
 	}
-	eraser, err := erasure.New(store, b.Ledger, requests)
+	eraser, err := erasure.New(erasure.Options{
+		People: m.Orgs, Entries: m.Ledger, Requests: requests, Letters: letters, Payments: m.Receiver, Teams: m.Orgs,
+	})
 	if err != nil {
 		return nil, err
 	}
-	optOuts, err := notify.NewOptOuts(b.Documents, env.Now)
+	optOuts, err := notify.NewOptOuts(m.Documents, env.Now)
 	if err != nil {
 		return nil, err
 	}
 	h := handler{
-		people: people, store: store, registrar: registrar, ledger: b.Ledger, prices: sold, shop: shop, letters: letters, refusals: refused,
-		requests: requests, eraser: eraser, optOuts: optOuts, receiver: receiver, topups: keeper, refunder: refunder,
-		plans: payments.NewPlans(receiver), campaigns: giver, now: env.Now,
+		people: people, gate: m.Gate, store: m.Orgs, registrar: registrar, ledger: m.Ledger, prices: m.Prices, shop: m.Shop, letters: letters, refusals: refused,
+		requests: requests, eraser: eraser, optOuts: optOuts, receiver: m.Receiver, topups: m.TopUps, refunder: m.Refunder,
+		plans: payments.NewPlans(m.Receiver), campaigns: m.Campaigns, now: env.Now,
 	}
 	api := h.router()
 	if err := h.openDashboard(api, c, people, env); err != nil {

@@ -47,7 +47,7 @@ func (h *handler) balance(w http.ResponseWriter, r *http.Request, c call) error 
 		if err != nil && !walletMissing(err) {
 			return err
 		}
-		serve.OK(w, r, balance{figures: figures(b.Figures), AsOf: at.UTC().Truncate(time.Microsecond)})
+		serve.OKUnlessSame(w, r, balance{figures: figures(b.Figures), AsOf: at.UTC().Truncate(time.Microsecond)}, nil)
 		return nil
 	}
 	b, err := h.ledger.Balance(r.Context(), c.org)
@@ -57,20 +57,28 @@ func (h *handler) balance(w http.ResponseWriter, r *http.Request, c call) error 
 	if err != nil {
 		return err
 	}
-	out := balance{figures: figures(b.Figures), Frozen: &b.Frozen, WalletFrozen: &b.WalletFrozen, AsOf: b.AsOf}
-	if b.Itemised {
-		out.BySource = map[credit.Source]int64{}
-		for _, s := range credit.Sources {
-			out.BySource[s] = b.BySource[s]
-		}
-		ends := make([]expiring, 0, len(b.Expiring))
-		for _, e := range b.Expiring {
-			ends = append(ends, expiring(e))
-		}
-		out.Expiring = &ends
-	}
-	serve.OK(w, r, out)
+	out := showBalance(b)
+	same := out
+	same.AsOf = time.Time{} // it is another each time
+	serve.OKUnlessSame(w, r, out, same)
 	return nil
+}
+
+func showBalance(b ledger.Balance) balance {
+	out := balance{figures: figures(b.Figures), Frozen: &b.Frozen, WalletFrozen: &b.WalletFrozen, AsOf: b.AsOf}
+	if !b.Itemised {
+		return out
+	}
+	out.BySource = map[credit.Source]int64{}
+	for _, s := range credit.Sources {
+		out.BySource[s] = b.BySource[s]
+	}
+	ends := make([]expiring, 0, len(b.Expiring))
+	for _, e := range b.Expiring {
+		ends = append(ends, expiring(e))
+	}
+	out.Expiring = &ends
+	return out
 }
 
 // walletMissing reports whether an organisation that exists has no wallet yet, because its registration was interrupted: it has no credits.
@@ -130,27 +138,46 @@ func showEntry(e *credit.Entry) entry {
 	return out
 }
 
+// showEntry is an entry as the caller may see it.
+func (c call) showEntry(e *credit.Entry) entry {
+	out := showEntry(e)
+	c.withhold(&out)
+	return out
+}
+
+// withhold takes from an entry what the caller may not know: to members, the work of others has no name to it. It reports whether there was.
+func (c call) withhold(e *entry) bool {
+	if !c.onlyOwn() || e.UserID == "" || e.UserID == c.person.Sub {
+		return false
+	}
+	e.UserID, e.Metadata = "", nil
+	return true
+}
+
 // entriesList names the list of entries in page tokens.
 const entriesList = "entries"
 
 func (h *handler) entries(w http.ResponseWriter, r *http.Request, c call) error {
+	table, err := c.wantsTable()
+	if err != nil {
+		return err
+	}
+	wanted, err := h.span(r.Context(), c)
+	if err != nil {
+		return err
+	}
+	if table {
+		return h.exportEntries(w, r, c, wanted)
+	}
 	size, err := c.pageSize()
 	if err != nil {
 		return err
 	}
-	p, paging, err := c.position(entriesList)
+	found, err := h.ledger.EntriesBetween(r.Context(), c.org, wanted.from, wanted.before, size+1)
 	if err != nil {
 		return err
 	}
-	var before time.Time
-	if paging {
-		before = p.at()
-	}
-	found, err := h.ledger.Entries(r.Context(), c.org, before, size+1)
-	if err != nil {
-		return err
-	}
-	out, err := paged(found, size, showEntry, func(e *credit.Entry) position { return position{List: entriesList, At: e.At.UnixMicro()} })
+	out, err := paged(found, size, c.showEntry, func(e *credit.Entry) position { return position{List: entriesList, At: e.At.UnixMicro()} })
 	if err != nil {
 		return err
 	}

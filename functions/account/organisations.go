@@ -64,11 +64,7 @@ func (h *handler) putOrg(w http.ResponseWriter, r *http.Request, c call) error {
 }
 
 func (h *handler) getOrg(w http.ResponseWriter, r *http.Request, c call) error {
-	o, err := h.store.Get(r.Context(), c.org)
-	if err != nil {
-		return err
-	}
-	out := showOrg(o, c.have)
+	out := showOrg(c.profile, c.have)
 	for _, have := range c.have {
 		if have != person {
 			out.YourRoles = append(out.YourRoles, have)
@@ -89,86 +85,5 @@ func (h *handler) myOrgs(w http.ResponseWriter, r *http.Request, c call) error {
 		out.Items = append(out.Items, showOrg(o, nil))
 	}
 	serve.OK(w, r, out)
-	return nil
-}
-
-// alerts is the body of PUT /orgs/{org}/alerts, and the answer of both. Everything in it is required, so that nothing is switched off by being
-// forgotten.
-type alerts struct {
-	LowBalance *lowBalance `json:"low_balance"`
-	Expiry     *expiry     `json:"expiry"`
-}
-
-type lowBalance struct {
-	Enabled   *bool           `json:"enabled"`
-	Threshold *int64          `json:"threshold"`
-	Channels  *[]orgs.Channel `json:"channels"`
-}
-
-type expiry struct {
-	Enabled  *bool           `json:"enabled"`
-	Channels *[]orgs.Channel `json:"channels"`
-}
-
-// missing names the first member that is not there.
-func (a alerts) missing() string {
-	switch {
-	case a.LowBalance == nil:
-		return "low_balance"
-	case a.LowBalance.Enabled == nil:
-		return "low_balance.enabled"
-	case a.LowBalance.Threshold == nil:
-		return "low_balance.threshold"
-	case a.LowBalance.Channels == nil:
-		return "low_balance.channels"
-	case a.Expiry == nil:
-		return "expiry"
-	case a.Expiry.Enabled == nil:
-		return "expiry.enabled"
-	case a.Expiry.Channels == nil:
-		return "expiry.channels"
-	}
-	return ""
-}
-
-func showAlerts(a orgs.Alerts) alerts {
-	low, exp := a.LowBalance, a.Expiry
-	if low.Channels == nil {
-		low.Channels = []orgs.Channel{}
-	}
-	if exp.Channels == nil {
-		exp.Channels = []orgs.Channel{}
-	}
-	return alerts{
-		LowBalance: &lowBalance{Enabled: &low.Enabled, Threshold: &low.Threshold, Channels: &low.Channels},
-		Expiry:     &expiry{Enabled: &exp.Enabled, Channels: &exp.Channels},
-	}
-}
-
-func (h *handler) getAlerts(w http.ResponseWriter, r *http.Request, c call) error {
-	o, err := h.store.Get(r.Context(), c.org)
-	if err != nil {
-		return err
-	}
-	serve.OK(w, r, showAlerts(o.Alerts))
-	return nil
-}
-
-func (h *handler) putAlerts(w http.ResponseWriter, r *http.Request, c call) error {
-	a, err := strictjson.Decode[alerts](r.Body, bodyMaxBytes)
-	if err != nil {
-		return err
-	}
-	if field := a.missing(); field != "" {
-		return invalid(field, field+" is required.")
-	}
-	o, err := h.registrar.SetAlerts(r.Context(), c.org, orgs.Alerts{
-		LowBalance: orgs.LowBalance{Enabled: *a.LowBalance.Enabled, Threshold: *a.LowBalance.Threshold, Channels: *a.LowBalance.Channels},
-		Expiry:     orgs.Expiry{Enabled: *a.Expiry.Enabled, Channels: *a.Expiry.Channels},
-	})
-	if err != nil {
-		return err
-	}
-	serve.OK(w, r, showAlerts(o.Alerts))
 	return nil
 }

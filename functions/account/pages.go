@@ -14,13 +14,13 @@ func (h *handler) openDashboard(api *serve.Router, c config, people *identity.Pe
 		return nil
 	}
 	var keys dashboard.Keys
-	if err := keys.UnmarshalText([]byte(c.DashboardKeys)); err != nil {
+	if err := keys.UnmarshalText([]byte(c.DashboardKeys.Reveal())); err != nil {
 		return err
 	}
 	var err error
 	h.dashboard, err = dashboard.New(dashboard.Options{
-		URL: c.DashboardURL, API: api, People: people, Issuer: c.PeopleIssuer, ClientID: c.PeopleAudience, ClientSecret: string(c.PeopleClientSecret),
-		Keys: keys, FrameOrigin: c.DashboardFrameOrigin, SupportAddress: c.SupportAddress, Now: env.Now,
+		URL: c.DashboardURL, API: api, People: people, Issuer: c.PeopleIssuer, ClientID: c.PeopleAudience, ClientSecret: c.PeopleClientSecret.Reveal(),
+		Client: env.Client(), Keys: keys, FrameOrigin: c.DashboardFrameOrigin, SupportAddress: c.SupportAddress, Now: env.Now,
 	})
 	if err != nil {
 		return err

@@ -132,3 +132,17 @@ func showPurchase(p payments.Purchase) purchase {
 	}
 	return out
 }
+
+// receipt is where Stripe shows the receipt of a purchase.
+type receipt struct {
+	URL string `json:"url"`
+}
+
+func (h *handler) receipt(w http.ResponseWriter, r *http.Request, c call) error {
+	url, err := h.shop.Receipt(r.Context(), c.org, r.PathValue("reference"))
+	if err != nil {
+		return err
+	}
+	serve.OK(w, r, receipt{URL: url})
+	return nil
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
 )
 
@@ -171,5 +172,27 @@ func TestWhatIsNotRefundedSaysWhatToDoInstead(t *testing.T) {
 		if got := s.call(t, agent, http.MethodPost, other+"/refund", "{}", "Idempotency-Key", "x"); got.code() != "not_found" {
 			t.Errorf("%s: %d %s", other, got.status, got.raw)
 		}
+	}
+}
+
+func TestWhatCostNothingHasNothingToRefund(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.republish(t, func(d *catalogue.Document) { d.Checkout.PromotionCodes = true })
+	s.register(t, "acme")
+	if err := s.stand.AddCoupon(stripestand.Coupon{ID: "GIFT", PercentOff: 100}); err != nil {
+		t.Fatal(err)
+	}
+	reference, session := s.order(t, "acme", "k")
+	if err := s.stand.PayCheckoutWithCode(session, "GIFT"); err != nil {
+		t.Fatal(err)
+	}
+	s.deliver(t)
+	if got := s.available(t, "acme"); got != 500 {
+		t.Errorf("%v credits came for nothing, want 500", got)
+	}
+	s.wantNotRefundable(t, s.token(t, "agent", "support"), "/orgs/acme/purchases/"+reference, "free")
+	if got := s.available(t, "acme"); got != 500 {
+		t.Errorf("%v credits are left, want 500", got)
 	}
 }

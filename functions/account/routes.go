@@ -39,6 +39,8 @@ type route struct {
 	Query []string
 	// Creates says that the organisation need not exist.
 	Creates bool
+	// Profile says that the answer tells the organisation itself, which is read with the caller's membership.
+	Profile bool
 	// Moves says that credits or money move: the header Idempotency-Key is required.
 	Moves bool
 	serve func(h *handler, w http.ResponseWriter, r *http.Request, c call) error
@@ -56,12 +58,13 @@ func routes() []route {
 
 		{Method: http.MethodGet, Path: "/orgs", May: []role{person}, serve: (*handler).myOrgs},
 		{Method: http.MethodPut, Path: "/orgs/{org}", May: []role{platform}, Creates: true, serve: (*handler).putOrg},
-		{Method: http.MethodGet, Path: "/orgs/{org}", May: readers, serve: (*handler).getOrg},
+		{Method: http.MethodGet, Path: "/orgs/{org}", May: readers, Profile: true, serve: (*handler).getOrg},
 		{Method: http.MethodGet, Path: "/orgs/{org}/alerts", May: readers, serve: (*handler).getAlerts},
 		{Method: http.MethodPut, Path: "/orgs/{org}/alerts", May: []role{admin}, serve: (*handler).putAlerts},
 
+		{Method: http.MethodGet, Path: "/orgs/{org}/overview", May: readers, serve: (*handler).overview},
 		{Method: http.MethodGet, Path: "/orgs/{org}/balance", May: readers, Query: []string{"at"}, serve: (*handler).balance},
-		{Method: http.MethodGet, Path: "/orgs/{org}/entries", May: readers, Query: paging(), serve: (*handler).entries},
+		{Method: http.MethodGet, Path: "/orgs/{org}/entries", May: readers, Query: append([]string{"from", "to", "format"}, paging()...), serve: (*handler).entries},
 		{Method: http.MethodGet, Path: "/orgs/{org}/entries/{id}", May: readers, serve: (*handler).entry},
 		{Method: http.MethodGet, Path: "/orgs/{org}/statements/{month}", May: readers, Query: []string{"format"}, serve: (*handler).statement},
 		{
@@ -81,13 +84,20 @@ func routes() []route {
 		{Method: http.MethodGet, Path: "/orgs/{org}/purchases", May: []role{admin, support, platform}, Query: paging(), serve: (*handler).history},
 		{Method: http.MethodPost, Path: "/orgs/{org}/purchases/{reference}/recover", May: []role{member, admin, support}, serve: (*handler).recoverPurchase},
 		{Method: http.MethodGet, Path: "/purchases/{reference}", May: []role{support, platform}, serve: (*handler).findPurchase},
+		{Method: http.MethodGet, Path: "/people", May: []role{support, platform}, Query: []string{"email"}, serve: (*handler).findPeople},
 		{Method: http.MethodGet, Path: "/operations/reconciliation", May: []role{platform}, serve: (*handler).reconciliation},
 		{Method: http.MethodGet, Path: "/orgs/{org}/purchases/{reference}", May: []role{admin, support, platform}, serve: (*handler).purchase},
+		{Method: http.MethodGet, Path: "/orgs/{org}/purchases/{reference}/receipt", May: []role{admin, support, platform}, serve: (*handler).receipt},
 		{Method: http.MethodGet, Path: "/orgs/{org}/purchases/{reference}/refund", May: []role{admin, support, platform}, serve: (*handler).refundQuote},
 		{Method: http.MethodPost, Path: "/orgs/{org}/purchases/{reference}/refund", May: []role{support}, Moves: true, serve: (*handler).refund},
 		{Method: http.MethodGet, Path: "/orgs/{org}/auto-top-up", May: []role{admin, support, platform}, serve: (*handler).autoTopUp},
 		{Method: http.MethodPut, Path: "/orgs/{org}/auto-top-up", May: []role{admin}, serve: (*handler).putAutoTopUp},
 		{Method: http.MethodGet, Path: "/orgs/{org}/subscription", May: readers, serve: (*handler).subscription},
+		{
+			Method: http.MethodGet, Path: "/orgs/{org}/subscription/preview", May: []role{admin, support, platform}, Query: []string{"plan"},
+			serve: (*handler).previewPlan,
+		},
+		{Method: http.MethodGet, Path: "/orgs/{org}/cycles", May: readers, Query: paging(), serve: (*handler).cycles},
 		{Method: http.MethodPost, Path: "/orgs/{org}/subscription/change", May: []role{admin}, Moves: true, serve: (*handler).changePlan},
 		{Method: http.MethodPost, Path: "/orgs/{org}/billing-portal", May: []role{admin}, serve: (*handler).billingPortal},
 
@@ -126,11 +136,11 @@ func routes() []route {
 		{Method: http.MethodPost, Path: "/orgs/{org}/limit-requests/{request}/grant", May: []role{admin}, serve: (*handler).grantRequest},
 		{Method: http.MethodPost, Path: "/orgs/{org}/limit-requests/{request}/decline", May: []role{admin}, serve: (*handler).declineRequest},
 
-		{Method: http.MethodGet, Path: "/operations/dead-letters", May: []role{platform}, Query: append([]string{"state"}, paging()...), serve: (*handler).deadLetters},
-		{Method: http.MethodPost, Path: "/operations/dead-letters/{letter}/replay", May: []role{platform}, serve: (*handler).replay},
-		{Method: http.MethodGet, Path: "/operations/quarantine", May: []role{platform}, Query: append([]string{"state"}, paging()...), serve: (*handler).quarantine},
-		{Method: http.MethodPost, Path: "/operations/quarantine/{event}/replay", May: []role{platform}, serve: (*handler).replayAside},
-		{Method: http.MethodPost, Path: "/operations/quarantine/{event}/resolve", May: []role{platform}, serve: (*handler).resolveAside},
+		{Method: http.MethodGet, Path: "/operations/dead-letters", May: []role{support, platform}, Query: append([]string{"state"}, paging()...), serve: (*handler).deadLetters},
+		{Method: http.MethodPost, Path: "/operations/dead-letters/{letter}/replay", May: []role{support, platform}, serve: (*handler).replay},
+		{Method: http.MethodGet, Path: "/operations/quarantine", May: []role{support, platform}, Query: append([]string{"state"}, paging()...), serve: (*handler).quarantine},
+		{Method: http.MethodPost, Path: "/operations/quarantine/{event}/replay", May: []role{support, platform}, serve: (*handler).replayAside},
+		{Method: http.MethodPost, Path: "/operations/quarantine/{event}/resolve", May: []role{support, platform}, serve: (*handler).resolveAside},
 	}
 }
 

@@ -196,7 +196,7 @@ func TestAnEntryTellsItsQuoteItsGrantsAndWhatReversedIt(t *testing.T) {
 		s.advance(time.Minute)
 		s.do(t, "acme", credit.Reverse{EventID: fmt.Sprint("undo", i), Debit: "job", Credits: n, Reason: "failed"})
 	}
-	token := s.token(t, "acme-member")
+	token := s.token(t, "acme-admin")
 	got := s.must(t, token, http.MethodGet, "/orgs/acme/entries/job", "").body
 	grants := []any{
 		map[string]any{"grant_id": credit.GrantID(credit.SystemKey("grant", "in_1:il_1")), "source": "subscription", "granted": 30.0,

@@ -25,7 +25,7 @@ func TestUsageIsReportedAsJSONAndCSV(t *testing.T) {
 	s.advance(14 * time.Hour) // 2 March, 00:00 in Johannesburg
 	spend("c", "custom-query", "", "", 30)
 	s.do(t, "acme", credit.Reverse{EventID: "undo", Debit: "a", Credits: 40, Reason: "failed"})
-	token := s.token(t, "acme-member")
+	token := s.token(t, "acme-admin")
 	get := func(query string) map[string]any {
 		t.Helper()
 		return s.must(t, token, http.MethodGet, "/orgs/acme/usage"+query, "").body
@@ -64,5 +64,55 @@ func TestUsageIsReportedAsJSONAndCSV(t *testing.T) {
 		if got := s.call(t, token, http.MethodGet, "/orgs/acme/usage"+query, ""); got.code() != "invalid_request" {
 			t.Errorf("%s: %d %s", query, got.status, got.raw)
 		}
+	}
+}
+
+// TestMembersSeeTheirOwnWorkAndNotWhoseTheOthersIs asks as one of two members, of whom both have worked.
+func TestMembersSeeTheirOwnWorkAndNotWhoseTheOthersIs(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.register(t, "acme")
+	s.grant(t, "acme", "g", credit.Purchase, 1000, time.Time{})
+	for id, user := range map[string]string{"mine": "acme-member", "other": "acme-admin"} {
+		s.do(t, "acme", credit.Debit{EventID: id, Credits: 10, Metadata: `{"sku":"7"}`, Work: credit.Work{Feature: "custom-query", User: user, PriceVersion: 1}})
+	}
+	token := s.token(t, "acme-member")
+	if got := s.must(t, token, http.MethodGet, "/orgs/acme/usage?group_by=user", ""); number(got.body["total"]) != 10 || strings.Contains(got.raw, "acme-admin") {
+		t.Errorf("%s", got.raw)
+	}
+	if got := s.call(t, token, http.MethodGet, "/orgs/acme/usage?user=acme-admin", ""); got.code() != "forbidden" {
+		t.Errorf("%d %s", got.status, got.raw)
+	}
+	for _, path := range []string{"/orgs/acme/entries", "/orgs/acme/overview", "/orgs/acme/entries/mine"} {
+		if got := s.must(t, token, http.MethodGet, path, ""); !strings.Contains(got.raw, "acme-member") || !strings.Contains(got.raw, "sku") || strings.Contains(got.raw, "acme-admin") {
+			t.Errorf("%s: %s", path, got.raw)
+		}
+	}
+	if got := s.must(t, token, http.MethodGet, "/orgs/acme/entries/other", ""); number(got.body["credits"]) != 10 || strings.Contains(got.raw, "acme-admin") || strings.Contains(got.raw, "sku") {
+		t.Errorf("%s", got.raw)
+	}
+}
+
+func TestSupportFindsPeopleByTheirAddress(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.register(t, "acme")
+	s.register(t, "globex")
+	support := s.token(t, "sam", "support")
+	for email, want := range map[string][]any{
+		"ACME-Member@people.example": {map[string]any{"org_id": "acme", "name": "Acme", "user_id": "acme-member", "role": "member"}},
+		"thandi@globex.example":      {map[string]any{"org_id": "globex", "name": "Acme", "role": "owner"}},
+		"nobody@people.example":      {},
+	} {
+		if diff := cmp.Diff(want, s.must(t, support, http.MethodGet, "/people?email="+email, "").body["items"]); diff != "" {
+			t.Errorf("%s: %s", email, diff)
+		}
+	}
+	if got := s.call(t, support, http.MethodGet, "/people?email=Sam", ""); got.code() != "invalid_request" {
+		t.Errorf("%d %s", got.status, got.raw)
+	}
+	s.must(t, s.token(t, "acme-admin"), http.MethodDelete, "/orgs/acme/members/acme-member", "")
+	if got := s.must(t, support, http.MethodGet, "/people?email=acme-member@people.example", ""); strings.Contains(got.raw, "acme-member") {
+		t.Errorf("after the membership's end: %s", got.raw)
 	}
 }

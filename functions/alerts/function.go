@@ -34,20 +34,16 @@ func init() {
 }
 
 // build opens the clients that live as long as the function.
-func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	c, err := serve.Settings[config](ctx, env)
+func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
+	sender, err := c.Trigger.Pushes(env)
 	if err != nil {
 		return nil, err
 	}
-	sender, err := c.Trigger.Pushes()
+	mailer, err := notify.NewSMTP(c.Mail, env.Dial)
 	if err != nil {
 		return nil, err
 	}
-	mailer, err := notify.NewSMTP(c.Mail)
-	if err != nil {
-		return nil, err
-	}
-	clients, err := cloud.Open(ctx, c.Cloud)
+	clients, err := cloud.Open(ctx, c.Cloud, env.Dial)
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,8 @@
 package audit
 
 import (
-	"log/slog"
-
 	"github.com/fluxori/ai-credits/shared/cloud"
+	"github.com/fluxori/ai-credits/shared/secret"
 	"github.com/fluxori/ai-credits/shared/trigger"
 )
 
@@ -12,13 +11,7 @@ type config struct {
 	Cloud   cloud.Config
 	Trigger trigger.Config
 	// StripeKey is the account's secret key; StripeURL is where its API is, Stripe's own when empty; Livemode is true for real money.
-	StripeKey secret `env:"STRIPE_API_KEY, required"`
-	StripeURL string `env:"STRIPE_API_URL"`
-	Livemode  bool   `env:"STRIPE_LIVEMODE, default=false"`
+	StripeKey secret.Text `env:"STRIPE_API_KEY, required"`
+	StripeURL string      `env:"STRIPE_API_URL"`
+	Livemode  bool        `env:"STRIPE_LIVEMODE, default=false"`
 }
-
-// secret is a setting that is never logged.
-type secret string
-
-// LogValue implements slog.LogValuer.
-func (secret) LogValue() slog.Value { return slog.StringValue("[redacted]") }

@@ -33,24 +33,16 @@ const deadline = 110 * time.Second
 func init() { serve.Register("audit", build, serve.Deadline(deadline)) }
 
 // build opens the clients that live as long as the function.
-func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	c, err := serve.Settings[config](ctx, env)
+func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
+	pusher, scheduler, err := c.Trigger.Senders(env)
 	if err != nil {
 		return nil, err
 	}
-	pusher, err := c.Trigger.Pushes()
+	stripe, err := payments.NewGateway(payments.GatewayOptions{Key: c.StripeKey.Reveal(), URL: c.StripeURL, Livemode: c.Livemode, Dial: env.Dial})
 	if err != nil {
 		return nil, err
 	}
-	scheduler, err := c.Trigger.Jobs()
-	if err != nil {
-		return nil, err
-	}
-	stripe, err := payments.NewGateway(payments.GatewayOptions{Key: string(c.StripeKey), URL: c.StripeURL, Livemode: c.Livemode})
-	if err != nil {
-		return nil, err
-	}
-	b, err := backend.Open(ctx, "audit", c.Cloud, env.Now, env.Log)
+	b, err := backend.Open(ctx, "audit", c.Cloud, env)
 	if err != nil {
 		return nil, err
 	}

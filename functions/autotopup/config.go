@@ -1,26 +1,12 @@
 package autotopup
 
 import (
-	"log/slog"
-
-	"github.com/fluxori/ai-credits/shared/cloud"
+	"github.com/fluxori/ai-credits/shared/merchant"
 	"github.com/fluxori/ai-credits/shared/trigger"
 )
 
 // config is what the environment says.
 type config struct {
-	Cloud   cloud.Config
-	Trigger trigger.Config
-	// StripeKey is the account's secret key; StripeURL is where its API is, Stripe's own when empty; Livemode is true for real money.
-	StripeKey secret `env:"STRIPE_API_KEY, required"`
-	StripeURL string `env:"STRIPE_API_URL"`
-	Livemode  bool   `env:"STRIPE_LIVEMODE, default=false"`
-	// CheckoutReturnURL is the page to which people come back from Stripe; selling wants it, though nobody is sent there from here.
-	CheckoutReturnURL string `env:"CHECKOUT_RETURN_URL, required"`
+	Merchant merchant.Config
+	Trigger  trigger.Config
 }
-
-// secret is a setting that is never logged.
-type secret string
-
-// LogValue implements slog.LogValuer.
-func (secret) LogValue() slog.Value { return slog.StringValue("[redacted]") }

@@ -9,7 +9,7 @@
 // became of it, once, by the alerts function.
 //
 // A push is answered 204 when nothing is left to do; 503, to be pushed again, while Stripe or the store does not answer. What can never be seen
-// to (malformed, unknown organisation, a package that is sold no more) is put aside in deadLetters and answered 204. Pushes and runs
+// to (malformed, unknown organisation) is put aside in deadLetters and answered 204. Pushes and runs
 // carry Google-signed tokens of the one service account of each.
 //
 // The topic is one of its own, so that this function is not woken by alerts that are for people, nor they told of what is for it.
@@ -22,14 +22,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/fluxori/ai-credits/shared/backend"
-	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/events"
-	"github.com/fluxori/ai-credits/shared/orgs"
-	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/merchant"
 	"github.com/fluxori/ai-credits/shared/serve"
-	"github.com/fluxori/ai-credits/shared/topups"
 	"github.com/fluxori/ai-credits/shared/trigger"
 )
 
@@ -41,52 +37,23 @@ func init() {
 }
 
 // build opens the clients that live as long as the function.
-func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	c, err := serve.Settings[config](ctx, env)
+func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
+	pusher, scheduler, err := c.Trigger.Senders(env)
 	if err != nil {
 		return nil, err
 	}
-	sender, err := c.Trigger.Pushes()
+	m, err := merchant.Open(ctx, "autotopup", c.Merchant, env)
 	if err != nil {
 		return nil, err
 	}
-	scheduler, err := c.Trigger.Jobs()
+	defer m.CloseOnError(&err)
+	letters, err := deadletters.NewStore(m.Documents, m.Publisher, env.Now)
 	if err != nil {
 		return nil, err
 	}
-	stripe, err := payments.NewGateway(payments.GatewayOptions{Key: string(c.StripeKey), URL: c.StripeURL, Livemode: c.Livemode})
-	if err != nil {
-		return nil, err
-	}
-	b, err := backend.Open(ctx, "autotopup", c.Cloud, env.Now, env.Log)
-	if err != nil {
-		return nil, err
-	}
-	defer b.CloseOnError(&err)
-	known, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
-	if err != nil {
-		return nil, err
-	}
-	shop, err := payments.NewShop(payments.ShopOptions{
-		Documents: b.Documents, Prices: catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{}), Stripe: stripe, Now: env.Now,
-		Checkout: payments.CheckoutOptions{ReturnURL: c.CheckoutReturnURL},
-	})
-	if err != nil {
-		return nil, err
-	}
-	keeper, err := topups.New(topups.Options{
-		Documents: b.Documents, Wallets: b.Ledger, Organisations: known, Till: shop, Publisher: b.Publisher, Log: env.Log, Now: env.Now,
-	})
-	if err != nil {
-		return nil, err
-	}
-	letters, err := deadletters.NewStore(b.Documents, b.Publisher, env.Now)
-	if err != nil {
-		return nil, err
-	}
-	h := &handler{keeper: keeper, letters: letters, log: env.Log}
+	h := &handler{keeper: m.TopUps, letters: letters, log: env.Log}
 	r := serve.NewRouter()
-	r.Handle("POST /{$}", trigger.Push(sender, h.receive))
+	r.Handle("POST /{$}", trigger.Push(pusher, h.receive))
 	r.Handle("POST /months", trigger.Job(scheduler, h.months))
 	return r, nil
 }

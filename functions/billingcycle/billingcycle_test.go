@@ -1,11 +1,8 @@
 package billingcycle
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -20,9 +17,11 @@ import (
 	"github.com/fluxori/ai-credits/shared/embedded/firedb"
 	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
 	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/fanout"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/needs"
 	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/payments/paymentstest"
 )
 
 const (
@@ -42,22 +41,19 @@ func start(t testing.TB) *system {
 	t.Helper()
 	s := &system{Cloud: cloudtest.New(t)}
 	s.ledger = s.Ledger(t, nil)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.stand.Handler().ServeHTTP(w, r) }))
-	t.Cleanup(server.Close)
-	stripe, err := payments.NewGateway(payments.GatewayOptions{Key: "sk_test_local", URL: server.URL})
+	var receiver *payments.Receiver
+	var url string
+	s.stand, url = paymentstest.Stripe(t, s.Now, func() *payments.Receiver { return receiver })
+	stripe, err := payments.NewGateway(payments.GatewayOptions{Key: "sk_test_local", URL: url})
 	check(t, err)
-	receiver, err := payments.NewReceiver(payments.ReceiverOptions{
+	receiver, err = payments.NewReceiver(payments.ReceiverOptions{
 		Documents: s.Client, Ledger: s.ledger, Prices: s.Catalogue(t), Stripe: stripe, Now: s.Now, Log: slog.New(slog.DiscardHandler),
 	})
-	check(t, err)
-	s.stand, err = stripestand.New(stripestand.Options{Now: s.Now, BaseURL: server.URL, Endpoints: []stripestand.Endpoint{{
-		Secret: "whsec_test", Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { hear(t, receiver, r) }),
-	}}})
 	check(t, err)
 	check(t, s.stand.AddProduct(stripestand.Product{ID: "starter", Name: "Starter"}))
 	check(t, s.stand.AddPrice(stripestand.Price{ID: "price_starter_month_zar", Product: "starter", Currency: "zar", UnitAmount: 39900, Interval: "month"}))
 	s.alerts = s.Record(t, events.CreditAlerts)
-	s.Start(t, "billingcycle", map[string]string{"STRIPE_API_KEY": "sk_test_local", "STRIPE_API_URL": server.URL})
+	s.Start(t, "billingcycle", map[string]string{"STRIPE_API_KEY": "sk_test_local", "STRIPE_API_URL": url, "CHECKOUT_RETURN_URL": "https://fluxori.example/credits"})
 	return s
 }
 
@@ -65,23 +61,6 @@ func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-// hear settles an event of Stripe's.
-func hear(t testing.TB, receiver *payments.Receiver, r *http.Request) {
-	t.Helper()
-	var e struct {
-		ID, Type string
-		Created  int64
-		Data     struct{ Object json.RawMessage }
-	}
-	if err := json.NewDecoder(r.Body).Decode(&e); err != nil {
-		t.Error(err)
-	}
-	outcome, err := receiver.Receive(r.Context(), payments.Notice{ID: e.ID, Type: e.Type, At: time.Unix(e.Created, 0).UTC(), Object: e.Data.Object})
-	if err != nil || outcome == payments.Quarantined {
-		t.Errorf("%s is %s: %v", e.Type, outcome, err)
 	}
 }
 
@@ -259,7 +238,7 @@ func TestMessagesThatCanNeverBeDoneAreDropped(t *testing.T) {
 func TestManyCyclesDueAtOnceAreClosedOnceEachThoughTheFunctionIsKilledHalfway(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	n := pageSize + 100
+	n := fanout.Page + 100
 	if needs.Thorough() {
 		n = 10_000
 	}

@@ -20,8 +20,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/fluxori/ai-credits/shared/backend"
-	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/merchant"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/trigger"
@@ -33,40 +32,21 @@ const deadline = 55 * time.Second
 func init() { serve.Register("billingcycle", build, serve.Deadline(deadline)) }
 
 // build opens the clients that live as long as the function.
-func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	c, err := serve.Settings[config](ctx, env)
+func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
+	pusher, scheduler, err := c.Trigger.Senders(env)
 	if err != nil {
 		return nil, err
 	}
-	pusher, err := c.Trigger.Pushes()
+	m, err := merchant.Open(ctx, "billingcycle", c.Merchant, env)
 	if err != nil {
 		return nil, err
 	}
-	scheduler, err := c.Trigger.Jobs()
+	defer m.CloseOnError(&err)
+	closer, err := payments.NewCloser(m.Receiver, m.Ledger, m.Publisher)
 	if err != nil {
 		return nil, err
 	}
-	stripe, err := payments.NewGateway(payments.GatewayOptions{Key: string(c.StripeKey), URL: c.StripeURL, Livemode: c.Livemode})
-	if err != nil {
-		return nil, err
-	}
-	b, err := backend.Open(ctx, "billingcycle", c.Cloud, env.Now, env.Log)
-	if err != nil {
-		return nil, err
-	}
-	defer b.CloseOnError(&err)
-	receiver, err := payments.NewReceiver(payments.ReceiverOptions{
-		Documents: b.Documents, Ledger: b.Ledger, Prices: catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{}), Stripe: stripe,
-		Now: env.Now, Log: env.Log, Grace: c.Grace,
-	})
-	if err != nil {
-		return nil, err
-	}
-	closer, err := payments.NewCloser(receiver, b.Ledger, b.Publisher)
-	if err != nil {
-		return nil, err
-	}
-	h := &handler{closer: closer, publish: b.Publisher, now: env.Now, log: env.Log}
+	h := &handler{closer: closer, publish: m.Publisher, now: env.Now, log: env.Log}
 	r := serve.NewRouter()
 	r.Handle("POST /{$}", trigger.Job(scheduler, h.sweep))
 	r.Handle("POST /close", trigger.Push(pusher, h.close))

@@ -33,9 +33,7 @@ import (
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/backend"
-	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/identity"
-	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/readiness"
 	"github.com/fluxori/ai-credits/shared/refusals"
 	"github.com/fluxori/ai-credits/shared/serve"
@@ -48,18 +46,13 @@ const deadline = 15 * time.Second
 func init() { serve.Register("debit", build, serve.Deadline(deadline), serve.BodyLimit(bodyMaxBytes)) }
 
 // build opens the clients that live as long as the function.
-func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	c, err := serve.Settings[config](ctx, env)
-	if err != nil {
-		return nil, err
-	}
-	b, err := backend.Open(ctx, "debit", c.Cloud, env.Now, env.Log)
+func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
+	b, err := backend.Open(ctx, "debit", c.Cloud, env)
 	if err != nil {
 		return nil, err
 	}
 	defer b.CloseOnError(&err)
-	prices := catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{})
-	features, err := readiness.NewStore(readiness.Options{Documents: b.Documents, Features: prices, Log: env.Log, Now: env.Now})
+	features, err := readiness.NewStore(readiness.Options{Documents: b.Documents, Features: b.Prices, Log: env.Log, Now: env.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -71,30 +64,26 @@ func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
 	if err != nil {
 		return nil, err
 	}
-	organisations, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
+	spender, err := spend.New(b.Prices, b.Ledger, spend.WithTeams(b.Orgs), spend.WithFeatures(features), spend.WithRefusalLog(refused))
 	if err != nil {
 		return nil, err
 	}
-	spender, err := spend.New(prices, b.Ledger, spend.WithTeams(organisations), spend.WithFeatures(features), spend.WithRefusalLog(refused))
+	callers, err := c.callers(env)
 	if err != nil {
 		return nil, err
 	}
-	callers, err := c.callers()
-	if err != nil {
-		return nil, err
-	}
-	h := &handler{spender: spender, callers: callers, features: features, ledger: b.Ledger}
+	h := &handler{spender: spender, callers: callers, features: features, ledger: b.Ledger, gate: b.Gate}
 	return serve.AtOnce(b.Concurrency, h.router()), nil
 }
 
-func (c config) callers() (*identity.Services, error) {
+func (c config) callers(env serve.Env) (*identity.Services, error) {
 	var people *identity.People
 	if c.PeopleIssuer != "" {
 		var err error
-		people, err = identity.NewPeople(identity.Source{Issuer: c.PeopleIssuer, Audience: c.PeopleAudience}, "")
+		people, err = identity.NewPeople(identity.Source{Issuer: c.PeopleIssuer, Audience: c.PeopleAudience, Client: env.Client()}, "")
 		if err != nil {
 			return nil, err
 		}
 	}
-	return identity.NewServices(identity.Source{Issuer: c.ServiceIssuer, Audience: c.ServiceAudience}, c.Callers, people)
+	return identity.NewServices(identity.Source{Issuer: c.ServiceIssuer, Audience: c.ServiceAudience, Client: env.Client()}, c.Callers, people)
 }

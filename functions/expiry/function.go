@@ -34,20 +34,12 @@ const deadline = 55 * time.Second
 func init() { serve.Register("expiry", build, serve.Deadline(deadline)) }
 
 // build opens the clients that live as long as the function.
-func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	c, err := serve.Settings[config](ctx, env)
+func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
+	pusher, scheduler, err := c.Trigger.Senders(env)
 	if err != nil {
 		return nil, err
 	}
-	pusher, err := c.Trigger.Pushes()
-	if err != nil {
-		return nil, err
-	}
-	scheduler, err := c.Trigger.Jobs()
-	if err != nil {
-		return nil, err
-	}
-	b, err := backend.Open(ctx, "expiry", c.Cloud, env.Now, env.Log)
+	b, err := backend.Open(ctx, "expiry", c.Cloud, env)
 	if err != nil {
 		return nil, err
 	}

@@ -21,8 +21,6 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/backend"
 	"github.com/fluxori/ai-credits/shared/campaigns"
-	"github.com/fluxori/ai-credits/shared/catalogue"
-	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/trigger"
 )
@@ -33,28 +31,17 @@ const deadline = 50 * time.Second
 func init() { serve.Register("outbox", build, serve.Deadline(deadline)) }
 
 // build opens the clients that live as long as the function.
-func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	c, err := serve.Settings[config](ctx, env)
+func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
+	sender, err := c.Trigger.Jobs(env)
 	if err != nil {
 		return nil, err
 	}
-	sender, err := c.Trigger.Jobs()
-	if err != nil {
-		return nil, err
-	}
-	b, err := backend.Open(ctx, "outbox", c.Cloud, env.Now, env.Log)
+	b, err := backend.Open(ctx, "outbox", c.Cloud, env)
 	if err != nil {
 		return nil, err
 	}
 	defer b.CloseOnError(&err)
-	known, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
-	if err != nil {
-		return nil, err
-	}
-	giver, err := campaigns.NewGiver(campaigns.Options{
-		Documents: b.Documents, Ledger: b.Ledger, Orgs: known, Prices: catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{}),
-		Now: env.Now, Log: env.Log,
-	})
+	giver, err := campaigns.NewGiver(campaigns.Options{Documents: b.Documents, Ledger: b.Ledger, Orgs: b.Orgs, Prices: b.Prices, Now: env.Now, Log: env.Log})
 	if err != nil {
 		return nil, err
 	}

@@ -18,13 +18,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/fluxori/ai-credits/shared/backend"
-	"github.com/fluxori/ai-credits/shared/campaigns"
-	"github.com/fluxori/ai-credits/shared/catalogue"
-	"github.com/fluxori/ai-credits/shared/orgs"
+	"github.com/fluxori/ai-credits/shared/merchant"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/serve"
-	"github.com/fluxori/ai-credits/shared/topups"
 )
 
 // deadline bounds one event: what a yearly plan's twelve grants and Stripe's own API may take together. Stripe waits about as long.
@@ -35,44 +31,15 @@ func init() {
 }
 
 // build opens the clients that live as long as the function.
-func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	c, err := serve.Settings[config](ctx, env)
-	if err != nil {
-		return nil, err
-	}
+func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
 	// Signatures follow the machine's clock, whatever the system's says.
-	verifier, err := payments.NewVerifier(c.secrets(), c.Livemode, time.Now)
+	verifier, err := payments.NewVerifier(c.secrets(), c.Merchant.Livemode, time.Now)
 	if err != nil {
 		return nil, err
 	}
-	stripe, err := payments.NewGateway(payments.GatewayOptions{Key: string(c.StripeKey), URL: c.StripeURL, Livemode: c.Livemode})
+	m, err := merchant.Open(ctx, "purchasewebhook", c.Merchant, env)
 	if err != nil {
 		return nil, err
 	}
-	b, err := backend.Open(ctx, "purchasewebhook", c.Cloud, env.Now, env.Log)
-	if err != nil {
-		return nil, err
-	}
-	defer b.CloseOnError(&err)
-	known, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
-	if err != nil {
-		return nil, err
-	}
-	prices := catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{})
-	giver, err := campaigns.NewGiver(campaigns.Options{Documents: b.Documents, Ledger: b.Ledger, Orgs: known, Prices: prices, Now: env.Now, Log: env.Log})
-	if err != nil {
-		return nil, err
-	}
-	keeper, err := topups.New(topups.Options{Documents: b.Documents, Wallets: b.Ledger, Organisations: known, Log: env.Log, Now: env.Now})
-	if err != nil {
-		return nil, err
-	}
-	receiver, err := payments.NewReceiver(payments.ReceiverOptions{
-		Documents: b.Documents, Ledger: b.Ledger, Prices: prices, Stripe: stripe, Now: env.Now, Log: env.Log, Grace: c.Grace, Bonuses: giver,
-		Cards: keeper,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return newHandler(verifier, receiver), nil
+	return newHandler(verifier, m.Receiver), nil
 }

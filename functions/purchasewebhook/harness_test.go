@@ -124,6 +124,7 @@ func (w *world) startFunction(t *testing.T) {
 	handler, err := function(t).Build(t.Context(), w.env(map[string]string{
 		"GOOGLE_CLOUD_PROJECT": w.engine.Project, "FIRESTORE_EMULATOR_HOST": firestore.String(), "PUBSUB_EMULATOR_HOST": pubsub.String(),
 		"STRIPE_API_KEY": "sk_test_local", "STRIPE_API_URL": w.stripe.URL, "STRIPE_WEBHOOK_SECRETS": secretNow + "," + secretBefore,
+		"CHECKOUT_RETURN_URL": "https://fluxori.example/credits",
 	}))
 	check(t, err)
 	server := httptest.NewServer(handler)

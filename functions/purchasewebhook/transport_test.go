@@ -109,6 +109,7 @@ func TestTheFunctionDoesNotStartWithoutWhatKeepsItSafe(t *testing.T) {
 	good := map[string]string{
 		"GOOGLE_CLOUD_PROJECT": "p", "FIRESTORE_EMULATOR_HOST": "127.0.0.1:1", "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
 		"STRIPE_API_KEY": "sk_live_1", "STRIPE_LIVEMODE": "true", "STRIPE_WEBHOOK_SECRETS": "whsec_1",
+		"CHECKOUT_RETURN_URL": "https://fluxori.example/credits",
 	}
 	tests := []struct {
 		name, setting, value string
@@ -120,6 +121,7 @@ func TestTheFunctionDoesNotStartWithoutWhatKeepsItSafe(t *testing.T) {
 		{"a blank secret", "STRIPE_WEBHOOK_SECRETS", "whsec_1, ,whsec_2", false},
 		{"a key of the other mode", "STRIPE_LIVEMODE", "false", false},
 		{"no key", "STRIPE_API_KEY", "", false},
+		{"no page to return to", "CHECKOUT_RETURN_URL", "", false},
 		{"a grace that is no time", "SUBSCRIPTION_GRACE", "soon", false},
 		{"a grace below none", "SUBSCRIPTION_GRACE", "-1h", false},
 	}

@@ -1,27 +1,12 @@
 package reconcile
 
 import (
-	"log/slog"
-	"time"
-
-	"github.com/fluxori/ai-credits/shared/cloud"
+	"github.com/fluxori/ai-credits/shared/merchant"
 	"github.com/fluxori/ai-credits/shared/trigger"
 )
 
 // config is what the environment says.
 type config struct {
-	Cloud   cloud.Config
-	Trigger trigger.Config
-	// StripeKey is the account's secret key; StripeURL is where its API is, Stripe's own when empty; Livemode is true for real money.
-	StripeKey secret `env:"STRIPE_API_KEY, required"`
-	StripeURL string `env:"STRIPE_API_URL"`
-	Livemode  bool   `env:"STRIPE_LIVEMODE, default=false"`
-	// Grace is for how long a subscription's credits can be used after their period while its renewal is awaited; as purchasewebhook has it.
-	Grace time.Duration `env:"SUBSCRIPTION_GRACE, default=2h"`
+	Merchant merchant.Config
+	Trigger  trigger.Config
 }
-
-// secret is a setting that is never logged.
-type secret string
-
-// LogValue implements slog.LogValuer.
-func (secret) LogValue() slog.Value { return slog.StringValue("[redacted]") }

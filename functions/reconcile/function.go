@@ -7,8 +7,8 @@
 // refunds and disputes instead. It looks at 5,000 of them, or for 100 seconds, and the next run goes on. A run that finds nothing new writes
 // its cursor alone; two runs at once have the effect of one.
 //
-// Before that it ends, for a minute at most, the refunds of ours that a process began and left. Afterwards it compares the paid checkouts of the
-// last day with our purchases. One that is still not credited a quarter of an hour after it was paid is logged as an error with
+// Before that it ends, for a minute at most, the refunds of ours that a process began and left. Afterwards it compares the paid checkouts
+// and auto top-ups of the last day with our purchases. One that is still not credited a quarter of an hour after it was paid is logged as an error with
 // alert=purchase_uncredited, on which the alert is based, in each run until it is credited or a day old, and shown to operators by account.
 //
 // Runs carry Google-signed tokens of the one service account of the scheduler. It decides nothing about payments: package payments does.
@@ -19,13 +19,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/fluxori/ai-credits/shared/backend"
-	"github.com/fluxori/ai-credits/shared/campaigns"
-	"github.com/fluxori/ai-credits/shared/catalogue"
-	"github.com/fluxori/ai-credits/shared/orgs"
+	"github.com/fluxori/ai-credits/shared/merchant"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/serve"
-	"github.com/fluxori/ai-credits/shared/topups"
 	"github.com/fluxori/ai-credits/shared/trigger"
 )
 
@@ -38,49 +34,17 @@ const endTime = 60 * time.Second
 func init() { serve.Register("reconcile", build, serve.Deadline(deadline)) }
 
 // build opens the clients that live as long as the function.
-func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	c, err := serve.Settings[config](ctx, env)
+func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
+	scheduler, err := c.Trigger.Jobs(env)
 	if err != nil {
 		return nil, err
 	}
-	scheduler, err := c.Trigger.Jobs()
+	m, err := merchant.Open(ctx, "reconcile", c.Merchant, env)
 	if err != nil {
 		return nil, err
 	}
-	stripe, err := payments.NewGateway(payments.GatewayOptions{Key: string(c.StripeKey), URL: c.StripeURL, Livemode: c.Livemode})
-	if err != nil {
-		return nil, err
-	}
-	b, err := backend.Open(ctx, "reconcile", c.Cloud, env.Now, env.Log)
-	if err != nil {
-		return nil, err
-	}
-	defer b.CloseOnError(&err)
-	known, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
-	if err != nil {
-		return nil, err
-	}
-	prices := catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{})
-	giver, err := campaigns.NewGiver(campaigns.Options{Documents: b.Documents, Ledger: b.Ledger, Orgs: known, Prices: prices, Now: env.Now, Log: env.Log})
-	if err != nil {
-		return nil, err
-	}
-	keeper, err := topups.New(topups.Options{Documents: b.Documents, Wallets: b.Ledger, Organisations: known, Log: env.Log, Now: env.Now})
-	if err != nil {
-		return nil, err
-	}
-	receiver, err := payments.NewReceiver(payments.ReceiverOptions{
-		Documents: b.Documents, Ledger: b.Ledger, Prices: prices, Stripe: stripe, Now: env.Now, Log: env.Log, Grace: c.Grace, Bonuses: giver,
-		Cards: keeper,
-	})
-	if err != nil {
-		return nil, err
-	}
-	refunder, err := payments.NewRefunder(payments.RefunderOptions{Documents: b.Documents, Ledger: b.Ledger, Stripe: stripe, Now: env.Now, Log: env.Log})
-	if err != nil {
-		return nil, err
-	}
-	h := &handler{reconciler: payments.NewReconciler(receiver), refunder: refunder, endTime: endTime}
+	defer m.CloseOnError(&err)
+	h := &handler{reconciler: payments.NewReconciler(m.Receiver), refunder: m.Refunder, endTime: endTime}
 	r := serve.NewRouter()
 	r.Handle("POST /{$}", trigger.Job(scheduler, h.run))
 	return r, nil

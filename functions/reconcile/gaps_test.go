@@ -98,19 +98,14 @@ func TestWhatCannotBeSettledHoldsUpNothingElse(t *testing.T) {
 	stuck, _ := w.buy(t, "acme")
 	w.buy(t, "acme")
 	record := w.Client.Collection("purchases").Doc(w.bought[stuck])
-	set := func(v int) {
-		t.Helper()
-		_, err := record.Update(t.Context(), []firestore.Update{{Path: "v", Value: v}})
-		check(t, err)
-	}
-	set(2)
+	w.newer(t, record, true)
 	if _, answer := w.run(t); answer["owed"] != 1.0 {
 		t.Errorf("with a record of a newer release: %v", answer)
 	}
 	w.wantCredits(t, "acme", 1000)
 	w.pass(t, 20*day) // its event is behind the cursor, and listed by no walk any more
 	w.run(t)
-	set(1)
+	w.newer(t, record, false)
 	if _, answer := w.run(t); answer["received"] != 1.0 || answer["owed"] != 0.0 {
 		t.Errorf("once it can be: %v", answer)
 	}
@@ -128,16 +123,11 @@ func TestWhatIsOwedIsNotForgottenWhenARunFails(t *testing.T) {
 	check(t, w.stand.WebhookMode(stripestand.ModeDrop))
 	n, _ := w.buy(t, "acme")
 	record := w.Client.Collection("purchases").Doc(w.bought[n])
-	set := func(v int) {
-		t.Helper()
-		_, err := record.Update(t.Context(), []firestore.Update{{Path: "v", Value: v}})
-		check(t, err)
-	}
-	set(2)
+	w.newer(t, record, true)
 	w.run(t)
 	w.pass(t, 20*day)
 	w.run(t)
-	set(1)
+	w.newer(t, record, false)
 	w.Hooks.Set(firedb.Rule{Fault: firedb.Fault{Code: codes.PermissionDenied}, When: func(m proto.Message) bool {
 		return nameOf(m) == "BatchGetDocumentsRequest stripeEvents"
 	}})

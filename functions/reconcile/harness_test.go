@@ -62,7 +62,7 @@ func newWorld(t testing.TB) *world {
 	for _, org := range []string{"acme", "globex"} {
 		w.Fund(t, w.ledger, org, 0)
 	}
-	w.Start(t, "reconcile", map[string]string{"STRIPE_API_KEY": "sk_test_local", "STRIPE_API_URL": w.stripe.URL})
+	w.Start(t, "reconcile", map[string]string{"STRIPE_API_KEY": "sk_test_local", "STRIPE_API_URL": w.stripe.URL, "CHECKOUT_RETURN_URL": "https://fluxori.example/credits"})
 	return w
 }
 

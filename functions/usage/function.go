@@ -23,10 +23,8 @@ import (
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/backend"
-	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/events"
-	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/spend"
 	"github.com/fluxori/ai-credits/shared/trigger"
@@ -40,25 +38,17 @@ func init() {
 }
 
 // build opens the clients that live as long as the function.
-func build(ctx context.Context, env serve.Env) (_ http.Handler, err error) {
-	c, err := serve.Settings[config](ctx, env)
+func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err error) {
+	sender, err := c.Trigger.Pushes(env)
 	if err != nil {
 		return nil, err
 	}
-	sender, err := c.Trigger.Pushes()
-	if err != nil {
-		return nil, err
-	}
-	b, err := backend.Open(ctx, "usage", c.Cloud, env.Now, env.Log)
+	b, err := backend.Open(ctx, "usage", c.Cloud, env)
 	if err != nil {
 		return nil, err
 	}
 	defer b.CloseOnError(&err)
-	organisations, err := orgs.NewStore(b.Documents, env.Log, orgs.Options{Now: env.Now})
-	if err != nil {
-		return nil, err
-	}
-	spender, err := spend.New(catalogue.NewStore(b.Documents, env.Log, catalogue.StoreOptions{}), b.Ledger, spend.WithTeams(organisations))
+	spender, err := spend.New(b.Prices, b.Ledger, spend.WithTeams(b.Orgs))
 	if err != nil {
 		return nil, err
 	}

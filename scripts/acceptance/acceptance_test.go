@@ -28,9 +28,10 @@ func deployment(t *testing.T, without string, credits int64) (*cloudtest.Cloud, 
 	c.Catalogue(t)
 	l := c.Ledger(t, nil)
 	c.Fund(t, l, organisation, credits)
-	stripe := map[string]string{"STRIPE_API_KEY": "sk_test_acceptance", "STRIPE_WEBHOOK_SECRETS": "whsec_next,whsec_acceptance"}
+	const key, page = "sk_test_acceptance", "https://fluxori.example/"
+	stripe := map[string]string{"STRIPE_API_KEY": key, "CHECKOUT_RETURN_URL": page, "STRIPE_WEBHOOK_SECRETS": "whsec_next,whsec_acceptance"}
 	for name, settings := range map[string]map[string]string{
-		"account": {"STRIPE_API_KEY": "sk_test_acceptance", "CHECKOUT_RETURN_URL": "https://fluxori.example/", "PEOPLE_ISSUER": "https://people.example", "PEOPLE_AUDIENCE": "people"},
+		"account": {"STRIPE_API_KEY": key, "CHECKOUT_RETURN_URL": page, "PEOPLE_ISSUER": "https://people.example", "PEOPLE_AUDIENCE": "people"},
 		"debit":   {"CALLERS": `{"callers":[{"email":"` + deployer + `","roles":["spend"],"orgs":["smoke"]}]}`},
 		"usage":   nil, "purchasewebhook": stripe,
 	} {

@@ -4,7 +4,8 @@
 //
 // It does what is still to be done and goes past what is done already, so that it is run again until it comes to its end. Where it needs what
 // only Google, Stripe or a person can give, it stops and says what is missing: a sign-in, a project with billing, a line in terraform/env/, or a
-// secret in its environment (STRIPE_API_KEY, STRIPE_WEBHOOK_SECRETS, SMTP_PASSWORD), which goes to Secret Manager by standard input.
+// secret in its environment (STRIPE_API_KEY, STRIPE_WEBHOOK_SECRETS, SMTP_PASSWORD, PEOPLE_CLIENT_SECRET), which goes to Secret Manager by
+// standard input.
 //
 // The order: the state's bucket and the first APIs, since Terraform needs them; then by Terraform the secrets, the bucket of sources and the
 // database; then the secrets' values and Stripe's endpoint, whose address is known beforehand, since a function does not start without its
@@ -112,6 +113,10 @@ func run(ctx context.Context, args []string, o outside) error {
 			return fmt.Errorf("%s: %w", step.what, err)
 		}
 	}
-	fmt.Fprintf(o.out, "done: https://europe-west4-%s.cloudfunctions.net/account/ui/\n", b.project)
+	where := b.dashboardURL()
+	if b.people.platform {
+		where = strings.TrimSuffix(where, "ui/") + "docs (no dashboard: people is null)"
+	}
+	fmt.Fprintln(o.out, "done:", where)
 	return nil
 }

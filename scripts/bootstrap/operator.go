@@ -22,6 +22,11 @@ func (b *bootstrap) firstOperator(ctx context.Context) error {
 	if b.operator == "" {
 		return missing{"-operator: the e-mail address of the first operator"}
 	}
+	if !b.people.platform {
+		// Only the issuer's own administrator can do that, and only the operator's first sign-in shows that it is done.
+		fmt.Fprintf(b.out, "  at %s give %s the claim %splatform with the value true, in its ID tokens\n", b.people.issuer, b.operator, b.people.prefix)
+		return nil
+	}
 	token, err := b.command(ctx, "", "gcloud", "auth", "print-access-token", "--quiet")
 	if err != nil {
 		return err

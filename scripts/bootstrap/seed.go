@@ -14,6 +14,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/cloud"
 	"github.com/fluxori/ai-credits/shared/limits"
 	"github.com/fluxori/ai-credits/shared/orgs"
+	"github.com/fluxori/ai-credits/shared/serve"
 )
 
 // seedTimeout bounds what is written at first.
@@ -36,20 +37,15 @@ func seed(ctx context.Context, c cloud.Config, log *slog.Logger, now func() time
 	if err != nil {
 		return err
 	}
-	b, err := backend.Open(ctx, "account", c, now, log)
+	b, err := backend.Open(ctx, "account", c, serve.Env{Now: now, Log: log})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	prices := catalogue.NewStore(b.Documents, log, catalogue.StoreOptions{})
-	if err := prices.Seed(ctx, first); err != nil {
+	if err := b.Prices.Seed(ctx, first); err != nil {
 		return err
 	}
-	store, err := orgs.NewStore(b.Documents, log, orgs.Options{Now: now})
-	if err != nil {
-		return err
-	}
-	registrar, err := orgs.NewRegistrar(store, b.Ledger, prices)
+	registrar, err := orgs.NewRegistrar(b.Orgs, b.Ledger, b.Prices)
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ type bootstrap struct {
 
 	number  string // of the project
 	billing string // the billing account
+	people  people
 }
 
 type step struct {
@@ -46,6 +47,7 @@ func (b *bootstrap) steps() []step {
 		{"the tools", b.tools},
 		{"the environment's values", b.values},
 		{"the sign-in to Google Cloud", b.signIn},
+		{"the issuer that people sign in with", b.issuer},
 		{"the project and its billing", b.billed},
 		{"the state's bucket", b.stateBucket},
 		{"the first APIs and Google's own accounts", b.apis},
@@ -57,6 +59,7 @@ func (b *bootstrap) steps() []step {
 		{"the secret smtp-password", func(ctx context.Context) error {
 			return b.secret(ctx, "smtp-password", "SMTP_PASSWORD", "the password of the mail server that terraform/env names")
 		}},
+		{"the dashboard's secrets", b.dashboardSecrets},
 		{"Stripe's endpoint and its secret", b.endpoint},
 		{"the catalogue, and the organisation that deployments are tried with", func(ctx context.Context) error { return b.seed(ctx, b.project) }},
 		{"the promotion of releases", b.promotion},
@@ -93,6 +96,11 @@ func (b *bootstrap) values(context.Context) error {
 		return missing{"billing_account in " + path + ": the id of the billing account (gcloud billing accounts list); go through the other values there too"}
 	}
 	b.billing = string(m[1])
+	var ok bool
+	if b.people, ok = readPeople(string(data)); !ok {
+		return missing{"people in " + path + ": issuer and client_id of the OpenID Connect issuer that people sign in with, where " + b.dashboardURL() +
+			"callback is a redirect address; or null, for Identity Platform and no dashboard"}
+	}
 	return nil
 }
 

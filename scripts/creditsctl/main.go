@@ -54,7 +54,7 @@ type verb struct {
 type action func(ctx context.Context, operand string) error
 
 // verbs are all that the tool does.
-func verbs() []verb { return jobVerbs() }
+func verbs() []verb { return slices.Concat(jobVerbs(), walletVerbs()) }
 
 // tool is one run of the command.
 type tool struct {

@@ -11,9 +11,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/fluxori/ai-credits/shared/table"
 )
 
-// alert is a row of terraform/alerts.json. It watches a line of the logs, a figure, or that a figure is there at all.
+// alert is a row of terraform/alerts.json. It watches a line of the logs, a figure of Google's services, a figure that the functions record
+// themselves, or that a figure is there at all.
 type alert struct {
 	Name     string `json:"name"`
 	Title    string `json:"title"`
@@ -31,6 +34,10 @@ type alert struct {
 		Above         int64  `json:"above"`
 		ForSeconds    int    `json:"for_seconds"`
 	} `json:"metric"`
+	Query *struct {
+		PromQL     string `json:"promql"`
+		ForSeconds int    `json:"for_seconds"`
+	} `json:"query"`
 	Absent *struct {
 		Filter     string `json:"filter"`
 		ForSeconds int    `json:"for_seconds"`
@@ -48,8 +55,8 @@ func (p *project) checkAlerts() error {
 	if err != nil {
 		return err
 	}
-	var alerts []alert
-	if err := strict(data, &alerts); err != nil {
+	alerts, err := table.Read[[]alert](data)
+	if err != nil {
 		return fmt.Errorf("terraform/alerts.json: %w", err)
 	}
 	names := map[string]bool{}
@@ -81,6 +88,11 @@ func (p *project) checkCondition(a alert) error {
 		filter = a.Metric.Filter
 		p.must(a.Metric.PeriodSeconds >= 60 && a.Metric.PeriodSeconds%60 == 0, "alert %s: periods are whole minutes", a.Name)
 		p.must(a.Metric.ForSeconds%60 == 0, "alert %s: durations are whole minutes", a.Name)
+	}
+	if a.Query != nil {
+		kinds++
+		p.must(queryPattern.MatchString(a.Query.PromQL), "alert %s asks for no metric of ours", a.Name)
+		p.must(a.Query.ForSeconds%60 == 0, "alert %s: durations are whole minutes", a.Name)
 	}
 	if a.Absent != nil {
 		kinds++

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"io"
 	"maps"
 	"os"
 	"regexp"
@@ -28,20 +25,7 @@ type row struct {
 var public = []string{"account", "purchasewebhook"}
 
 // secretPattern names settings that nobody may read.
-var secretPattern = regexp.MustCompile(`(_KEY|_SECRETS?|_PASSWORD|_TOKEN)$`)
-
-// strict decodes one JSON value whose members are all known.
-func strict(data []byte, into any) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the value")
-	}
-	return nil
-}
+var secretPattern = regexp.MustCompile(`(_KEYS?|_SECRETS?|_PASSWORD|_TOKEN)$`)
 
 // checkFunctions holds each function's row to its folder, its bounds and its configuration.
 func (p *project) checkFunctions() error {

@@ -4,9 +4,9 @@
 //
 // It holds together what Terraform and Cloud Build read and what the functions say of themselves: each function's row in
 // terraform/functions.json is what its configuration wants; each route that a job or a push sets off is wired; each topic that is published to
-// exists; each alert watches a line that somebody writes and links a playbook that says what to do; cloudbuild.yaml is a build. With
-// -terraform it also formats, validates and tests terraform/ with the real lists: with the provider from the registry, or by a program that is
-// given the folder.
+// exists; each alert watches a line that somebody writes, or a metric that is recorded, and links a playbook that says what to do; each secret
+// has a version; cloudbuild.yaml is a build. With -terraform it also formats, validates and tests terraform/ with the real lists: with the
+// provider from the registry, or by a program that is given the folder.
 //
 // Invariants: it reads the tree and changes nothing; it tells all that is wrong, not the first of it.
 //
@@ -25,6 +25,8 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/indexes"
 	"github.com/fluxori/ai-credits/shared/limits"
+	"github.com/fluxori/ai-credits/shared/table"
+	"github.com/fluxori/ai-credits/shared/telemetry"
 	"github.com/fluxori/ai-credits/shared/wiring"
 )
 
@@ -65,6 +67,7 @@ type project struct {
 	folders []string // of functions/
 	wiring  *wiring.List
 	limits  *limits.Table
+	metrics []telemetry.Metric
 	rows    map[string]row // of terraform/functions.json
 	wrong   []error
 }
@@ -85,7 +88,7 @@ func check(root string) error {
 	if err := p.load(); err != nil {
 		return err
 	}
-	for _, step := range []func() error{p.checkFunctions, p.checkRoutes, p.checkTopics, p.checkAlerts, p.checkPlaybooks, p.checkBuild} {
+	for _, step := range []func() error{p.checkFunctions, p.checkRoutes, p.checkTopics, p.checkAlerts, p.checkMetrics, p.checkPlaybooks, p.checkCommon, p.checkBuild} {
 		if err := step(); err != nil {
 			p.wrong = append(p.wrong, err)
 		}
@@ -117,7 +120,8 @@ func (p *project) load() error {
 	return errors.Join(
 		read("shared/wiring/wiring.json", func(data []byte) (err error) { p.wiring, err = wiring.Parse(data); return err }),
 		read("shared/limits/limits.json", func(data []byte) (err error) { p.limits, err = limits.Parse(data); return err }),
+		read("shared/telemetry/metrics.json", func(data []byte) (err error) { p.metrics, err = telemetry.Parse(data); return err }),
 		read("shared/indexes/indexes.json", func(data []byte) error { _, err := indexes.Parse(data); return err }),
-		read("terraform/functions.json", func(data []byte) error { return strict(data, &p.rows) }),
+		read("terraform/functions.json", func(data []byte) (err error) { p.rows, err = table.Read[map[string]row](data); return err }),
 	)
 }

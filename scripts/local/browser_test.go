@@ -5,8 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -36,13 +34,16 @@ type browser struct {
 	faults []string
 }
 
+// browserLife bounds what one browser is used for.
+const browserLife = 3 * time.Minute
+
 // openBrowser starts a Chromium of its own with a window of a width.
 func openBrowser(t *testing.T, base string, width int64) *browser {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(needs.Chromium(t)), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.UserDataDir(t.TempDir()),
 		chromedp.WSURLReadTimeout(time.Minute))
-	ctx, end := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Minute)
+	ctx, end := context.WithTimeout(context.WithoutCancel(t.Context()), browserLife)
 	t.Cleanup(end)
 	ctx, cancel := chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
@@ -166,14 +167,12 @@ func (b *browser) look(path, shot string) {
 			b.t.Errorf("%s: axe-core finds\n%s", path, found)
 		}
 	}
-	if shot != "" && *shots != "" {
-		picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(*shots, shot+".png"), picture, 0o600)
-		}
+	if shot != "" && (*shots != "" || *pictures != "") {
+		screenshot, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 		if err != nil {
 			b.t.Fatal(err)
 		}
+		keep(b.t, shot, screenshot)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -92,12 +93,39 @@ func TestAnInterruptedDemonstrationEndsAtThePresent(t *testing.T) {
 	}
 }
 
-// TestStripesIdsAreNotGivenTwice: what Stripe's stand-in did last before it was killed is not in its file, but credits may have been granted
-// under its ids.
+// TestWhatWasPaidOutlivesAKill kills the runner the moment that Stripe's stand-in has answered that a checkout is paid, with its webhooks held.
+func TestWhatWasPaidOutlivesAKill(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	want := 0.0
+	for round := range 3 {
+		c, cmd := child(t, data, "")
+		admin := c.open("acme")
+		c.must("POST", "/_local/stripe/webhooks", "", `{"mode":"hold"}`)
+		c.buy("acme", admin, "credits-100", fmt.Sprint("k", round))
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		cmd.Wait()
+		want += 100
+
+		c, cmd = child(t, data, "")
+		admin = c.open("acme")
+		c.must("POST", "/_local/stripe/webhooks", "", `{"mode":"deliver"}`)
+		c.eventually("the purchase", func() bool { return c.available("acme", admin) == want })
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		cmd.Wait()
+	}
+}
+
+// TestStripesIdsAreNotGivenTwice: what Stripe's stand-in did last before the machine lost its power may not be in its file, but credits may have
+// been granted under its ids.
 func TestStripesIdsAreNotGivenTwice(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
-	file := filepath.Join(data, "stripe.json")
+	file := filepath.Join(data, "stripe.db")
 	purchase := func(key string) string {
 		s, err := start(t.Context(), options{addr: "127.0.0.1:0", data: data, stderr: io.Discard, environ: func(string) (string, bool) { return "", false }})
 		if err != nil {

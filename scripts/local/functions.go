@@ -66,7 +66,7 @@ func (s *system) openFunctions(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		h, err := f.Build(ctx, serve.Env{Lookup: lookup, Log: s.log, Now: s.clock.Now})
+		h, err := f.Build(ctx, serve.Env{Lookup: lookup, Log: s.log, Now: s.clock.Now, Telemetry: s.recorder})
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.Name(), err)
 		}

@@ -62,10 +62,10 @@ func (s *system) openStripe(ctx context.Context) error {
 	}
 	seed := uint64(1) // the same ids each time, as long as nothing is kept from one time to the next
 	if s.opts.data != "" {
-		seed = rand.Uint64() // a process that was killed may have told of ids that its file does not have
+		seed = rand.Uint64() // before its machine lost its power it may have told of ids that its file does not have
 	}
 	stand, err := stripestand.New(stripestand.Options{
-		Now: s.clock.Now, BaseURL: s.base + "/_local/stripe-api", Seed: seed, Key: stripeKey, Path: s.file("stripe.json"), Logger: s.log,
+		Now: s.clock.Now, BaseURL: s.base + "/_local/stripe-api", Seed: seed, Key: stripeKey, Path: s.file("stripe.db"), Logger: s.log,
 	})
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/indexes"
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/serve"
+	"github.com/fluxori/ai-credits/shared/telemetry"
 	"github.com/fluxori/ai-credits/shared/wiring"
 )
 
@@ -59,6 +60,7 @@ type system struct {
 	inbox               *inbox.Inbox
 	smtp                string
 	scheduler           *scheduler
+	recorder            *telemetry.Recorder
 	list                *wiring.List
 	dashboardKey        string // seals the dashboard's cookies while this process lives
 	demonstration       string // what the demonstration organisation's history came to
@@ -84,6 +86,7 @@ func start(ctx context.Context, o options) (_ *system, err error) {
 		{"the data's folder", s.openFolder},
 		{"the clock", s.openClock},
 		{"the address", s.listen},
+		{"what is recorded", s.openTelemetry},
 		{"Firestore", s.openFirestore},
 		{"the issuer", s.openIssuer},
 		{"Pub/Sub", s.openBroker},
@@ -212,7 +215,7 @@ func (s *system) openBroker(ctx context.Context) error {
 		}
 		s.broker, s.messages = b, addr.String()
 	}
-	clients, err := cloud.Open(ctx, cloud.Config{Project: project, Database: "(default)", FirestoreEmulator: s.documents, PubSubEmulator: s.messages})
+	clients, err := cloud.Open(ctx, cloud.Config{Project: project, Database: "(default)", FirestoreEmulator: s.documents, PubSubEmulator: s.messages}, nil)
 	if err != nil {
 		return err
 	}

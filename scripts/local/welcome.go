@@ -44,6 +44,7 @@ func (s *system) places() []place {
 		place{"Firestore, project " + project, s.documents},
 		place{"Pub/Sub, project " + project, s.messages},
 		place{"the system's clock", s.base + "/_local/clock"},
+		place{"figures of what happened", s.base + "/_local/metrics"},
 	)
 }
 

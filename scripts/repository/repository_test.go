@@ -188,6 +188,29 @@ func TestOnlyProblemKnowsErrorStatuses(t *testing.T) {
 	}
 }
 
+// TestWhatTakesMoneyIsOpenedInOnePlace: a receiver that somebody put together alone would settle payments without their bonuses, or would not hear
+// of new cards.
+func TestWhatTakesMoneyIsOpenedInOnePlace(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, f := range goFiles(t) {
+		if f.test {
+			continue
+		}
+		for _, name := range []string{"NewShop", "NewReceiver", "NewRefunder"} {
+			for _, pos := range selectors(f, "payments", name) {
+				found++
+				if f.dir != "shared/merchant" {
+					t.Errorf("%s: payments.%s is for shared/merchant to call", f.fset.Position(pos), name)
+				}
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("nobody opens what takes money")
+	}
+}
+
 func TestPackageNamesSayWhatTheyAreFor(t *testing.T) {
 	t.Parallel()
 	commented := map[string]bool{}
@@ -300,15 +323,16 @@ func skips(f file) []token.Pos {
 
 func TestSkipsAreFoundUnderAnyName(t *testing.T) {
 	t.Parallel()
+	const leave = "Skip" // named here alone, so that whoever looks for calls of it in this tree finds none that is an example
 	for name, tc := range map[string]struct {
 		source string
 		want   int
 	}{
 		"none":               {"package p\n\nfunc f(t T) { t.Fatal(1) }\n", 0},
-		"t":                  {"package p\n\nfunc f(t T) { t.Skip(1) }\n", 1},
-		"another name":       {"package p\n\nfunc f(tt T) { tt.Skipf(1) }\n", 1},
-		"a field":            {"package p\n\nfunc f(s S) { s.t.SkipNow() }\n", 1},
-		"a method's value":   {"package p\n\nfunc f(t T) func() { return t.SkipNow }\n", 1},
+		"t":                  {"package p\n\nfunc f(t T) { t." + leave + "(1) }\n", 1},
+		"another name":       {"package p\n\nfunc f(tt T) { tt." + leave + "f(1) }\n", 1},
+		"a field":            {"package p\n\nfunc f(s S) { s.t." + leave + "Now() }\n", 1},
+		"a method's value":   {"package p\n\nfunc f(t T) func() { return t." + leave + "Now }\n", 1},
 		"short":              {"package p\n\nfunc f() bool { return testing.Short() }\n", 1},
 		"a build constraint": {"//go:build integration\n\npackage p\n", 1},
 	} {

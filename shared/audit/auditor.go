@@ -11,6 +11,7 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/telemetry"
 )
 
 const (
@@ -99,9 +100,13 @@ func (a *Auditor) Wallet(ctx context.Context, org string, r Request) (Report, er
 		report.Finding = second
 		report.Frozen = a.alarm(ctx, second)
 		head.Finding = second
+		telemetry.FromContext(ctx).Audited(ctx, 0, 1)
 		return report, a.store.save(ctx, head, nil)
 	case first != nil && err == nil:
 		a.opts.Log.WarnContext(ctx, "what did not agree agreed when it was looked at again", slog.String("org", org), slog.Any("finding", first))
+	}
+	if err == nil && !report.More {
+		telemetry.FromContext(ctx).Audited(ctx, 1, 0)
 	}
 	return report, err
 }

@@ -1,20 +1,21 @@
-// Package backend opens what functions that touch credits stand on: the clients of the cloud, the publisher, and a ledger within the
-// function's bounds (package limits).
+// Package backend opens what functions that touch credits stand on: the clients of the cloud, the publisher, a ledger within the function's
+// bounds (package limits), the organisations whose credits they are, and the catalogue that prices them.
 //
 // It owns how these are put together, once. It does not own any of them: connections are package cloud's, bounds package limits', credits
-// package ledger's.
+// package ledger's, organisations package orgs', prices package catalogue's. What money needs beside is opened by package merchant.
 package backend
 
 import (
 	"context"
-	"errors"
-	"log/slog"
-	"time"
 
+	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/cloud"
 	"github.com/fluxori/ai-credits/shared/events"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/limits"
+	"github.com/fluxori/ai-credits/shared/orgs"
+	"github.com/fluxori/ai-credits/shared/serve"
+	"github.com/fluxori/ai-credits/shared/throttle"
 )
 
 // Backend is what a function stands on. It lives as long as the function.
@@ -22,12 +23,16 @@ type Backend struct {
 	*cloud.Clients
 	Publisher *events.Publisher
 	Ledger    *ledger.Ledger
+	Orgs      *orgs.Store
+	Prices    *catalogue.Store
 	// Concurrency is how many requests the function takes at once.
 	Concurrency int
+	// Gate holds each caller to the function's bound; nil for a function that has none.
+	Gate *throttle.Gate
 }
 
-// Open opens a function's backend. now is the system's clock.
-func Open(ctx context.Context, function string, c cloud.Config, now func() time.Time, log *slog.Logger) (*Backend, error) {
+// Open opens a function's backend, which is closed when ctx ends.
+func Open(ctx context.Context, function string, c cloud.Config, env serve.Env) (_ *Backend, err error) {
 	table, err := limits.Load()
 	if err != nil {
 		return nil, err
@@ -37,15 +42,25 @@ func Open(ctx context.Context, function string, c cloud.Config, now func() time.
 	if err != nil {
 		return nil, err
 	}
-	clients, err := cloud.Open(ctx, c)
+	gate, err := row.Gate()
 	if err != nil {
 		return nil, err
 	}
-	publisher := events.NewPublisher(clients.Messages)
-	bounds.Now, bounds.Publish, bounds.Logger = now, publisher, log
-	l, err := ledger.New(clients.Commits, clients.Database, bounds)
+	clients, err := cloud.Open(ctx, c, env.Dial)
 	if err != nil {
-		return nil, errors.Join(err, clients.Close())
+		return nil, err
 	}
-	return &Backend{Clients: clients, Publisher: publisher, Ledger: l, Concurrency: row.Concurrency}, nil
+	defer clients.CloseOnError(&err)
+	b := &Backend{
+		Clients: clients, Publisher: events.NewPublisher(clients.Messages), Prices: catalogue.NewStore(clients.Documents, env.Log, catalogue.StoreOptions{}),
+		Concurrency: row.Concurrency, Gate: gate,
+	}
+	bounds.Now, bounds.Publish, bounds.Logger, bounds.Telemetry = env.Now, b.Publisher, env.Log, env.Telemetry
+	if b.Ledger, err = ledger.New(clients.Commits, clients.Database, bounds); err != nil {
+		return nil, err
+	}
+	if b.Orgs, err = orgs.NewStore(clients.Documents, env.Log, orgs.Options{Now: env.Now}); err != nil {
+		return nil, err
+	}
+	return b, nil
 }

@@ -1,7 +1,6 @@
 package campaigns
 
 import (
-	"errors"
 	"strings"
 	"time"
 
@@ -24,9 +23,6 @@ type Error struct {
 
 // RetryAfter is how long to wait before repeating.
 func (e *Error) RetryAfter() time.Duration { return e.wait }
-
-// errNewer says that a document was written by a newer release, whose meaning this one cannot know.
-var errNewer = errors.New("the document was written by a newer release")
 
 // invalid tells everything that is wrong with what was sent; nil for nothing.
 func invalid(field string, problems []string) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/orgs"
+	"github.com/fluxori/ai-credits/shared/versioned"
 )
 
 const (
@@ -119,20 +120,11 @@ func read[T any](snapshot *firestore.DocumentSnapshot, target *T) error {
 	if !snapshot.Exists() {
 		return nil
 	}
-	v, err := snapshot.DataAt("v")
-	if err != nil {
-		return fmt.Errorf("document %s has no schema version: %w", snapshot.Ref.Path, err)
+	err := versioned.Read(snapshot, schemaVersion, target)
+	if errors.Is(err, versioned.ErrNewer) {
+		return unavailable(err)
 	}
-	switch n, ok := v.(int64); {
-	case !ok || n < schemaVersion:
-		return fmt.Errorf("document %s has the schema version %v", snapshot.Ref.Path, v)
-	case n > schemaVersion:
-		return unavailable(fmt.Errorf("document %s has the schema version %d: %w", snapshot.Ref.Path, n, errNewer))
-	}
-	if err := snapshot.DataTo(target); err != nil {
-		return fmt.Errorf("document %s: %w", snapshot.Ref.Path, err)
-	}
-	return nil
+	return err
 }
 
 // into reads a document into target.

@@ -93,8 +93,15 @@ type Swept struct {
 	More    bool // there may be others yet
 }
 
+const (
+	// A redemption that could not be granted is put off for as long as it has waited, within these bounds.
+	minPutOff = 2 * time.Minute
+	maxPutOff = 6 * time.Hour
+)
+
 // Sweep grants what was redeemed before a moment and may not have been granted, the oldest first, at most limit redemptions: a process may have
-// died in between. It goes on past those that fail, until the context ends, and returns the failures.
+// died in between. It goes on past those that fail, until the context ends, and returns the failures. Those are put off, so that however many
+// can never be granted, others have their turn.
 func (g *Giver) Sweep(ctx context.Context, before time.Time, limit int) (Swept, error) {
 	query := g.opts.Documents.Collection("redemptions").Where("due_at", "<", before).OrderBy("due_at", firestore.Asc).Limit(limit)
 	found, err := query.Documents(ctx).GetAll()
@@ -104,12 +111,7 @@ func (g *Giver) Sweep(ctx context.Context, before time.Time, limit int) (Swept, 
 	out := Swept{More: len(found) == limit}
 	var failures []error
 	for _, snapshot := range found {
-		var r redemption
-		err := read(snapshot, &r)
-		if err == nil {
-			err = g.grantDue(ctx, snapshot.Ref, r, true)
-		}
-		if err != nil {
+		if err := g.grantLeft(ctx, snapshot); err != nil {
 			out.Failed++
 			failures = append(failures, fmt.Errorf("redemption %s: %w", snapshot.Ref.ID, err))
 			continue
@@ -117,4 +119,23 @@ func (g *Giver) Sweep(ctx context.Context, before time.Time, limit int) (Swept, 
 		out.Granted++
 	}
 	return out, errors.Join(failures...)
+}
+
+// grantLeft grants a redemption that was left, or puts it off.
+func (g *Giver) grantLeft(ctx context.Context, snapshot *firestore.DocumentSnapshot) error {
+	var r redemption
+	if err := read(snapshot, &r); err != nil {
+		return err
+	}
+	err := g.grantDue(ctx, snapshot.Ref, r, true)
+	if err == nil || ctx.Err() != nil { // what the time was too short for is not put off
+		return err
+	}
+	now := g.now()
+	next := now.Add(min(max(now.Sub(r.At), minPutOff), maxPutOff))
+	_, late := snapshot.Ref.Update(ctx, []firestore.Update{{Path: "due_at", Value: next}}, firestore.LastUpdateTime(snapshot.UpdateTime))
+	if status.Code(late) == codes.FailedPrecondition { // somebody else has granted it, or put it off
+		late = nil
+	}
+	return errors.Join(err, late)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/fluxori/ai-credits/shared/coded"
+	"github.com/fluxori/ai-credits/shared/versioned"
 
 	"cloud.google.com/go/firestore"
 	"google.golang.org/grpc/codes"
@@ -156,7 +157,7 @@ func explained(err error) bool {
 
 // failed makes what a newer release has written `unavailable`, and leaves other errors as they are.
 func failed(err error) error {
-	if errors.Is(err, errNewer) {
+	if errors.Is(err, versioned.ErrNewer) {
 		return unavailable(err)
 	}
 	return err

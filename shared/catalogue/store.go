@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/fluxori/ai-credits/shared/lru"
+	"github.com/fluxori/ai-credits/shared/versioned"
 )
 
 const (
@@ -28,9 +29,6 @@ const (
 	// writeTimeout bounds a publication, which may be retried under contention.
 	writeTimeout = 10 * time.Second
 )
-
-// errNewer says that a document was written by a newer release, whose meaning this one cannot know.
-var errNewer = errors.New("the document was written by a newer release")
 
 // StoreOptions are what can be chosen about a Store. The zero value has the defaults.
 type StoreOptions struct {
@@ -135,7 +133,7 @@ func (s *Store) settled() (*Catalogue, error) {
 	switch {
 	case h.err == nil:
 		return h.catalogue, nil
-	case h.catalogue == nil, errors.Is(h.err, errNewer), s.opts.Now().Sub(h.confirmedAt) >= s.opts.MaxAge:
+	case h.catalogue == nil, errors.Is(h.err, versioned.ErrNewer), s.opts.Now().Sub(h.confirmedAt) >= s.opts.MaxAge:
 		return nil, unavailable(h.err)
 	default:
 		return h.catalogue, nil
@@ -259,7 +257,7 @@ func (s *Store) version(version int64) *firestore.DocumentRef {
 // decodePointer reads the pointer's document.
 func decodePointer(snapshot *firestore.DocumentSnapshot) (pointer, error) {
 	var p pointer
-	if err := decode(snapshot, &p); err != nil {
+	if err := versioned.Read(snapshot, schemaVersion, &p); err != nil {
 		return pointer{}, err
 	}
 	return p, nil
@@ -268,7 +266,7 @@ func decodePointer(snapshot *firestore.DocumentSnapshot) (pointer, error) {
 // decodeVersion reads a version's document, and returns its JSON too.
 func decodeVersion(snapshot *firestore.DocumentSnapshot, version int64) (*Catalogue, string, error) {
 	var r record
-	if err := decode(snapshot, &r); err != nil {
+	if err := versioned.Read(snapshot, schemaVersion, &r); err != nil {
 		return nil, "", err
 	}
 	c, err := Parse([]byte(r.Document))
@@ -280,22 +278,4 @@ func decodeVersion(snapshot *firestore.DocumentSnapshot, version int64) (*Catalo
 		return nil, "", fmt.Errorf("document %s holds the version %d", snapshot.Ref.Path, c.Version())
 	}
 	return c, r.Document, nil
-}
-
-// decode reads a document into target, after making sure that its form is the one that is known.
-func decode(snapshot *firestore.DocumentSnapshot, target any) error {
-	v, err := snapshot.DataAt("v")
-	if err != nil {
-		return fmt.Errorf("document %s has no schema version: %w", snapshot.Ref.Path, err)
-	}
-	switch n, ok := v.(int64); {
-	case !ok || n < schemaVersion:
-		return fmt.Errorf("document %s has the schema version %v", snapshot.Ref.Path, v)
-	case n > schemaVersion:
-		return fmt.Errorf("document %s has the schema version %d: %w", snapshot.Ref.Path, n, errNewer)
-	}
-	if err := snapshot.DataTo(target); err != nil {
-		return fmt.Errorf("document %s: %w", snapshot.Ref.Path, err)
-	}
-	return nil
 }

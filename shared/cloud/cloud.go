@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	"cloud.google.com/go/firestore"
 	apiv1 "cloud.google.com/go/firestore/apiv1"
@@ -26,16 +27,21 @@ type Config struct {
 	PubSubEmulator    string `env:"PUBSUB_EMULATOR_HOST"`
 }
 
+// Dial opens a connection, as net.Dialer's DialContext does; nil stands for that.
+type Dial = func(ctx context.Context, network, address string) (net.Conn, error)
+
 // Clients are open connections to a project's services.
 type Clients struct {
 	Documents *firestore.Client // for documents outside wallets
 	Commits   *apiv1.Client     // the generated API, which the commit path of wallets uses
 	Messages  *pubsub.Client    // to publish
 	Database  string            // the database's name as the API's requests want it
+
+	keep func() bool // from being closed when the context ends
 }
 
-// Open opens the clients. They connect when they are first used.
-func Open(ctx context.Context, c Config) (_ *Clients, err error) {
+// Open opens the clients. They connect when they are first used, by dial, and are closed when ctx ends.
+func Open(ctx context.Context, c Config, dial Dial) (_ *Clients, err error) {
 	out := &Clients{Database: "projects/" + c.Project + "/databases/" + c.Database}
 	defer func() {
 		if err != nil {
@@ -43,20 +49,28 @@ func Open(ctx context.Context, c Config) (_ *Clients, err error) {
 		}
 	}()
 	// Each client has a connection of its own to an emulator, since each closes its own.
-	if out.Documents, err = firestore.NewClientWithDatabase(ctx, c.Project, c.Database, options(c.FirestoreEmulator)...); err != nil {
+	if out.Documents, err = firestore.NewClientWithDatabase(ctx, c.Project, c.Database, options(c.FirestoreEmulator, dial)...); err != nil {
 		return nil, err
 	}
-	if out.Commits, err = apiv1.NewClient(ctx, options(c.FirestoreEmulator)...); err != nil {
+	if out.Commits, err = apiv1.NewClient(ctx, options(c.FirestoreEmulator, dial)...); err != nil {
 		return nil, err
 	}
-	if out.Messages, err = pubsub.NewClient(ctx, c.Project, options(c.PubSubEmulator)...); err != nil {
+	if out.Messages, err = pubsub.NewClient(ctx, c.Project, options(c.PubSubEmulator, dial)...); err != nil {
 		return nil, err
 	}
+	out.keep = context.AfterFunc(ctx, func() { _ = out.close() }) // nobody is left who could be told
 	return out, nil
 }
 
-// Close closes what is open.
+// Close closes what is open, unless the end of the context did.
 func (c *Clients) Close() error {
+	if c.keep != nil && !c.keep() {
+		return nil
+	}
+	return c.close()
+}
+
+func (c *Clients) close() error {
 	var errs []error
 	if c.Documents != nil {
 		errs = append(errs, c.Documents.Close())
@@ -79,16 +93,24 @@ func (c *Clients) CloseOnError(err *error) {
 }
 
 // options are those of Google's own service when no emulator is named.
-func options(emulator string) []option.ClientOption {
+func options(emulator string, dial Dial) []option.ClientOption {
 	if emulator == "" {
 		return nil
 	}
-	return []option.ClientOption{
-		option.WithEndpoint(emulator),
+	endpoint := emulator
+	var opts []option.ClientOption
+	if dial != nil {
+		endpoint = "passthrough:///" + emulator // the name is dial's to resolve
+		opts = append(opts, option.WithGRPCDialOption(grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			return dial(ctx, "tcp", address)
+		})))
+	}
+	return append(opts,
+		option.WithEndpoint(endpoint),
 		option.WithoutAuthentication(),
 		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())),
 		option.WithGRPCDialOption(grpc.WithPerRPCCredentials(owner{})),
-	}
+	)
 }
 
 // owner is the bearer for whom Google's emulator applies no security rules.

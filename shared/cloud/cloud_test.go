@@ -37,7 +37,7 @@ func TestTheClientsReachTheServicesThatAreNamed(t *testing.T) {
 	}
 	clients, err := cloud.Open(t.Context(), cloud.Config{
 		Project: e.Project, Database: "(default)", FirestoreEmulator: documents.String(), PubSubEmulator: messages.String(),
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestTheClientsReachTheServicesThatAreNamed(t *testing.T) {
 
 func TestNothingIsOpenedWithoutAProject(t *testing.T) {
 	t.Parallel()
-	if c, err := cloud.Open(t.Context(), cloud.Config{}); err == nil {
+	if c, err := cloud.Open(t.Context(), cloud.Config{}, nil); err == nil {
 		t.Errorf("opened %+v without a project", c)
 	}
 }

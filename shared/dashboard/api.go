@@ -31,6 +31,12 @@ func refused(err error) (*refusal, bool) {
 	return r, ok
 }
 
+// missing reports whether the API answered that there is no such thing.
+func missing(err error) bool {
+	no, ok := refused(err)
+	return ok && no.Status == statusOf(problem.NotFound)
+}
+
 // answer keeps what the API writes.
 type answer struct {
 	header http.Header

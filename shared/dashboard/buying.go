@@ -143,6 +143,18 @@ func (v *visit) changeBought() error {
 	return wrong("This form is not known.")
 }
 
+// receipt leads to Stripe's receipt of a purchase.
+func (v *visit) receipt() error {
+	var to struct {
+		URL string `json:"url"`
+	}
+	if err := v.get(v.in("purchases", v.r.PathValue("reference"), "receipt"), nil, &to); err != nil {
+		return err
+	}
+	http.Redirect(v.w, v.r, to.URL, http.StatusSeeOther)
+	return nil
+}
+
 // Bought is the purchase itself, for templates.
 func (d boughtData) Bought() purchase { return d.purchase }
 

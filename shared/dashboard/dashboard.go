@@ -4,8 +4,8 @@
 // page can show and do nothing that its person could not over the API, and who may do what is decided there alone.
 //
 // Invariants: the session is in a cookie that is sealed, that scripts and other sites cannot use, and that the API does not take; a page changes
-// something only for a form that carries the session's own secret and that comes from these pages; no script runs and nothing is loaded from
-// elsewhere; money moves under a key that the form has carried since it was shown, so that sending it twice is once. Sealed cookies cannot be
+// something only for a form that carries the session's own secret and that comes from these pages; every page works without a script, none is
+// written into a page, and nothing is loaded from elsewhere; money moves under a key that the form has carried since it was shown, so that sending it twice is once. Sealed cookies cannot be
 // called back: a session that is signed out is gone from its browser, and a copy of it is good until its ID token ends.
 //
 // Tokens and cookies are dated by the machine's clock, what is shown by the system's. The package does not own roles, rules or figures (the
@@ -57,8 +57,10 @@ type Dashboard struct {
 	issuer            *signer
 	sessions, signIns *sealer
 	pages             pages
-	crossOrigin       *http.CrossOriginProtection
-	mux               *http.ServeMux
+	styleSheet,
+	script asset
+	crossOrigin *http.CrossOriginProtection
+	mux         *http.ServeMux
 }
 
 // New returns a Dashboard. An error says what is wrong with the options.
@@ -95,6 +97,7 @@ func New(o Options) (*Dashboard, error) {
 	if d.pages, err = loadPages(); err != nil {
 		return nil, err
 	}
+	d.styleSheet, d.script = newAsset("style", ".css", "text/css; charset=utf-8", styleSheet), newAsset("live", ".js", "text/javascript; charset=utf-8", script)
 	d.routes()
 	return d, nil
 }
@@ -113,14 +116,16 @@ func policy(o Options) (string, error) {
 		}
 		ancestors = o.FrameOrigin
 	}
-	return "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'self' https://checkout.stripe.com https://billing.stripe.com " +
+	return "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'self' https://checkout.stripe.com https://billing.stripe.com " +
 		i.Scheme + "://" + i.Host + "; frame-ancestors " + ancestors, nil
 }
 
 // routes are all pages. Whoever is not signed in is sent to the sign-in from every page of an organisation or of support.
 func (d *Dashboard) routes() {
 	d.mux.HandleFunc("GET /ui", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, d.base+"/", http.StatusSeeOther) })
-	d.mux.HandleFunc("GET /ui/"+styleName(), d.style)
+	for _, a := range []asset{d.styleSheet, d.script} {
+		d.mux.HandleFunc("GET /ui/"+a.name, a.serve)
+	}
 	d.mux.HandleFunc("GET /ui/signin", d.beginSignIn)
 	d.mux.HandleFunc("GET /ui/callback", d.endSignIn)
 	d.mux.HandleFunc("GET /ui/signedout", d.signedOut)

@@ -10,7 +10,10 @@ import (
 const nbsp = "\u00a0"
 
 // Credits writes a number as South African English does: 12 500.
-func (v *visit) Credits(n int64) string {
+func (v *visit) Credits(n int64) string { return whole(n) }
+
+// whole writes a whole number with its thousands apart.
+func whole(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	sign := ""
 	if n < 0 {
@@ -32,16 +35,41 @@ func (v *visit) Money(minor int64, currency string) string {
 	if minor < 0 {
 		sign, minor = "−", -minor
 	}
-	cents := strconv.FormatInt(minor%100+100, 10)[1:]
 	symbol, ok := map[string]string{"ZAR": "R" + nbsp, "USD": "US$", "EUR": "€"}[currency]
 	if !ok {
 		symbol = currency + nbsp
 	}
-	return sign + symbol + v.Credits(minor/100) + "," + cents
+	return sign + symbol + amount(minor)
+}
+
+// amount writes minor units, which are 0 or more, without a currency: 1 299,00.
+func amount(minor int64) string {
+	return whole(minor/100) + "," + strconv.FormatInt(minor%100+100, 10)[1:]
+}
+
+// monthName writes a month of the API's, 2006-01, in words.
+func monthName(month string) string {
+	t, err := time.Parse("2006-01", month)
+	if err != nil {
+		return month
+	}
+	return t.Format("January 2006")
 }
 
 // Day writes a date in the organisation's zone.
 func (v *visit) Day(t time.Time) string { return t.In(v.zone).Format("2 January 2006") }
+
+// Date writes a date in the organisation's zone, with the month cut short.
+func (v *visit) Date(t time.Time) string { return t.In(v.zone).Format("2 Jan 2006") }
+
+// shortDay writes a date of the API's, 2006-01-02, as 2 Jan.
+func shortDay(date string) string {
+	day, err := time.Parse(time.DateOnly, date)
+	if err != nil {
+		return date
+	}
+	return day.Format("2 Jan")
+}
 
 // Moment writes a time in the organisation's zone.
 func (v *visit) Moment(t time.Time) string { return t.In(v.zone).Format("2 Jan 2006, 15:04") }
@@ -56,6 +84,21 @@ func (v *visit) Words(code string) string {
 		return ""
 	}
 	return strings.ToUpper(words[:1]) + words[1:]
+}
+
+// kindTexts say what entries of each kind did. What is not here is shown as it is called.
+var kindTexts = map[string]string{
+	"grant": "Credits added", "debit": "Used", "capture": "Used", "hold": "Set aside", "extend": "Set aside for longer", "release": "Set free again",
+	"expiry": "Expired", "clawback": "Taken back after a refund", "restore": "Given back after a refund", "freeze": "Frozen", "thaw": "Thawed",
+	"reversal": "Given back for failed work", "adjustment": "Adjusted", "repayment": "Debt repaid",
+}
+
+// Kind says what an entry of a kind did.
+func (v *visit) Kind(kind string) string {
+	if text, ok := kindTexts[kind]; ok {
+		return text
+	}
+	return v.Words(kind)
 }
 
 // Share is a part in percent of a whole, to the nearest, from 0 to 100.

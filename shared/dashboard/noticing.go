@@ -22,6 +22,14 @@ func (d notificationsData) Expiry(channel string) bool {
 	return slices.Contains(d.Alerts.Expiry.Channels, channel)
 }
 
+// ToContact reports whether the billing contact gets a kind's mails.
+func (d notificationsData) ToContact(kind string) bool {
+	return d.Alerts.Contact != nil && slices.Contains(*d.Alerts.Contact, kind)
+}
+
+// By reports whether a kind goes by a channel.
+func (k kindChoice) By(channel string) bool { return slices.Contains(k.Channels, channel) }
+
 func (v *visit) notifications() error {
 	var d notificationsData
 	if err := v.get(v.in("alerts"), nil, &d.Alerts); err != nil {
@@ -58,6 +66,12 @@ func (v *visit) settle() (string, error) {
 		var a alerts
 		a.LowBalance.Enabled, a.LowBalance.Threshold, a.LowBalance.Channels = v.field("low") != "", threshold, v.channels("low_channel")
 		a.Expiry.Enabled, a.Expiry.Channels = v.field("expiry") != "", v.channels("expiry_channel")
+		for _, kind := range v.r.PostForm["kind"] {
+			a.Kinds = append(a.Kinds, kindChoice{Kind: kind, Channels: v.channels("channel-" + kind)})
+		}
+		if len(a.Kinds) > 0 {
+			a.Contact = new(v.channels("contact"))
+		}
 		return "alerts", v.do(http.MethodPut, v.in("alerts"), a, nil)
 	}
 	return "", wrong("This form is not known.")

@@ -14,6 +14,7 @@ func pageTable() []page {
 		{name: "purchase", path: "/orgs/{org}/purchase", show: (*visit).shop, change: (*visit).buy},
 		{name: "history", path: "/orgs/{org}/purchases", show: (*visit).history},
 		{name: "bought", path: "/orgs/{org}/purchases/{reference}", show: (*visit).bought, change: (*visit).changeBought},
+		{name: "receipt", path: "/orgs/{org}/purchases/{reference}/receipt", show: (*visit).receipt},
 		{name: "controls", path: "/orgs/{org}/controls", show: (*visit).controls, change: (*visit).changeControls},
 		{name: "notifications", path: "/orgs/{org}/notifications", show: (*visit).notifications, change: (*visit).changeNotifications},
 		{name: "teams", path: "/orgs/{org}/teams", show: (*visit).teams, change: (*visit).changeTeams},
@@ -24,28 +25,16 @@ func pageTable() []page {
 		{name: "refusals", path: "/orgs/{org}/refusals", show: (*visit).refusals},
 		{name: "activity", path: "/orgs/{org}/activity", show: (*visit).activity},
 		{name: "entry", path: "/orgs/{org}/activity/{id}", show: (*visit).entry},
-		{name: "prices", path: "/orgs/{org}/prices", show: (*visit).prices, change: (*visit).openPortal},
+		{name: "topup", path: "/orgs/{org}/auto-top-up", show: (*visit).topping, change: (*visit).changeTopping},
+		{name: "plan", path: "/orgs/{org}/plan", show: (*visit).plan, change: (*visit).changePlan},
+		{name: "prices", path: "/orgs/{org}/prices", show: (*visit).prices},
 		{name: "referral", path: "/orgs/{org}/referral", show: (*visit).referral, change: (*visit).claim},
-		{name: "support", path: "/support", show: (*visit).support},
-		{name: "adjust", path: "/orgs/{org}/adjust", show: (*visit).adjustments, change: (*visit).adjust},
+		{name: "support", path: "/support", staff: true, show: (*visit).support},
+		{name: "letters", path: "/support/dead-letters", staff: true, show: (*visit).letters, change: (*visit).changeLetters},
+		{name: "quarantine", path: "/support/quarantine", staff: true, show: (*visit).quarantine, change: (*visit).changeQuarantine},
+		{name: "adjust", path: "/orgs/{org}/adjust", staff: true, show: (*visit).adjustments, change: (*visit).adjust},
 		{name: "signout", path: "/signout", change: func(v *visit) error { return v.d.signOut(v.w, v.r, v) }},
 	}
-}
-
-// link is an entry of the navigation.
-type link struct {
-	Href, Text string
-	Current    bool
-}
-
-// Link is for templates: an entry of the navigation, current on the page that it names.
-func (v *visit) Link(name, path, text string) link {
-	parents := map[string]string{"bought": "history", "activity": "overview", "entry": "overview", "statement": "usage"}
-	current := v.page.name
-	if parent, ok := parents[current]; ok {
-		current = parent
-	}
-	return link{Href: v.Home() + path, Text: text, Current: current == name}
 }
 
 // home leads to the person's one organisation, or lists them.
@@ -67,64 +56,63 @@ func (v *visit) home() error {
 
 // overviewData fills the overview.
 type overviewData struct {
-	Balance balance
+	firstLook
 	Sources []ranked
-	Limits  limits
-	Entries []entry
-	// Used is what was used in UsedDays days, PerDay one of them, rounded; DaysLeft how long the rest lasts at that, if PerDay is not 0.
-	Used, UsedDays, PerDay, DaysLeft int64
+	Columns columns
+	Burn    burn
 }
 
-// burnDaysMin is how old a month must be to tell how much is used a day; before, the month before tells.
-const burnDaysMin = 7
+// burn is how fast credits are used.
+type burn struct {
+	// Used is what was used in Days days, PerDay one of them, rounded; DaysLeft how long the rest lasts at that, if PerDay is not 0.
+	Used, Days, PerDay, DaysLeft int64
+}
 
-// overview asks the API five times: for the organisation, and four times here.
+// longDays is from how many days on nobody counts them.
+const longDays = 1000
+
+// Long reports whether credits last for years.
+func (b burn) Long() bool { return b.DaysLeft >= longDays }
+
+// overview asks the API twice: for the organisation, and here. What that costs is bounded by a test of the function that serves the pages.
 func (v *visit) overview() error {
 	var d overviewData
-	if err := v.get(v.in("balance"), nil, &d.Balance); err != nil {
+	if err := v.get(v.in("overview"), nil, &d.firstLook); err != nil {
 		return err
 	}
-	if err := v.get(v.in("limits"), nil, &d.Limits); err != nil {
-		return err
+	var labels []string
+	var values []int64
+	for _, day := range d.Used {
+		labels, values = append(labels, shortDay(day.Day)), append(values, max(0, day.Credits))
 	}
-	var recent list[entry]
-	if err := v.get(v.in("entries"), url.Values{"page_size": {"6"}}, &recent); err != nil {
-		return err
-	}
-	d.Entries = recent.Items
-	if err := v.burn(&d); err != nil {
-		return err
-	}
+	d.Columns = newColumns(labels, values)
+	d.Burn = v.burn(values, d.Balance.Available)
+	begin := int64(0)
 	for _, source := range []string{"subscription", "promotion", "referral", "adjustment", "purchase"} {
 		if n := d.Balance.BySource[source]; n > 0 {
-			d.Sources = append(d.Sources, ranked{Name: v.Words(source), Value: n, Part: v.Share(n, d.Balance.Available)})
+			d.Sources = append(d.Sources, ranked{ID: source, Name: v.Words(source), Value: n, Part: v.Share(n, d.Balance.Available), Begin: begin})
+			begin += v.Share(n, d.Balance.Available)
 		}
 	}
 	return v.render("Credits Dashboard", d)
 }
 
-// burn finds how fast credits are used.
-func (v *visit) burn(d *overviewData) error {
-	now := v.d.opts.Now().In(v.zone)
-	month := now
-	if now.Day() <= burnDaysMin {
-		month = now.AddDate(0, 0, -now.Day())
+// burn is how fast credits were used on some days, the last of which is today, since the organisation has been there.
+func (v *visit) burn(daily []int64, available int64) burn {
+	out := burn{Days: max(1, min(int64(len(daily)), int64(v.d.opts.Now().Sub(v.Org.CreatedAt)/(24*time.Hour))+1))}
+	for _, n := range daily {
+		out.Used += n
 	}
-	var s statement
-	if err := v.get(v.in("statements", month.Format("2006-01")), nil, &s); err != nil {
-		return err
+	if out.PerDay = (out.Used + out.Days/2) / out.Days; out.PerDay > 0 {
+		out.DaysLeft = max(0, available) * out.Days / out.Used
 	}
-	d.Used = s.Totals.Used - s.Totals.Reversed
-	d.UsedDays = max(1, int64(s.AsOf.Sub(s.From)/(24*time.Hour)))
-	if d.PerDay = (d.Used + d.UsedDays/2) / d.UsedDays; d.PerDay > 0 {
-		d.DaysLeft = d.Balance.Available / d.PerDay
-	}
-	return nil
+	return out
 }
 
 // entriesData fills the list of what happened.
 type entriesData struct {
 	Entries []entry
+	Names   map[string]string
 	Next    string
 }
 
@@ -133,7 +121,11 @@ func (v *visit) activity() error {
 	if err := v.get(v.in("entries"), v.paging(), &found); err != nil {
 		return err
 	}
-	return v.render("Activity", entriesData{found.Items, v.next(found.Next)})
+	names, err := v.memberNames()
+	if err != nil {
+		return err
+	}
+	return v.render("Activity", entriesData{found.Items, names, v.next(found.Next)})
 }
 
 func (v *visit) entry() error {
@@ -161,5 +153,8 @@ func (v *visit) next(token string) string {
 	if token == "" {
 		return ""
 	}
-	return "?" + url.Values{"after": {token}}.Encode()
+	q := v.r.URL.Query()
+	q.Del("done")
+	q.Set("after", token)
+	return "?" + q.Encode()
 }

@@ -5,25 +5,13 @@ import (
 	"net/url"
 )
 
-// prices shows what features cost and what plans there are.
+// prices shows what features cost.
 func (v *visit) prices() error {
 	var d priceList
 	if err := v.get("/catalogue", url.Values{"country": {v.Org.Country}}, &d); err != nil {
 		return err
 	}
-	return v.render("Plans and Prices", d)
-}
-
-// openPortal sends an administrator to Stripe's page of plans, cards and invoices.
-func (v *visit) openPortal() error {
-	var to struct {
-		URL string `json:"url"`
-	}
-	if err := v.do(http.MethodPost, v.in("billing-portal"), nil, &to); err != nil {
-		return v.again((*visit).prices, err)
-	}
-	http.Redirect(v.w, v.r, to.URL, http.StatusSeeOther)
-	return nil
+	return v.render("Prices", d)
 }
 
 func (v *visit) referral() error {

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -21,6 +22,9 @@ var pageFiles embed.FS
 
 //go:embed style.css
 var styleSheet []byte
+
+//go:embed live.js
+var script []byte
 
 // pages are the templates by the page's name.
 type pages map[string]*template.Template
@@ -45,18 +49,23 @@ func loadPages() (pages, error) {
 	return out, nil
 }
 
-// styleName is the style sheet's path, which changes with what is in it, so that browsers may keep it.
-func styleName() string {
-	sum := sha256.Sum256(styleSheet)
-	return "style-" + hex.EncodeToString(sum[:6]) + ".css"
+// asset is a file that pages load. Its name changes with what is in it, so that browsers may keep it.
+type asset struct {
+	name, kind string
+	body       []byte
 }
 
-func (d *Dashboard) style(w http.ResponseWriter, r *http.Request) {
+func newAsset(name, ending, kind string, body []byte) asset {
+	sum := sha256.Sum256(body)
+	return asset{name + "-" + hex.EncodeToString(sum[:6]) + ending, kind, body}
+}
+
+func (a asset) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Type", "text/css; charset=utf-8")
+	h.Set("Content-Type", a.kind)
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
-	if _, err := w.Write(styleSheet); err != nil {
-		request.Logger(r.Context()).WarnContext(r.Context(), "the style sheet was not sent", slog.Any("error", err))
+	if _, err := w.Write(a.body); err != nil {
+		request.Logger(r.Context()).WarnContext(r.Context(), "a file was not sent", slog.String("file", a.name), slog.Any("error", err))
 	}
 }
 
@@ -116,8 +125,9 @@ func (d *Dashboard) Home() string { return d.base + "/" }
 // Base is what the addresses of pages begin with.
 func (v *visit) Base() string { return v.d.base }
 
-// Style is the address of the style sheet.
-func (v *visit) Style() string { return v.d.base + "/" + styleName() }
+// Style is the address of the style sheet, Script that of the script.
+func (v *visit) Style() string  { return v.d.base + "/" + v.d.styleSheet.name }
+func (v *visit) Script() string { return v.d.base + "/" + v.d.script.name }
 
 // Form is the secret that every form carries.
 func (v *visit) Form() string { return v.session.Form }
@@ -130,6 +140,9 @@ func (v *visit) Name() string { return v.session.Name }
 
 // Support reports whether the person is of Fluxori's support.
 func (v *visit) Support() bool { return v.session.Support }
+
+// Staff reports whether the person is of Fluxori's support or platform.
+func (v *visit) Staff() bool { return v.session.Support || v.session.Platform }
 
 // Admin reports whether the person is an administrator of the organisation.
 func (v *visit) Admin() bool { return v.is("admin") }
@@ -164,6 +177,10 @@ var doneTexts = map[string]string{
 	"archived": "The team is archived.",
 	"moved":    "The member is moved.",
 	"redeemed": "The code is redeemed. Its credits are there, or come with your first purchase, as the code says.",
+	"topup":    "Auto top-up is saved.",
+	"plan":     "The change of plan is taken. It is shown here as soon as Stripe has told us.",
+	"replayed": "It is handled once more.",
+	"resolved": "It is noted as resolved.",
 	"claimed":  "Your referral is noted. Both sides get their credits with your first purchase.",
 	"checked":  "We have asked Stripe. What it said is shown below.",
 	"refunded": "The refund is made.",
@@ -173,14 +190,23 @@ var doneTexts = map[string]string{
 // Sub is who has signed in, as the issuer knows the person.
 func (v *visit) Sub() string { return v.session.Sub }
 
-// rows are entries with the page that lists them.
+// rows are entries with the page that lists them, and what their people are called; without names nobody is named.
 type rows struct {
 	Screen  *visit
 	Entries []entry
+	names   map[string]string
 }
 
 // Rows lists entries.
-func (v *visit) Rows(entries []entry) rows { return rows{v, entries} }
+func (v *visit) Rows(entries []entry, names map[string]string) rows { return rows{v, entries, names} }
+
+// Called is what the person is called who an entry is of, or empty.
+func (r rows) Called(id string) string {
+	if r.names == nil {
+		return ""
+	}
+	return cmp.Or(r.names[id], id)
+}
 
 // bound is a limit with who is bound by it.
 type bound struct {
@@ -224,6 +250,3 @@ func (v *visit) State(p purchase) state {
 	}
 	return state{v.Words(p.Status), ""}
 }
-
-// Sum adds two measures.
-func (v *visit) Sum(a, b int64) int64 { return a + b }

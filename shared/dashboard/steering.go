@@ -70,6 +70,22 @@ func (v *visit) controls() error {
 	return v.render("Usage Controls (Credit Limit)", d)
 }
 
+// memberNames are what members are called, as far as the person may know: administrators and staff everybody, members themselves.
+func (v *visit) memberNames() (map[string]string, error) {
+	if !v.Reads() {
+		return map[string]string{v.session.Sub: "you"}, nil
+	}
+	names := map[string]string{}
+	var found list[member]
+	if err := v.get(v.in("members"), url.Values{"page_size": {"200"}}, &found); err != nil {
+		return nil, err
+	}
+	for _, m := range found.Items {
+		names[m.ID] = m.called()
+	}
+	return names, nil
+}
+
 // called is what a member is called.
 func (m member) called() string {
 	for _, name := range []string{m.Name, m.Email} {

@@ -18,8 +18,10 @@ import (
 // page is one of the pages: what is shown at its path, and what its forms change.
 type page struct {
 	name, path string
-	show       func(*visit) error
-	change     func(*visit) error
+	// staff pages are for Fluxori's support and platform alone.
+	staff  bool
+	show   func(*visit) error
+	change func(*visit) error
 }
 
 // visit is one request of somebody who has signed in.
@@ -42,12 +44,13 @@ type visit struct {
 
 // organisation is an organisation as the API tells it.
 type organisation struct {
-	ID        string   `json:"org_id"`
-	Name      string   `json:"name"`
-	Country   string   `json:"country"`
-	Zone      string   `json:"time_zone"`
-	Currency  string   `json:"currency"`
-	YourRoles []string `json:"your_roles"`
+	ID        string    `json:"org_id"`
+	Name      string    `json:"name"`
+	Country   string    `json:"country"`
+	Zone      string    `json:"time_zone"`
+	Currency  string    `json:"currency"`
+	YourRoles []string  `json:"your_roles"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // is reports whether the person has one of the roles in the organisation.
@@ -83,6 +86,9 @@ func (v *visit) arrive() error {
 		if subtle.ConstantTimeCompare([]byte(v.r.PostForm.Get("form")), []byte(v.session.Form)) != 1 {
 			return &refusal{Status: statusOf(problem.Forbidden), Code: "forbidden", Detail: "This form is not of your session. Please open the page again."}
 		}
+	}
+	if v.page.staff && !v.Staff() {
+		return &refusal{Status: statusOf(problem.Forbidden), Code: "forbidden", Detail: "This page is for Fluxori's support."}
 	}
 	if v.org == "" {
 		return nil

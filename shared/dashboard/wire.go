@@ -31,6 +31,21 @@ type balance struct {
 	AsOf time.Time `json:"as_of"`
 }
 
+// firstLook is what the overview shows.
+type firstLook struct {
+	Balance      balance   `json:"balance"`
+	StartsAt     time.Time `json:"starts_at"`
+	ResetsAt     time.Time `json:"resets_at"`
+	Organisation limitUse  `json:"organisation"`
+	Yours        *limitUse `json:"yours"`
+	// Used are the last days, today the last of them.
+	Used []struct {
+		Day     string `json:"day"`
+		Credits int64  `json:"credits"`
+	} `json:"used"`
+	Entries []entry `json:"entries"`
+}
+
 type entry struct {
 	ID      string    `json:"id"`
 	EventID string    `json:"event_id"`
@@ -110,14 +125,70 @@ type priceList struct {
 		Amount  int64  `json:"amount"`
 	} `json:"packages"`
 	Custom *catalogue.CustomCredits `json:"custom_credits"`
-	Plans  []struct {
-		ID          string `json:"id"`
-		Name        string `json:"name"`
-		Description string `json:"description"`
-		Credits     int64  `json:"credits_per_cycle"`
-		Month       int64  `json:"month_amount"`
-		Year        *int64 `json:"year_amount"`
-	} `json:"plans"`
+	Plans  []plan                   `json:"plans"`
+}
+
+type plan struct {
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	Credits     int64  `json:"credits_per_cycle"`
+	Month       int64  `json:"month_amount"`
+	Year        *int64 `json:"year_amount"`
+}
+
+// offering is a plan as it is subscribed to.
+type offering struct {
+	Plan     string `json:"plan"`
+	Name     string `json:"name"`
+	Interval string `json:"interval"`
+	Credits  int64  `json:"credits_per_cycle"`
+	Amount   int64  `json:"amount"`
+	Currency string `json:"currency"`
+}
+
+type subscription struct {
+	offering
+	Status           string `json:"status"`
+	CollectionPaused bool   `json:"collection_paused"`
+	Period           struct {
+		Start time.Time `json:"start"`
+		End   time.Time `json:"end"`
+	} `json:"period"`
+	CancelAtPeriodEnd bool       `json:"cancel_at_period_end"`
+	EndsAt            *time.Time `json:"ends_at"`
+	ScheduledChange   *struct {
+		Plan string    `json:"plan"`
+		Name string    `json:"name"`
+		At   time.Time `json:"at"`
+	} `json:"scheduled_change"`
+	NextCycle *struct {
+		offering
+		At  time.Time `json:"at"`
+		Due int64     `json:"due"`
+	} `json:"next_cycle"`
+}
+
+// planPreview is what a change of plan would cost and bring, and when.
+type planPreview struct {
+	At       time.Time `json:"at"`
+	Due      int64     `json:"due"`
+	Currency string    `json:"currency"`
+	Credits  int64     `json:"credits"`
+}
+
+type autoTopUp struct {
+	Enabled    bool   `json:"enabled"`
+	Threshold  int64  `json:"threshold"`
+	Package    string `json:"package"`
+	MonthlyCap int64  `json:"monthly_cap"`
+	Currency   string `json:"currency"`
+	Spent      int64  `json:"spent"`
+	Month      string `json:"month"`
+	Stopped    *struct {
+		Code string    `json:"code"`
+		At   time.Time `json:"at"`
+	} `json:"stopped"`
 }
 
 type purchase struct {
@@ -206,6 +277,15 @@ type alerts struct {
 		Enabled  bool     `json:"enabled"`
 		Channels []string `json:"channels"`
 	} `json:"expiry"`
+	// Kinds are the other kinds of notifications, Contact those whose mails the billing contact gets too.
+	Kinds   []kindChoice `json:"kinds,omitempty"`
+	Contact *[]string    `json:"billing_contact,omitempty"`
+}
+
+type kindChoice struct {
+	Kind     string   `json:"kind"`
+	Name     string   `json:"name,omitempty"`
+	Channels []string `json:"channels"`
 }
 
 type notification struct {
@@ -268,4 +348,47 @@ type referral struct {
 	Claimed         int64     `json:"claimed_this_month"`
 	MonthlyMax      int64     `json:"monthly_max"`
 	ReferredBy      string    `json:"referred_by"`
+}
+
+// letter is a message that could not be handled, as operators see it.
+type letter struct {
+	ID         string     `json:"id"`
+	Topic      string     `json:"topic"`
+	Code       string     `json:"code"`
+	Reason     string     `json:"reason"`
+	Data       string     `json:"data"`
+	Size       int64      `json:"size"`
+	Replayable bool       `json:"replayable"`
+	State      string     `json:"state"`
+	FirstSeen  time.Time  `json:"first_seen_at"`
+	LastSeen   time.Time  `json:"last_seen_at"`
+	Failures   int64      `json:"failures"`
+	Replays    int64      `json:"replays"`
+	ReplayedAt *time.Time `json:"replayed_at"`
+	ReplayedBy string     `json:"replayed_by"`
+}
+
+// aside is an event of Stripe's that waits for a person.
+type aside struct {
+	EventID    string     `json:"event_id"`
+	Type       string     `json:"type"`
+	Reason     string     `json:"reason"`
+	Detail     string     `json:"detail"`
+	OrgID      string     `json:"org_id"`
+	Reference  string     `json:"reference"`
+	Object     string     `json:"object"`
+	Payment    string     `json:"payment"`
+	At         time.Time  `json:"at"`
+	State      string     `json:"state"`
+	ResolvedAt *time.Time `json:"resolved_at"`
+	ResolvedBy string     `json:"resolved_by"`
+	Resolution string     `json:"resolution"`
+}
+
+// found is somebody's place in an organisation, as support looks it up.
+type found struct {
+	OrgID  string `json:"org_id"`
+	Name   string `json:"name"`
+	UserID string `json:"user_id"`
+	Role   string `json:"role"`
 }

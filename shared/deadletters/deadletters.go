@@ -29,6 +29,7 @@ import (
 	"cloud.google.com/go/firestore"
 
 	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/telemetry"
 )
 
 // Bounds of one letter.
@@ -117,6 +118,11 @@ func NewStore(client *firestore.Client, publish Publisher, now func() time.Time)
 func (s *Store) Put(ctx context.Context, f Failure) (id string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	defer func() {
+		if err == nil {
+			telemetry.FromContext(ctx).DeadLetter(ctx, f.Topic, f.Code)
+		}
+	}()
 	if replayed := f.Push.Attributes[LetterLabel]; validID(replayed) {
 		known, err := s.failAgain(ctx, replayed, f)
 		if err != nil || known {

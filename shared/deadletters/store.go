@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/coded"
+	"github.com/fluxori/ai-credits/shared/versioned"
 
 	"cloud.google.com/go/firestore"
 	"google.golang.org/grpc/codes"
@@ -24,9 +25,6 @@ const (
 	pageDefault = 50
 	pageMax     = 200
 )
-
-// errNewer says that a document was written by a newer release, whose meaning this one cannot know.
-var errNewer = errors.New("the document was written by a newer release")
 
 // Error says why a letter cannot be put aside, found or replayed. Its code is `not_found`, `invalid_request` or `unavailable`.
 type Error struct{ coded.Reason }
@@ -67,16 +65,12 @@ func encode(l Letter) document {
 }
 
 func decode(snapshot *firestore.DocumentSnapshot) (Letter, error) {
-	v, err := snapshot.DataAt("v")
-	if err != nil {
-		return Letter{}, fmt.Errorf("%s has no version: %w", snapshot.Ref.Path, err)
-	}
-	if n, ok := v.(int64); !ok || n > schemaVersion {
-		return Letter{}, unavailable(fmt.Errorf("%s has version %v, this release knows %d: %w", snapshot.Ref.Path, v, schemaVersion, errNewer))
-	}
 	var d document
-	if err := snapshot.DataTo(&d); err != nil {
-		return Letter{}, fmt.Errorf("decode %s: %w", snapshot.Ref.Path, err)
+	switch err := versioned.Read(snapshot, schemaVersion, &d); {
+	case errors.Is(err, versioned.ErrNewer):
+		return Letter{}, unavailable(err)
+	case err != nil:
+		return Letter{}, err
 	}
 	return Letter{
 		ID: snapshot.Ref.ID, Topic: d.Topic, MessageID: d.MessageID, Code: d.Code, Reason: d.Reason, Data: d.Data, Size: d.Size, Cut: d.Cut,

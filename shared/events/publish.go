@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"cloud.google.com/go/pubsub/v2"
+
+	"github.com/fluxori/ai-credits/shared/telemetry"
 )
 
 // Publisher publishes messages to the topics they name, and waits until Pub/Sub has them.
@@ -22,11 +24,16 @@ func NewPublisher(client *pubsub.Client) *Publisher {
 }
 
 // Publish sends messages, and returns when every one is stored or cannot be. Those that were stored are sent again when the caller repeats,
-// which consumers must stand.
+// which consumers must stand. They carry the trace that ctx belongs to.
 func (p *Publisher) Publish(ctx context.Context, messages []Message) error {
+	cause := telemetry.Carried(ctx)
 	results := make([]*pubsub.PublishResult, len(messages))
 	for i, m := range messages {
-		results[i] = p.topic(m.Topic).Publish(ctx, &pubsub.Message{Data: m.Data, Attributes: m.Attributes()})
+		attributes := m.Attributes()
+		if cause != "" {
+			attributes[telemetry.TraceParent] = cause
+		}
+		results[i] = p.topic(m.Topic).Publish(ctx, &pubsub.Message{Data: m.Data, Attributes: attributes})
 	}
 	var failures []error
 	for i, r := range results {

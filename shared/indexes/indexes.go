@@ -14,14 +14,14 @@
 package indexes
 
 import (
-	"bytes"
 	_ "embed" // for the list
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
+
+	"github.com/fluxori/ai-credits/shared/table"
 )
 
 // list is the content of indexes.json.
@@ -115,17 +115,12 @@ func Load() (*Set, error) {
 // Parse reads and checks a list. Unknown members, duplicates and whatever Firestore or Terraform would refuse are
 // errors that name the entry.
 func Parse(data []byte) (*Set, error) {
-	var in struct {
+	in, err := table.Read[struct {
 		Indexes []Index `json:"indexes"`
 		Fields  []Field `json:"fields"`
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&in); err != nil {
-		return nil, fmt.Errorf("decode: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("decode: data after the list")
+	}](data)
+	if err != nil {
+		return nil, err
 	}
 	if n := len(in.Indexes); n > maxComposites {
 		return nil, fmt.Errorf("%d indexes; Firestore allows %d", n, maxComposites)

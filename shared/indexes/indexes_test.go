@@ -26,7 +26,7 @@ func TestParseRefusesWhatFirestoreOrTerraformWould(t *testing.T) {
 		"every member":               {index(`{"path":"m.a","order":"ASCENDING"},{"path":"t","array_config":"CONTAINS"},{"path":"__name__","order":"DESCENDING"}`), ""},
 		"order of the name":          {index(`{"path":"a","order":"ASCENDING"},{"path":"__name__","order":"DESCENDING"}`), ""},
 		"not JSON":                   {`{`, "decode"},
-		"two lists":                  {`{} {}`, "data after the list"},
+		"two lists":                  {`{} {}`, "data follows the table"},
 		"unknown member":             {`{"index":[]}`, `unknown field "index"`},
 		"unknown member of an index": {`{"indexes":[{"collection_group":"c"}]}`, `unknown field "collection_group"`},
 		"index twice":                {`{"indexes":[` + ab + `,` + ab + `]}`, "indexes[1]"},

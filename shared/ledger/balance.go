@@ -48,11 +48,17 @@ type Expiring struct {
 func (l *Ledger) Balance(ctx context.Context, org string) (Balance, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.opts.Deadline)
 	defer cancel()
+	b, _, err := l.balance(ctx, org)
+	return b, err
+}
+
+// balance is Balance, with the round that found it.
+func (l *Ledger) balance(ctx context.Context, org string) (Balance, *round, error) {
 	for range balanceTries {
 		now := l.opts.Now().UTC().Truncate(time.Microsecond)
 		r, err := l.view(ctx, org, now)
 		if err != nil {
-			return Balance{}, err
+			return Balance{}, nil, err
 		}
 		w := &r.state.Wallet
 		if now.Before(w.LastAt) { // entries of one moment are set apart by a microsecond each
@@ -60,18 +66,18 @@ func (l *Ledger) Balance(ctx context.Context, org string) (Balance, error) {
 		}
 		b := Balance{Figures: w.Figures, AsOf: now, Frozen: w.Aside.Free, WalletFrozen: w.Frozen}
 		if w.Waiting.Count > balanceWaiting {
-			return b, nil
+			return b, r, nil
 		}
 		grants, consistent, err := r.drawable(ctx)
 		if err != nil {
-			return Balance{}, err
+			return Balance{}, nil, err
 		}
 		if consistent {
 			b.itemise(grants)
-			return b, nil
+			return b, r, nil
 		}
 	}
-	return Balance{}, unavailable(fmt.Errorf("the waiting grants of %s moved during %d reads", org, balanceTries))
+	return Balance{}, nil, unavailable(fmt.Errorf("the waiting grants of %s moved during %d reads", org, balanceTries))
 }
 
 // BalanceAt is a wallet at a past moment: what its last entry at or before it says, or, past the last entry, what the clock has decided

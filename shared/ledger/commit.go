@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/telemetry"
 )
 
 // fenceLife is how long after its last attempt a commit with an unknown outcome may still land: longer than Firestore lets anything live.
@@ -32,7 +33,9 @@ const (
 // lets at most one of them land.
 func (r *round) commit(ctx context.Context) {
 	next := r.nextTurns()
-	writes, err := r.writes(next)
+	ctx, span := r.traced(ctx)
+	defer span.End()
+	writes, err := r.writes(next, telemetry.Carried(ctx))
 	if err != nil {
 		r.unknown(err)
 		return
@@ -41,14 +44,17 @@ func (r *round) commit(ctx context.Context) {
 	for {
 		sent := time.Now()
 		resp, err := r.ledger.store.commit(ctx, writes)
+		took := time.Since(sent)
 		if err == nil {
-			r.landedIn = time.Since(sent)
+			r.reportAttempt(ctx, applied, took)
+			r.landedIn = took
 			r.measure(r.landedIn)
 			r.tookTurn(next, time.Now())
 			r.landed(ctx, r.state.Forget(), resp.GetWriteResults()[0].GetUpdateTime())
 			return
 		}
 		v, wallet, readErr := r.investigate(ctx, err)
+		r.reportAttempt(ctx, v, took)
 		switch {
 		case readErr != nil: // nothing is known
 		case v == applied:
@@ -83,8 +89,9 @@ func (r *round) commit(ctx context.Context) {
 	}
 }
 
-// writes is the batch as one commit: wallet, grants, holds, entries, counters, roll-ups, outbox.
-func (r *round) writes(next turns) ([]*pb.Write, error) {
+// writes is the batch as one commit: wallet, grants, holds, entries, counters, roll-ups, outbox. cause is the trace that what it tells belongs
+// to.
+func (r *round) writes(next turns, cause string) ([]*pb.Write, error) {
 	s := &r.ledger.store
 	wallet := setWrite(s.walletName(r.org), encodeWallet(&stored{wallet: r.erase.from(r.state.Wallet), batch: r.batch, usage: r.rollup(), turns: next}))
 	wallet.CurrentDocument = &pb.Precondition{ConditionType: &pb.Precondition_Exists{Exists: false}}
@@ -116,7 +123,7 @@ func (r *round) writes(next turns) ([]*pb.Write, error) {
 		out = append(out, r.erase.writes...)
 	}
 	if len(r.events) > 0 {
-		w, err := r.outboxWrite()
+		w, err := r.outboxWrite(cause)
 		if err != nil {
 			return nil, err
 		}
@@ -178,6 +185,7 @@ func (r *round) investigate(ctx context.Context, commitErr error) (verdict, *pb.
 func (r *round) landed(ctx context.Context, state *credit.State, version *timestamppb.Timestamp) {
 	r.actor.state, r.version, r.actor.usage = state, version, r.rollup()
 	r.fence = nil
+	r.reportLanded(ctx)
 	if r.erase != nil { // what is cached may hold what was taken out
 		r.forget()
 	}

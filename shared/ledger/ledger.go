@@ -14,6 +14,7 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/request"
+	"github.com/fluxori/ai-credits/shared/telemetry"
 )
 
 // Options bound a Ledger. Zero values stand for the defaults named.
@@ -23,6 +24,8 @@ type Options struct {
 	// Publish tells events to others after a commit; nil leaves them to the outbox.
 	Publish Publisher
 	Logger  *slog.Logger
+	// Telemetry records what is committed; nil records nothing.
+	Telemetry *telemetry.Recorder
 
 	Deadline       time.Duration // of a command whose caller sets none: 10 s
 	CommitTimeout  time.Duration // of one commit's answer: 5 s

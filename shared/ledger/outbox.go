@@ -11,6 +11,7 @@ import (
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
 
 	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/telemetry"
 )
 
 var errNoPublisher = errors.New("no publisher is set")
@@ -21,14 +22,14 @@ type Publisher interface {
 }
 
 // outboxWrite puts what must follow the commit into the commit.
-func (r *round) outboxWrite() (*pb.Write, error) {
+func (r *round) outboxWrite(cause string) (*pb.Write, error) {
 	messages := make([]*pb.Value, len(r.events))
 	for i, e := range r.events {
 		m, err := events.Encode(e)
 		if err != nil {
 			return nil, err
 		}
-		messages[i] = mapValue(fields{}.str("topic", m.Topic).str("id", m.ID).str("data", string(m.Data)))
+		messages[i] = mapValue(fields{}.str("topic", m.Topic).str("id", m.ID).str("data", string(m.Data)).str("trace", cause))
 	}
 	f := fields{"v": intValue(schemaVersion)}.str("org", r.org).time("at", r.state.LastAt).list("messages", messages)
 	return createWrite(r.ledger.store.outboxName(r.batch), f), nil
@@ -103,6 +104,9 @@ func (l *Ledger) Sweep(ctx context.Context, before time.Time, limit int) (Swept,
 		if err != nil {
 			return out, unavailable(errors.Join(append(failures, err)...))
 		}
+		if after == nil {
+			l.reportOutbox(ctx, docs)
+		}
 		for _, err := range l.sendAll(ctx, docs) {
 			if err == nil {
 				out.Sent++
@@ -160,6 +164,7 @@ func (l *Ledger) sendStored(ctx context.Context, d *pb.Document) error {
 	}
 	var messages []events.Message
 	for _, m := range r.groups("messages") {
+		ctx = telemetry.Continue(ctx, m.str("trace")) // one commit's messages have one cause
 		messages = append(messages, events.Message{Topic: m.str("topic"), ID: m.str("id"), Data: []byte(m.str("data"))})
 	}
 	if *r.err != nil {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/versioned"
 )
 
 const (
@@ -24,9 +24,6 @@ const (
 	// keptFor is how long a request is kept after its decision.
 	keptFor = 400 * 24 * time.Hour
 )
-
-// errNewer says that a document was written by a newer release, whose meaning this one cannot know.
-var errNewer = errors.New("the document was written by a newer release")
 
 // requestDoc is the document orgs/{org}/limitRequests/{id}.
 type requestDoc struct {
@@ -129,17 +126,11 @@ func readRequester(tx *firestore.Transaction, ref *firestore.DocumentRef) (reque
 // known reads a document that this release knows the form of.
 func known[D any](snapshot *firestore.DocumentSnapshot) (D, error) {
 	var d D
-	v, err := snapshot.DataAt("v")
-	if err != nil {
-		return d, fmt.Errorf("%s has no version: %w", snapshot.Ref.Path, err)
+	err := versioned.Read(snapshot, schemaVersion, &d)
+	if errors.Is(err, versioned.ErrNewer) {
+		err = unavailable("%w", err)
 	}
-	if n, ok := v.(int64); !ok || n > schemaVersion {
-		return d, unavailable("%s has version %v, this release knows %d: %w", snapshot.Ref.Path, v, schemaVersion, errNewer)
-	}
-	if err := snapshot.DataTo(&d); err != nil {
-		return d, fmt.Errorf("decode %s: %w", snapshot.Ref.Path, err)
-	}
-	return d, nil
+	return d, err
 }
 
 // notice is what is to be told: a document of the outbox, in the form that its sweep knows (package ledger).

@@ -12,20 +12,18 @@
 package limits
 
 import (
-	"bytes"
 	_ "embed" // for the table
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/ledger"
+	"github.com/fluxori/ai-credits/shared/table"
+	"github.com/fluxori/ai-credits/shared/throttle"
 )
 
 //go:embed limits.json
-var table []byte
+var own []byte
 
 // Table is what bounds the functions.
 type Table struct {
@@ -48,6 +46,8 @@ type Function struct {
 	AckDeadlineSeconds int `json:"ack_deadline_seconds,omitempty"`
 	// Bounds are those of the function's ledger; nil for one that has none.
 	Bounds *Bounds `json:"ledger,omitempty"`
+	// Caller bounds how often one caller asks one instance; nil for a function that only Google and Stripe call.
+	Caller *Caller `json:"caller,omitempty"`
 	// GCPercent is how far the heap may grow beyond what is live before it is collected; 0 for the runtime's 100 percent.
 	GCPercent int    `json:"gc_percent,omitempty"`
 	Reason    string `json:"reason"`
@@ -63,6 +63,23 @@ type Bounds struct {
 	RecentEntries    int `json:"recent_entries"`
 	WalletsAtWork    int `json:"wallets_at_work"`
 	LingerMicros     int `json:"linger_micros"`
+}
+
+// Caller bounds one caller. Its meaning is that of [throttle.Options].
+type Caller struct {
+	PerSecond int `json:"per_second"`
+	Burst     int `json:"burst"`
+	// Remembered is how many callers an instance remembers.
+	Remembered int `json:"remembered"`
+}
+
+// Gate returns what holds callers to the function's bound; nil if it has none.
+func (f Function) Gate() (*throttle.Gate, error) {
+	c := f.Caller
+	if c == nil {
+		return nil, nil //nolint:nilnil // of a function without callers
+	}
+	return throttle.New(throttle.Options{PerSecond: c.PerSecond, Burst: c.Burst, Callers: c.Remembered})
 }
 
 // Ledger returns the options of the function's ledger; clock, publisher and logger are the caller's to add. A function without one is an
@@ -93,7 +110,7 @@ func (f Function) CollectorPercent() int {
 
 // Load returns the system's own table.
 func Load() (*Table, error) {
-	t, err := Parse(table)
+	t, err := Parse(own)
 	if err != nil {
 		return nil, fmt.Errorf("limits.json: %w", err)
 	}
@@ -102,20 +119,15 @@ func Load() (*Table, error) {
 
 // Parse reads and checks a table. Unknown members are errors, and so is whatever cannot be or be deployed; the error tells all.
 func Parse(data []byte) (*Table, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	var t Table
-	if err := dec.Decode(&t); err != nil {
-		return nil, fmt.Errorf("read the table: %w", err)
+	t, err := table.Read[Table](data)
+	if err != nil {
+		return nil, err
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the table")
-	}
-	c := &checker{names: map[string]bool{}}
+	c := checker{names: map[string]bool{}}
 	for _, f := range t.Functions {
 		c.function(f)
 	}
-	if err := errors.Join(c.wrong...); err != nil {
+	if err := c.Err(); err != nil {
 		return nil, err
 	}
 	return &t, nil
@@ -135,38 +147,33 @@ var namePattern = regexp.MustCompile(`^[a-z]+$`)
 
 // checker gathers what is wrong with a table.
 type checker struct {
+	table.Findings
 	names map[string]bool
-	wrong []error
-}
-
-func (c *checker) must(ok bool, format string, args ...any) {
-	if !ok {
-		c.wrong = append(c.wrong, fmt.Errorf(format, args...))
-	}
-}
-
-func (c *checker) within(what string, n, least, most int) {
-	c.must(n >= least && n <= most, "%s is %d, not within %d and %d", what, n, least, most)
 }
 
 // function checks a row against what Cloud Run and Pub/Sub take, and against itself.
 func (c *checker) function(f Function) {
-	c.must(namePattern.MatchString(f.Name), "%q is no function's name", f.Name)
-	c.must(!c.names[f.Name], "%s is listed twice", f.Name)
-	c.must(f.Reason != "", "%s does not say why", f.Name)
+	c.Must(namePattern.MatchString(f.Name), "%q is no function's name", f.Name)
+	c.Must(!c.names[f.Name], "%s is listed twice", f.Name)
+	c.Must(f.Reason != "", "%s does not say why", f.Name)
 	c.names[f.Name] = true
-	c.within(f.Name+": concurrency", f.Concurrency, 1, 1000)
-	c.within(f.Name+": cpu_millis", f.CPUMillis, 1000, 8000) // less allows no concurrency
-	c.within(f.Name+": memory_mib", f.MemoryMiB, 128, 32<<10)
-	c.within(f.Name+": max_instances", f.MaxInstances, 1, 100)
-	c.within(f.Name+": min_instances", f.MinInstances, 0, f.MaxInstances)
+	c.Within(f.Name+": concurrency", f.Concurrency, 1, 1000)
+	c.Within(f.Name+": cpu_millis", f.CPUMillis, 1000, 8000) // less allows no concurrency
+	c.Within(f.Name+": memory_mib", f.MemoryMiB, 128, 32<<10)
+	c.Within(f.Name+": max_instances", f.MaxInstances, 1, 100)
+	c.Within(f.Name+": min_instances", f.MinInstances, 0, f.MaxInstances)
 	if f.GCPercent != 0 {
-		c.within(f.Name+": gc_percent", f.GCPercent, 50, 1000)
+		c.Within(f.Name+": gc_percent", f.GCPercent, 50, 1000)
 	}
-	c.must((f.PushConcurrency > 0) == (f.AckDeadlineSeconds > 0), "%s: push_concurrency and ack_deadline_seconds go together", f.Name)
+	c.Must((f.PushConcurrency > 0) == (f.AckDeadlineSeconds > 0), "%s: push_concurrency and ack_deadline_seconds go together", f.Name)
 	if f.PushConcurrency > 0 {
-		c.within(f.Name+": push_concurrency", f.PushConcurrency, 1, f.Concurrency)
-		c.within(f.Name+": ack_deadline_seconds", f.AckDeadlineSeconds, 10, 600)
+		c.Within(f.Name+": push_concurrency", f.PushConcurrency, 1, f.Concurrency)
+		c.Within(f.Name+": ack_deadline_seconds", f.AckDeadlineSeconds, 10, 600)
+	}
+	if f.Caller != nil {
+		c.Within(f.Name+": caller per_second", f.Caller.PerSecond, 1, 100_000)
+		c.Within(f.Name+": caller burst", f.Caller.Burst, f.Concurrency, 1_000_000) // a caller alone can fill an instance
+		c.Within(f.Name+": caller remembered", f.Caller.Remembered, f.Concurrency, 100_000)
 	}
 	if f.Bounds != nil {
 		c.bounds(f)
@@ -175,12 +182,12 @@ func (c *checker) function(f Function) {
 
 func (c *checker) bounds(f Function) {
 	b := f.Bounds
-	c.within(f.Name+": batch_items", b.BatchItems, 1, 1000)
-	c.within(f.Name+": shared_batch_items", b.SharedBatchItems, b.BatchItems, 2000)
-	c.within(f.Name+": queue_items", b.QueueItems, 1, b.TotalItems)
-	c.within(f.Name+": total_items", b.TotalItems, f.Concurrency, 1<<17) // what an instance is sent finds room
-	c.within(f.Name+": cached_wallets", b.CachedWallets, 1, 10_000)
-	c.within(f.Name+": recent_entries", b.RecentEntries, 1, 1<<17)
-	c.within(f.Name+": wallets_at_work", b.WalletsAtWork, 1, 1000)
-	c.within(f.Name+": linger_micros", b.LingerMicros, 1, 10_000)
+	c.Within(f.Name+": batch_items", b.BatchItems, 1, 1000)
+	c.Within(f.Name+": shared_batch_items", b.SharedBatchItems, b.BatchItems, 2000)
+	c.Within(f.Name+": queue_items", b.QueueItems, 1, b.TotalItems)
+	c.Within(f.Name+": total_items", b.TotalItems, f.Concurrency, 1<<17) // what an instance is sent finds room
+	c.Within(f.Name+": cached_wallets", b.CachedWallets, 1, 10_000)
+	c.Within(f.Name+": recent_entries", b.RecentEntries, 1, 1<<17)
+	c.Within(f.Name+": wallets_at_work", b.WalletsAtWork, 1, 1000)
+	c.Within(f.Name+": linger_micros", b.LingerMicros, 1, 10_000)
 }

@@ -4,8 +4,7 @@
 //
 // Invariants:
 //   - This is the only package that skips tests, so a list of what a run left out is a list of its callers.
-//   - With CREDITS_TEST_REQUIRE_ALL=1, which continuous integration sets, nothing is skipped or cut short: an unmet need
-//     fails the test.
+//   - With CREDITS_TEST_REQUIRE_ALL=1, which continuous integration sets, nothing is skipped: an unmet need fails the test.
 //   - What was asked for and cannot be had (an address that does not answer, an emulator that does not start) always
 //     fails the test.
 //
@@ -65,11 +64,11 @@ func StripeMock(tb testing.TB) string {
 	return url
 }
 
-// Thorough reports whether tests are to take the time for all they can try, rather than for a part: with
-// CREDITS_TEST_FULL=1, and whenever nothing may be skipped.
+// Thorough reports whether tests are to take the time for all they can try, rather than for a part: with CREDITS_TEST_FULL=1.
+// Continuous integration sets it in a run of its own, without the race detector, under which a part must do.
 func Thorough() bool { return thorough(os.Getenv) }
 
-func thorough(env environment) bool { return env(full) == "1" || env(requireAll) == "1" }
+func thorough(env environment) bool { return env(full) == "1" }
 
 // absent ends the test because it needs what is not there.
 func absent(tb testing.TB, env environment, need string) {

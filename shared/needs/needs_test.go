@@ -78,12 +78,12 @@ func TestAnUnmetNeedSkipsUnlessAllIsRequired(t *testing.T) {
 	}
 }
 
-func TestWhatMayNotBeSkippedIsThorough(t *testing.T) {
+func TestLongRunsAreAskedForByName(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		full, requireAll string
 		want             bool
-	}{{"", "", false}, {"yes", "", false}, {"1", "", true}, {"", "1", true}, {"0", "1", true}} {
+	}{{"", "", false}, {"yes", "", false}, {"1", "", true}, {"", "1", false}, {"1", "1", true}} {
 		if got := thorough(variables(map[string]string{full: tc.full, requireAll: tc.requireAll})); got != tc.want {
 			t.Errorf("with %s=%q and %s=%q: %t", full, tc.full, requireAll, tc.requireAll, got)
 		}

@@ -14,6 +14,8 @@ import (
 	"cloud.google.com/go/firestore"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/fluxori/ai-credits/shared/versioned"
 )
 
 const (
@@ -95,16 +97,9 @@ func (n *Notifier) takeOver(ctx context.Context, c *claim, machine time.Time) er
 		if err != nil {
 			return err //nolint:wrapcheck // the client decides by the bare error whether to try again
 		}
-		v, err := snapshot.DataAt("v")
-		if err != nil {
-			return fmt.Errorf("%s has no version: %w", c.ref.Path, err)
-		}
-		if v, ok := v.(int64); !ok || v > schemaVersion {
-			return fmt.Errorf("%s has version %d, this release knows %d", c.ref.Path, v, schemaVersion)
-		}
 		var d delivery
-		if err := snapshot.DataTo(&d); err != nil {
-			return fmt.Errorf("decode %s: %w", c.ref.Path, err)
+		if err := versioned.Read(snapshot, schemaVersion, &d); err != nil {
+			return err
 		}
 		c.delivery = d
 		switch {

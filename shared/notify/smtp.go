@@ -5,13 +5,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	netmail "net/mail"
 	"strings"
 	"time"
 
 	"github.com/wneessen/go-mail"
+
+	"github.com/fluxori/ai-credits/shared/secret"
 )
 
 // smtpTimeout bounds each exchange with the mail server.
@@ -31,15 +32,10 @@ type SMTPConfig struct {
 	// Security is starttls, tls or none.
 	Security string `env:"SMTP_SECURITY, default=starttls"`
 	// Username and Password sign in, if the server wants that.
-	Username string `env:"SMTP_USERNAME"`
-	Password string `env:"SMTP_PASSWORD"`
+	Username string      `env:"SMTP_USERNAME"`
+	Password secret.Text `env:"SMTP_PASSWORD"`
 	// From is the sender, such as Fluxori AI Credits <credits@fluxori.com>. Message ids bear its domain.
 	From string `env:"MAIL_FROM, required"`
-}
-
-// LogValue implements slog.LogValuer: the password stays out of logs.
-func (c SMTPConfig) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("host", c.Host), slog.Int("port", c.Port), slog.String("security", c.Security), slog.String("from", c.From))
 }
 
 // Mail is one e-mail to one address.
@@ -71,10 +67,14 @@ type SMTP struct {
 	from   netmail.Address
 	domain string
 	tls    *tls.Config
+	dialer func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// NewSMTP returns an SMTP. It connects when it sends.
-func NewSMTP(c SMTPConfig) (*SMTP, error) {
+// NewSMTP returns an SMTP. It connects when it sends, by dial or, without one, as net.Dialer's DialContext does.
+func NewSMTP(c SMTPConfig, dial func(ctx context.Context, network, address string) (net.Conn, error)) (*SMTP, error) {
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
 	from, err := netmail.ParseAddress(c.From)
 	if err != nil {
 		return nil, fmt.Errorf("MAIL_FROM %q: %w", c.From, err)
@@ -93,7 +93,7 @@ func NewSMTP(c SMTPConfig) (*SMTP, error) {
 	}
 	return &SMTP{
 		config: c, from: *from, domain: from.Address[strings.LastIndexByte(from.Address, '@')+1:],
-		tls: &tls.Config{ServerName: c.Host, MinVersion: tls.VersionTLS12},
+		tls: &tls.Config{ServerName: c.Host, MinVersion: tls.VersionTLS12}, dialer: dial,
 	}, nil
 }
 
@@ -160,18 +160,21 @@ func (s *SMTP) options(dial mail.DialContextFunc) []mail.Option {
 		out = append(out, mail.WithTLSPolicy(mail.NoTLS))
 	}
 	if s.config.Username != "" {
-		out = append(out, mail.WithSMTPAuth(mail.SMTPAuthPlain), mail.WithUsername(s.config.Username), mail.WithPassword(s.config.Password))
+		out = append(out, mail.WithSMTPAuth(mail.SMTPAuthPlain), mail.WithUsername(s.config.Username), mail.WithPassword(s.config.Password.Reveal()))
 	}
 	return out
 }
 
 func (s *SMTP) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if s.config.Security == implicitTLS {
-		d := tls.Dialer{Config: s.tls}
-		return d.DialContext(ctx, network, address)
+	conn, err := s.dialer(ctx, network, address)
+	if err != nil || s.config.Security != implicitTLS {
+		return conn, err
 	}
-	var d net.Dialer
-	return d.DialContext(ctx, network, address)
+	secured := tls.Client(conn, s.tls)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return secured, nil
 }
 
 // refused tells a server's definite no to an address from what may pass. A no for reasons of policy (5.7) is about us, not about the address:

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http/httptest"
 	netmail "net/mail"
@@ -38,7 +39,7 @@ func local(l net.Listener, security string) SMTPConfig {
 
 func newSMTP(t *testing.T, c SMTPConfig) *SMTP {
 	t.Helper()
-	s, err := NewSMTP(c)
+	s, err := NewSMTP(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,14 +303,17 @@ func TestAConfigurationThatIsNotSafeIsRefused(t *testing.T) {
 			t.Parallel()
 			c := good
 			tt.change(&c)
-			if _, err := NewSMTP(c); (err == nil) != tt.ok {
+			if _, err := NewSMTP(c, nil); (err == nil) != tt.ok {
 				t.Errorf("%v", err)
 			}
 		})
 	}
-	secret := good
-	secret.Username, secret.Password = "u", "hidden"
-	if got := secret.LogValue().String(); strings.Contains(got, "hidden") {
+	var logged bytes.Buffer
+	log := slog.New(slog.NewJSONHandler(&logged, nil))
+	signedIn := good
+	signedIn.Username, signedIn.Password = "u", "hidden"
+	log.Info("starts", "mail", signedIn)
+	if got := logged.String(); strings.Contains(got, "hidden") || !strings.Contains(got, "mail.test") {
 		t.Errorf("logged as %s", got)
 	}
 }

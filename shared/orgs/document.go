@@ -1,12 +1,14 @@
 package orgs
 
 import (
-	"fmt"
+	"errors"
 	"net/url"
 	"strings"
 	"time"
 
 	"cloud.google.com/go/firestore"
+
+	"github.com/fluxori/ai-credits/shared/versioned"
 )
 
 // schemaVersion is the form of the documents that this release reads and writes. Readers of a version ship before its writers.
@@ -36,6 +38,10 @@ type orgDoc struct {
 type alertsDoc struct {
 	LowBalance lowBalanceDoc `firestore:"low_balance"`
 	Expiry     expiryDoc     `firestore:"expiry"`
+	// Kinds has what was chosen for other kinds, BillingContact the kinds that the billing contact was chosen for, if that was.
+	Kinds          map[string][]Channel `firestore:"kinds,omitempty"`
+	BillingContact []Kind               `firestore:"billing_contact,omitempty"`
+	ContactChosen  bool                 `firestore:"contact_chosen,omitempty"`
 }
 
 type lowBalanceDoc struct {
@@ -51,10 +57,12 @@ type expiryDoc struct {
 
 // memberDoc is the document orgs/{org}/members/{member}.
 type memberDoc struct {
-	V        int64     `firestore:"v"`
-	Sub      string    `firestore:"sub"`
-	Role     Role      `firestore:"role"`
-	Email    string    `firestore:"email,omitempty"`
+	V     int64  `firestore:"v"`
+	Sub   string `firestore:"sub"`
+	Role  Role   `firestore:"role"`
+	Email string `firestore:"email,omitempty"`
+	// EmailKey is the address in lower case, by which support finds people.
+	EmailKey string    `firestore:"email_key,omitempty"`
 	Name     string    `firestore:"name,omitempty"`
 	Team     string    `firestore:"team,omitempty"`
 	JoinedAt time.Time `firestore:"joined_at"`
@@ -89,7 +97,7 @@ func encodeOrg(o Org) orgDoc {
 	return orgDoc{
 		V: schemaVersion, Org: o.ID, Revision: o.Revision, Name: o.Name, Country: o.Country, Zone: o.Zone, Currency: o.Currency,
 		OwnerEmail: o.OwnerEmail, OwnerKey: strings.ToLower(o.OwnerEmail), OwnerSub: o.ownerSub, BillingContact: o.BillingContact, Roster: o.roster,
-		Alerts:    alertsDoc{LowBalance: lowBalanceDoc(o.Alerts.LowBalance), Expiry: expiryDoc(o.Alerts.Expiry)},
+		Alerts:    encodeAlerts(o.Alerts),
 		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
 	}
 }
@@ -102,12 +110,39 @@ func decodeOrg(snapshot *firestore.DocumentSnapshot) (Org, error) {
 	return Org{
 		ID: d.Org, Revision: d.Revision, Currency: d.Currency, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt, ownerSub: d.OwnerSub, roster: d.Roster,
 		Profile: Profile{Name: d.Name, Country: d.Country, Zone: d.Zone, OwnerEmail: d.OwnerEmail, BillingContact: d.BillingContact},
-		Alerts:  Alerts{LowBalance: LowBalance(d.Alerts.LowBalance), Expiry: Expiry(d.Alerts.Expiry)},
+		Alerts:  decodeAlerts(d.Alerts),
 	}, nil
 }
 
+func encodeAlerts(a Alerts) alertsDoc {
+	return alertsDoc{
+		LowBalance: lowBalanceDoc(a.LowBalance), Expiry: expiryDoc(a.Expiry), Kinds: keyed[string](a.Chosen), BillingContact: a.Contact,
+		ContactChosen: a.Contact != nil,
+	}
+}
+
+func decodeAlerts(d alertsDoc) Alerts {
+	out := Alerts{LowBalance: LowBalance(d.LowBalance), Expiry: Expiry(d.Expiry), Chosen: keyed[Kind](d.Kinds)}
+	if d.ContactChosen {
+		out.Contact = append([]Kind{}, d.BillingContact...)
+	}
+	return out
+}
+
+// keyed is a map under keys of another type of text: Firestore's client reads maps with plain strings for keys only.
+func keyed[To, From ~string](m map[From][]Channel) map[To][]Channel {
+	if len(m) == 0 {
+		return nil
+	}
+	out := make(map[To][]Channel, len(m))
+	for k, channels := range m {
+		out[To(k)] = channels
+	}
+	return out
+}
+
 func encodeMember(m Member) memberDoc {
-	return memberDoc{V: schemaVersion, Sub: m.Sub, Role: m.Role, Email: m.Email, Name: m.Name, Team: m.Team, JoinedAt: m.JoinedAt}
+	return memberDoc{V: schemaVersion, Sub: m.Sub, Role: m.Role, Email: m.Email, EmailKey: strings.ToLower(m.Email), Name: m.Name, Team: m.Team, JoinedAt: m.JoinedAt}
 }
 
 func decodeMember(snapshot *firestore.DocumentSnapshot) (Member, error) {
@@ -145,17 +180,11 @@ func decodeNotification(snapshot *firestore.DocumentSnapshot) (Notification, err
 // types.
 func decode[D any](snapshot *firestore.DocumentSnapshot) (D, error) {
 	var d D
-	v, err := snapshot.DataAt("v")
-	if err != nil {
-		return d, fmt.Errorf("%s has no version: %w", snapshot.Ref.Path, err)
+	err := versioned.Read(snapshot, schemaVersion, &d)
+	if errors.Is(err, versioned.ErrNewer) {
+		err = unavailable("%w", err)
 	}
-	if n, ok := v.(int64); !ok || n > schemaVersion {
-		return d, unavailable("%s has version %v, this release knows %d: %w", snapshot.Ref.Path, v, schemaVersion, errNewer)
-	}
-	if err := snapshot.DataTo(&d); err != nil {
-		return d, fmt.Errorf("decode %s: %w", snapshot.Ref.Path, err)
-	}
-	return d, nil
+	return d, err
 }
 
 // memberID is the id of a member's document: the subject as it is, but for what a document's id cannot be or hold.

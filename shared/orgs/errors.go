@@ -1,15 +1,11 @@
 package orgs
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/fluxori/ai-credits/shared/coded"
 )
-
-// errNewer says that a document was written by a newer release, whose meaning this one cannot know.
-var errNewer = errors.New("the document was written by a newer release")
 
 // Error says why something cannot be done. Its code is `unknown_org`, `not_found`, `invalid_request` or `unavailable`.
 type Error struct{ coded.Reason }

@@ -22,53 +22,77 @@ type Visitor struct {
 // Role returns what a visitor is in an organisation: a member's role, or "" for one who is none. Who comes with the owner's address for the
 // first time becomes an administrator by it. Two reads, in one call. Errors are an *Error, `unknown_org` or `unavailable`.
 func (s *Store) Role(ctx context.Context, org string, v Visitor) (Role, error) {
+	_, role, err := s.Visit(ctx, org, v)
+	return role, err
+}
+
+// Visit is Role with the organisation itself, for the same two reads.
+func (s *Store) Visit(ctx context.Context, org string, v Visitor) (Org, Role, error) {
 	if credit.CheckOrg(org) != nil {
-		return "", UnknownOrg()
+		return Org{}, "", UnknownOrg()
 	}
 	at := s.opts.MachineNow()
-	role, err := s.role(ctx, org, v)
+	o, role, err := s.visit(ctx, org, v)
 	if err == nil && role != "" {
 		s.roles.Put(roleKey{org, v.Sub}, knownRole{role, at})
 	}
-	return role, err
+	return o, role, err
 }
 
 // RecentRole is Role as it was no longer than the staleness ago, without a read. Who is not a member is not remembered as such, so that a new
 // member is let in at once.
 func (s *Store) RecentRole(ctx context.Context, org string, v Visitor) (Role, error) {
-	known, ok := s.roles.Get(roleKey{org, v.Sub})
-	if age := s.opts.MachineNow().Sub(known.at); ok && age >= 0 && age < s.opts.Staleness {
-		return known.role, nil
+	if role := s.known(org, v); role != "" {
+		return role, nil
 	}
 	return s.Role(ctx, org, v)
 }
 
-func (s *Store) role(ctx context.Context, org string, v Visitor) (Role, error) {
+// RecentVisit is RecentRole with the organisation itself as it is now, for one read where the role is remembered.
+func (s *Store) RecentVisit(ctx context.Context, org string, v Visitor) (Org, Role, error) {
+	if role := s.known(org, v); role != "" {
+		o, err := s.Get(ctx, org)
+		return o, role, err
+	}
+	return s.Visit(ctx, org, v)
+}
+
+// known is a role that was read no longer than the staleness ago, or empty.
+func (s *Store) known(org string, v Visitor) Role {
+	known, ok := s.roles.Get(roleKey{org, v.Sub})
+	if age := s.opts.MachineNow().Sub(known.at); ok && age >= 0 && age < s.opts.Staleness {
+		return known.role
+	}
+	return ""
+}
+
+func (s *Store) visit(ctx context.Context, org string, v Visitor) (Org, Role, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
 	got, err := s.client.GetAll(ctx, []*firestore.DocumentRef{s.org(org), s.member(org, v.Sub)})
 	if err != nil {
-		return "", unavailable("read organisation %s and a member: %w", org, err)
+		return Org{}, "", unavailable("read organisation %s and a member: %w", org, err)
 	}
 	if !got[0].Exists() {
-		return "", UnknownOrg()
+		return Org{}, "", UnknownOrg()
 	}
 	o, err := decodeOrg(got[0])
 	if err != nil {
-		return "", err
+		return Org{}, "", err
 	}
 	if o.claimable(v) {
-		return s.claim(ctx, org, v)
+		role, err := s.claim(ctx, org, v)
+		return o, role, err
 	}
 	if !got[1].Exists() {
-		return "", nil
+		return o, "", nil
 	}
 	m, err := decodeMember(got[1])
 	if err != nil {
-		return "", err
+		return Org{}, "", err
 	}
 	s.refresh(ctx, got[1], m, v)
-	return m.Role, nil
+	return o, m.Role, nil
 }
 
 // claimable reports whether a visitor is the owner who has not come yet.
@@ -118,7 +142,9 @@ func (s *Store) refresh(ctx context.Context, snapshot *firestore.DocumentSnapsho
 	if v.VerifiedEmail == m.Email || !validEmail(v.VerifiedEmail) {
 		return
 	}
-	_, err := snapshot.Ref.Update(ctx, []firestore.Update{{Path: "email", Value: v.VerifiedEmail}}, firestore.LastUpdateTime(snapshot.UpdateTime))
+	_, err := snapshot.Ref.Update(ctx, []firestore.Update{
+		{Path: "email", Value: v.VerifiedEmail}, {Path: "email_key", Value: strings.ToLower(v.VerifiedEmail)},
+	}, firestore.LastUpdateTime(snapshot.UpdateTime))
 	if err != nil {
 		s.log.WarnContext(ctx, "a member's address could not be brought up to date", slog.Any("error", err))
 	}

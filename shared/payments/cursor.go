@@ -31,6 +31,11 @@ type cursor struct {
 type debt struct {
 	Source string `firestore:"source"`
 	ID     string `firestore:"id"`
+	// Type and Object are the type of an event, and what it is about: Stripe tells the event itself for a month.
+	Type   string `firestore:"type"`
+	Object string `firestore:"object"`
+	// Since is when it could not be settled first.
+	Since time.Time `firestore:"since"`
 }
 
 // sweep is how far a walk through Stripe's objects has come: it goes through the sources in order, and through each from the newest back.
@@ -44,7 +49,7 @@ type sweep struct {
 
 // Uncredited is a purchase that Stripe says is paid, and that is not credited.
 type Uncredited struct {
-	// Reference and Org are those that the session names.
+	// Reference and Org are those that the session names. Of an auto top-up, which has no checkout, the payment stands for it.
 	Reference string    `firestore:"reference"`
 	Org       string    `firestore:"org"`
 	Session   string    `firestore:"session"`
@@ -100,12 +105,12 @@ func (s store) saveCursor(ctx context.Context, c cursor) (saved bool, err error)
 }
 
 // seenBefore tells which of some events have been settled or put aside: that they are seen is written last.
-func (s store) seenBefore(ctx context.Context, notices []Notice) (map[string]bool, error) {
+func (s store) seenBefore(ctx context.Context, notices []told) (map[string]bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	refs := make([]*firestore.DocumentRef, len(notices))
 	for i, n := range notices {
-		refs[i] = s.event(n.ID)
+		refs[i] = s.event(n.Notice.ID)
 	}
 	seen := map[string]bool{}
 	if len(refs) == 0 {

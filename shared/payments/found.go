@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,6 +21,8 @@ const sessionDetail = "payment_intent.latest_charge"
 // source is a kind of Stripe's objects that tell what happened, when its events are not there to tell.
 type source struct {
 	name, path string
+	// kind is a type of event that is about such an object.
+	kind string
 	// lookback is how long before a gap an object may have been made to which something happened in the gap.
 	lookback time.Duration
 	where    [][2]string
@@ -31,25 +34,35 @@ type source struct {
 const day = 24 * time.Hour
 
 // sessionSource are the checkouts. A session is paid within a day; a payment that is settled later takes up to 14.
-var sessionSource = source{name: "session", path: "/v1/checkout/sessions", lookback: 16 * day, expand: sessionDetail, notice: foundSession}
+var sessionSource = source{name: "session", path: "/v1/checkout/sessions", kind: sessionFound, lookback: 16 * day, expand: sessionDetail, notice: foundSession}
 
 // intentSource are payment intents: of them an auto top-up alone matters, which is charged at once.
-var intentSource = source{name: "payment_intent", path: "/v1/payment_intents", lookback: day, notice: foundIntent}
+var intentSource = source{name: "payment_intent", path: "/v1/payment_intents", kind: intentSucceeded, lookback: day, notice: foundIntent}
 
 // invoiceSource are paid invoices. A renewal's payment is attempted for up to four weeks, or two months as the account is set.
-var invoiceSource = source{name: "invoice", path: "/v1/invoices", lookback: 62 * day, where: [][2]string{{"status", "paid"}}, notice: foundInvoice}
+var invoiceSource = source{name: "invoice", path: "/v1/invoices", kind: invoicePaid, lookback: 62 * day, where: [][2]string{{"status", "paid"}}, notice: foundInvoice}
 
 // refundSource are the refunds. One may fail up to 30 days after it was made.
-var refundSource = source{name: "refund", path: "/v1/refunds", lookback: 31 * day, notice: foundRefund}
+var refundSource = source{name: "refund", path: "/v1/refunds", kind: refundUpdated, lookback: 31 * day, notice: foundRefund}
 
 // disputeSource are the disputes, which take two to three months.
-var disputeSource = source{name: "dispute", path: "/v1/disputes", lookback: 120 * day, notice: foundDispute}
+var disputeSource = source{name: "dispute", path: "/v1/disputes", kind: disputeUpdated, lookback: 120 * day, notice: foundDispute}
 
 // chargeSource are charges that were refunded. They are not swept: their refunds are.
-var chargeSource = source{name: "charge", path: "/v1/charges", notice: foundCharge}
+var chargeSource = source{name: "charge", path: "/v1/charges", kind: chargeRefunded, notice: foundCharge}
+
+// The sources that only what was put aside, or is owed, is read from again. A subscription is asked for when its event is handled.
+var (
+	customerSource     = source{name: "customer", path: "/v1/customers", kind: customerUpdated, notice: found(customerUpdated)}
+	subscriptionSource = source{name: "subscription", path: "/v1/subscriptions", kind: subscriptionUpdated, notice: found(subscriptionUpdated)}
+	scheduleSource     = source{name: "subscription_schedule", path: "/v1/subscription_schedules", kind: scheduleUpdated, notice: found(scheduleUpdated)}
+)
 
 // The sources that are swept, in this order: a payment before what was taken back of it.
 var swept = []source{sessionSource, intentSource, invoiceSource, refundSource, disputeSource}
+
+// objectSources are all that events are about.
+var objectSources = append([]source{chargeSource, customerSource, subscriptionSource, scheduleSource}, swept...)
 
 // eventSource is Stripe's own record of what happened.
 var eventSource = source{name: "event", path: "/v1/events", notice: foundEvent}
@@ -80,23 +93,39 @@ func foundEvent(ctx context.Context, g *Gateway, object json.RawMessage) (Notice
 	}
 	kind, _ := e.Data.Object["object"].(string)
 	id, _ := e.Data.Object["id"].(string)
-	path, known := map[string]string{
-		"checkout.session": "/v1/checkout/sessions", "invoice": "/v1/invoices", "charge": "/v1/charges", "refund": "/v1/refunds", "dispute": "/v1/disputes",
-		"payment_intent": "/v1/payment_intents", "customer": "/v1/customers",
-		"subscription": "/v1/subscriptions", "subscription_schedule": "/v1/subscription_schedules",
-	}[kind]
-	if !known || !validObjectID(id) {
-		return Notice{}, false, fmt.Errorf("event %s of version %s is about %s %q", e.ID, e.APIVersion, kind, id)
+	if kind == "checkout.session" {
+		kind = sessionSource.name
 	}
-	var found bool
-	var err error
-	n.Object, found, err = g.object(ctx, path, id)
+	i := slices.IndexFunc(objectSources, func(src source) bool { return src.name == kind })
+	if i < 0 || !validObjectID(id) {
+		return n, false, unreadable("event", e.ID, fmt.Errorf("of version %s, it is about %s %q", e.APIVersion, kind, id))
+	}
+	now, found, err := g.object(ctx, objectSources[i].path, id)
+	if found {
+		n.Object = now
+	}
 	return n, found, err
 }
 
-// unreadable is an error about an object of Stripe's that makes no sense.
+// found reads objects of a kind that say of themselves how they stand.
+func found(kind string) func(context.Context, *Gateway, json.RawMessage) (Notice, bool, error) {
+	return func(_ context.Context, _ *Gateway, object json.RawMessage) (Notice, bool, error) {
+		var o struct {
+			ID      string `json:"id"`
+			Created int64  `json:"created"`
+		}
+		if err := json.Unmarshal(object, &o); err != nil || !validObjectID(o.ID) {
+			return Notice{}, false, unreadable("object of "+kind, o.ID, err)
+		}
+		return Notice{ID: foundID(o.ID, "now"), Type: kind, At: time.Unix(o.Created, 0).UTC(), Object: object}, true, nil
+	}
+}
+
+// errUnreadable is about an object of Stripe's that makes no sense, and will not make more when it is read again.
+var errUnreadable = errors.New("it cannot be read")
+
 func unreadable(what, id string, err error) error {
-	return errors.Join(fmt.Errorf("the %s %q cannot be read", what, id), err)
+	return errors.Join(fmt.Errorf("the %s %q: %w", what, id, errUnreadable), err)
 }
 
 // foundID names what was found for good: the same object in the same state has the same id.
@@ -131,10 +160,15 @@ func foundIntent(_ context.Context, _ *Gateway, object json.RawMessage) (Notice,
 	if err := json.Unmarshal(object, &pi); err != nil || !validObjectID(pi.ID) {
 		return Notice{}, false, unreadable("payment intent", pi.ID, err)
 	}
-	if pi.Metadata[metaTopUp] == "" || pi.Status != stripe.PaymentIntentStatusSucceeded {
+	n := Notice{ID: foundID(pi.ID, string(pi.Status)), Type: intentSucceeded, At: time.Unix(pi.Created, 0).UTC(), Object: object}
+	switch pi.Status {
+	case stripe.PaymentIntentStatusSucceeded:
+	case stripe.PaymentIntentStatusRequiresPaymentMethod, stripe.PaymentIntentStatusCanceled: // its card was declined
+		n.Type = intentFailed
+	default:
 		return Notice{}, false, nil
 	}
-	return Notice{ID: foundID(pi.ID, "succeeded"), Type: intentSucceeded, At: time.Unix(pi.Created, 0).UTC(), Object: object}, true, nil
+	return n, pi.Metadata[metaTopUp] != "", nil
 }
 
 func foundInvoice(_ context.Context, _ *Gateway, object json.RawMessage) (Notice, bool, error) {
@@ -170,7 +204,7 @@ func foundRefund(ctx context.Context, g *Gateway, object json.RawMessage) (Notic
 		return Notice{}, false, err
 	}
 	n, tells, err := foundCharge(ctx, g, charge)
-	n.At = at
+	n.ID, n.At = foundID(r.ID, string(r.Status)), at // the same sum may be of another refund: one that failed is made again
 	return n, tells, err
 }
 

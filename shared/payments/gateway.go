@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -34,6 +35,8 @@ type GatewayOptions struct {
 	URL string
 	// Livemode must be the key's own mode, where the key tells.
 	Livemode bool
+	// Dial opens connections, as net.Dialer's DialContext does; nil stands for that.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Gateway calls Stripe's API, of the version that the library is made for.
@@ -51,8 +54,12 @@ func NewGateway(o GatewayOptions) (*Gateway, error) {
 	case strings.HasPrefix(mode, "live_") != o.Livemode && (strings.HasPrefix(mode, "live_") || strings.HasPrefix(mode, "test_")):
 		return nil, fmt.Errorf("the key of Stripe is of the other mode: livemode is %t", o.Livemode)
 	}
+	client := &http.Client{Timeout: attemptTimeout}
+	if o.Dial != nil {
+		client.Transport = &http.Transport{DialContext: o.Dial}
+	}
 	config := &stripe.BackendConfig{
-		HTTPClient:        &http.Client{Timeout: attemptTimeout},
+		HTTPClient:        client,
 		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull}, // errors are returned, with their request ids
 		MaxNetworkRetries: stripe.Int64(maxRepeats),
 		EnableTelemetry:   stripe.Bool(false),

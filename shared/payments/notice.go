@@ -43,6 +43,16 @@ func (n Notice) matters() bool {
 	}
 }
 
+// object is the id of what the notice is about, also when the rest of it cannot be read; empty when that cannot either.
+func (n Notice) object() string {
+	var fields map[string]json.RawMessage
+	var id string
+	if json.Unmarshal(n.Object, &fields) != nil || json.Unmarshal(fields["id"], &id) != nil || !validObjectID(id) {
+		return ""
+	}
+	return id
+}
+
 // event reads a notice whose type matters.
 func (n Notice) event() (Event, error) {
 	e := Event{ID: n.ID, Type: n.Type, At: n.At}

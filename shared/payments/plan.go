@@ -24,6 +24,7 @@ const (
 	WrongPayment     Reason = "wrong_payment"     // the payment is known, as another purchase's: its credits are granted already
 	WrongCurrency    Reason = "wrong_currency"
 	WrongAmount      Reason = "wrong_amount" // not what was offered
+	Unsettled        Reason = "unsettled"    // for a month it could not be settled, or Stripe has it no more
 )
 
 // Doubt is why an event is not settled, or not wholly.
@@ -122,6 +123,8 @@ func planSession(e Event, k Known) Decision {
 		d.Doubt = doubt(WrongCurrency, "paid in %s, offered in %s", s.Currency, p.Currency)
 	case status == Paid && s.Total-s.Tax+s.Discount != p.Amount:
 		d.Doubt = doubt(WrongAmount, "paid %d less tax of %d after a discount of %d, offered for %d %s", s.Total, s.Tax, s.Discount, p.Amount, p.Currency)
+	case p.TopUp != "" && s.Tax != p.Tax.Amount:
+		d.Doubt = doubt(WrongAmount, "a tax of %d is told, and %d was charged", s.Tax, p.Tax.Amount)
 	case s.Discount != 0 && !p.Discounts:
 		d.Doubt = doubt(WrongAmount, "a discount of %d was taken off, and none was offered", s.Discount)
 	}

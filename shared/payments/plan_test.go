@@ -208,3 +208,15 @@ func TestAPaymentOfAnotherPurchaseIsDoubted(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyDisputesInTheChargesCurrencyCount(t *testing.T) {
+	t.Parallel()
+	charge := Charge{ID: "ch_1", Payment: "pi_1", Currency: "zar", Amount: 79900}
+	lost := func(id, currency string) Dispute {
+		return Dispute{ID: id, Amount: 5000, Status: "lost", Currency: currency}
+	}
+	got := Returns{}.asked(reference, Account{Charge: charge, Disputes: []Dispute{lost("dp_1", "usd"), lost("dp_2", "zar")}}, noon)
+	if len(got.Disputes) != 1 || got.Disputes[0].ID != "dp_2" || got.returned() != 5000 {
+		t.Errorf("%+v", got)
+	}
+}

@@ -2,8 +2,8 @@ package payments
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -134,31 +134,15 @@ func (s store) resolve(ctx context.Context, id string, decide func(Aside) []fire
 	return out, err
 }
 
-// Asides returns at most n of what was put aside, the newest first, from what comes after a place, whose reference is the event's id. An empty
-// state is all. A read for each. The error is an *Error, `unavailable`.
+// Asides returns at most n of what was put aside, the newest first, from what comes after a place, which is told by when that was and the
+// event's id. An empty state is all. A read for each. The error is an *Error, `unavailable`.
 func (r *Receiver) Asides(ctx context.Context, state AsideState, after Place, n int) ([]Aside, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	query := r.store.asides().OrderBy("at", firestore.Desc).OrderBy(firestore.DocumentID, firestore.Desc).Limit(n)
+	all := r.store.asides()
+	query := all.OrderBy("at", firestore.Desc)
 	if state != "" {
 		query = query.Where("state", "==", string(state))
 	}
-	if !after.At.IsZero() && validObjectID(after.Reference) {
-		query = query.StartAfter(after.At, r.store.asides().Doc(after.Reference))
-	}
-	snapshots, err := query.Documents(ctx).GetAll()
-	if err != nil {
-		return nil, storeDown(fmt.Errorf("list what was put aside: %w", err))
-	}
-	out := make([]Aside, len(snapshots))
-	for i, snapshot := range snapshots {
-		var d asideDocument
-		if err := decode(snapshot, &d); err != nil {
-			return nil, err
-		}
-		out[i] = d.Aside
-	}
-	return out, nil
+	return newest(ctx, all, query, after, n, func(d asideDocument) Aside { return d.Aside })
 }
 
 // Replay receives again what was put aside, as Stripe has it now: settled once its cause is mended, and waiting on otherwise, with the reason
@@ -170,7 +154,10 @@ func (r *Receiver) Replay(ctx context.Context, id, by string) (Aside, error) {
 		return Aside{}, err
 	}
 	n, tells, err := r.again(ctx, a)
-	if err != nil {
+	switch {
+	case errors.Is(err, errUnreadable):
+		return a, nil // it waits on
+	case err != nil:
 		return Aside{}, err
 	}
 	outcome := Ignored
@@ -198,22 +185,22 @@ func (r *Receiver) again(ctx context.Context, a Aside) (n Notice, tells bool, er
 	if found {
 		return foundEvent(ctx, r.opts.Stripe, object)
 	}
-	src, id := sourceOf(a.Type), a.Object
-	if src.name == intentSource.name {
-		id = a.Payment
-	}
-	if validObjectID(id) {
-		if object, found, err = r.opts.Stripe.object(ctx, src.path, id, expands(src)...); err != nil {
+	src := sourceOf(a.Type)
+	if validObjectID(a.Object) {
+		if object, found, err = r.opts.Stripe.object(ctx, src.path, a.Object, expands(src)...); err != nil {
 			return Notice{}, false, err
 		}
 	}
 	if !found {
-		return Notice{}, false, refuse("Stripe has neither this event nor what it is about any more. Settle it by hand, and resolve it.", nil)
+		return Notice{}, false, refuse("Stripe has neither this event nor what it is about any more. Settle it by hand, and resolve it.", errGone)
 	}
 	n, tells, err = src.notice(ctx, r.opts.Stripe, object)
 	n.ID = a.Event // it is this one that waits
 	return n, tells, err
 }
+
+// errGone says that Stripe has neither an event nor what it is about.
+var errGone = errors.New("it is not at Stripe any more")
 
 // sourceOf is the kind of object that events of a type are about.
 func sourceOf(eventType string) source {
@@ -226,8 +213,14 @@ func sourceOf(eventType string) source {
 		return intentSource
 	case eventType == invoicePaid:
 		return invoiceSource
-	case slices.Contains([]string{chargeRefundUpdated, refundCreated, refundUpdated}, eventType):
+	case eventType == chargeRefundUpdated || strings.HasPrefix(eventType, "refund."):
 		return refundSource
+	case eventType == customerUpdated:
+		return customerSource
+	case strings.HasPrefix(eventType, "customer.subscription."):
+		return subscriptionSource
+	case strings.HasPrefix(eventType, "subscription_schedule."):
+		return scheduleSource
 	default:
 		return sessionSource
 	}

@@ -1,6 +1,7 @@
 package payments
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,7 +85,7 @@ func (r *Receiver) Receive(ctx context.Context, n Notice) (Outcome, error) {
 	}
 	e, err := n.event()
 	if err != nil {
-		return r.putAside(ctx, n, subject{}, doubt(Malformed, "%v", err))
+		return r.putAside(ctx, n, subject{object: n.object()}, doubt(Malformed, "%v", err))
 	}
 	switch {
 	case e.Card != nil && r.opts.Cards != nil:
@@ -204,7 +205,7 @@ type subject struct{ org, reference, object, payment string }
 
 func aboutOf(e Event) subject {
 	if s := e.Session; s != nil {
-		return subject{org: clip(s.Org), reference: clip(s.Reference), object: s.ID, payment: s.Payment}
+		return subject{org: clip(s.Org), reference: clip(s.Reference), object: cmp.Or(s.ID, s.Payment), payment: s.Payment}
 	}
 	if e.Return != nil {
 		return subject{object: e.Return.object(), payment: e.Return.payment()}

@@ -16,8 +16,6 @@ const (
 	runTime    = 100 * time.Second
 	// windowNotices is how many events are held in memory at once.
 	windowNotices = 1000
-	// maxOwed is how many objects that could not be settled are kept to be tried again; past it the walk does not go on.
-	maxOwed = 100
 )
 
 const (
@@ -133,37 +131,6 @@ func (w *run) spent() bool {
 	return w.More
 }
 
-// payDebts tries again what could not be settled.
-func (w *run) payDebts(ctx context.Context) error {
-	owed := w.cursor.Owed
-	w.cursor.Owed = nil
-	for i, d := range owed {
-		if w.spent() {
-			w.cursor.Owed = append(w.cursor.Owed, owed[i:]...)
-			return nil
-		}
-		src, known := sourceNamed(d.Source)
-		if !known {
-			w.cursor.Owed = append(w.cursor.Owed, d)
-			continue
-		}
-		object, found, err := w.opts.Stripe.object(ctx, src.path, d.ID, expands(src)...)
-		if err != nil {
-			w.cursor.Owed = append(w.cursor.Owed, owed[i:]...)
-			return err
-		}
-		if !found {
-			w.opts.Log.ErrorContext(ctx, "what could not be settled is not at Stripe any more", slog.String("source", d.Source), slog.String("id", d.ID))
-			continue
-		}
-		if err := w.see(ctx, src, []listed{{ID: d.ID, Object: object}}); err != nil {
-			w.cursor.Owed = append(w.cursor.Owed, owed[i:]...)
-			return err
-		}
-	}
-	return nil
-}
-
 func expands(s source) []string {
 	if s.expand == "" {
 		return nil
@@ -262,64 +229,4 @@ func (w *run) sweepSource(ctx context.Context, src source, s *sweep) (done bool,
 		after, s.Before = last.ID, last.Created.Add(time.Second) // the next run begins with those of the same second
 	}
 	return false, nil
-}
-
-// see hands to the receiver what of some objects was not seen. What cannot be settled is owed, and holds up nothing else.
-func (w *run) see(ctx context.Context, src source, objects []listed) error {
-	w.Looked += len(objects)
-	for chunk := range slices.Chunk(objects, pageSize) {
-		if err := w.hand(ctx, src, chunk, w.owe); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// hand hands over at most a page of objects; failed decides what becomes of one that cannot be settled.
-func (w *run) hand(ctx context.Context, src source, objects []listed, failed func(ctx context.Context, src source, id string, cause error) error) error {
-	var notices []Notice
-	ids := map[string]string{} // the object of a notice
-	for _, o := range objects {
-		n, tells, err := src.notice(ctx, w.opts.Stripe, o.Object)
-		switch {
-		case err != nil:
-			if err := failed(ctx, src, o.ID, err); err != nil {
-				return err
-			}
-		case tells:
-			notices, ids[n.ID] = append(notices, n), o.ID
-		}
-	}
-	seen, err := w.store.seenBefore(ctx, notices)
-	if err != nil {
-		return err
-	}
-	for _, n := range notices {
-		if seen[n.ID] {
-			continue
-		}
-		seen[n.ID] = true // two refunds of one charge tell the same
-		if _, err := w.Receive(ctx, n); err != nil {
-			if err := failed(ctx, src, ids[n.ID], err); err != nil {
-				return err
-			}
-			continue
-		}
-		w.Received++
-	}
-	return nil
-}
-
-// owe keeps an object to be tried again. When too many are owed, or the run is out of time, its cause stops the run instead.
-func (w *run) owe(ctx context.Context, src source, id string, cause error) error {
-	d := debt{Source: src.name, ID: id}
-	if slices.Contains(w.cursor.Owed, d) {
-		return nil
-	}
-	if ctx.Err() != nil || len(w.cursor.Owed) >= maxOwed {
-		return fmt.Errorf("%s %s: %w", src.name, id, cause)
-	}
-	w.opts.Log.WarnContext(ctx, "what Stripe tells cannot be settled yet", slog.String("source", src.name), slog.String("id", id), slog.Any("error", cause))
-	w.cursor.Owed = append(w.cursor.Owed, d)
-	return nil
 }

@@ -58,17 +58,13 @@ func (r *Receiver) RecoverSession(ctx context.Context, reference, session string
 }
 
 func (r *Receiver) recover(ctx context.Context, p Purchase) (Purchase, error) {
-	if p.credited() || p.Session == "" { // without a session nobody was sent to pay
+	if p.credited() || p.Session == "" && p.Customer == "" { // nobody was sent to pay, and nobody charged
 		return p, nil
 	}
 	if err := r.store.allowCheck(ctx, p.Reference, r.opts.Now().UTC().Truncate(time.Microsecond)); err != nil {
 		return Purchase{}, err
 	}
-	object, found, err := r.opts.Stripe.object(ctx, "/v1/checkout/sessions", p.Session, sessionDetail)
-	if err != nil || !found {
-		return p, err
-	}
-	n, tells, err := foundSession(ctx, r.opts.Stripe, object)
+	n, tells, err := r.opts.Stripe.became(ctx, p)
 	if err != nil || !tells {
 		return p, err
 	}
@@ -76,6 +72,28 @@ func (r *Receiver) recover(ctx context.Context, p Purchase) (Purchase, error) {
 		return Purchase{}, fmt.Errorf("recover purchase %s: %w", p.Reference, err)
 	}
 	return r.store.find(ctx, p.Reference)
+}
+
+// became asks what became of a purchase: by its session or, if it is an auto top-up, by the payment that names it. tells is false while that is
+// nothing.
+func (g *Gateway) became(ctx context.Context, p Purchase) (n Notice, tells bool, err error) {
+	if p.TopUp == "" {
+		object, found, err := g.object(ctx, sessionSource.path, p.Session, sessionDetail)
+		if err != nil || !found {
+			return Notice{}, false, err
+		}
+		return foundSession(ctx, g, object)
+	}
+	made, _, err := g.page(ctx, listing{
+		path: intentSource.path, span: Period{Start: p.CreatedAt.Add(-overlap), End: p.CreatedAt.Add(intentSource.lookback)},
+		where: [][2]string{{"customer", p.Customer}},
+	}, "")
+	for _, l := range made { // a customer's of one day
+		if u, paid := paidByTopUp(l); paid && u.Reference == p.Reference {
+			return foundIntent(ctx, g, l.Object)
+		}
+	}
+	return Notice{}, false, err
 }
 
 // credited reports whether the purchase's credits were granted, whatever became of them since.

@@ -121,8 +121,6 @@ func (r *Refunder) Quote(ctx context.Context, org, reference string) (RefundQuot
 // quote is what a refund of a payment would give now, at most so much money.
 func (r *Refunder) quote(ctx context.Context, p Payment, most int64) (RefundQuote, error) {
 	switch {
-	case p.Amount == 0:
-		return RefundQuote{}, notRefundable(whyFree, "Nothing was paid for this purchase.", nil)
 	case p.frozen():
 		return RefundQuote{}, notRefundable(whyDisputed, "The payment is disputed: its bank decides. Refund it once the dispute is closed.", nil)
 	case len(p.Grants) == 0:
@@ -155,7 +153,7 @@ func (r *Refunder) quoteFor(ctx context.Context, p Payment, amount int64) (Refun
 		map[string]any{"amount": all.Amount, "currency": all.Currency})
 }
 
-// find is an organisation's purchase that is paid, with its payment. An invoice's payment, named by the invoice or itself, is refused with
+// find is an organisation's purchase that money was paid for, with its payment. An invoice's payment, named by the invoice or itself, is refused with
 // what to do instead.
 func (r *Refunder) find(ctx context.Context, org, reference string) (records, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
@@ -172,8 +170,13 @@ func (r *Refunder) find(ctx context.Context, org, reference string) (records, er
 	case rec.purchase.Status != Paid:
 		return records{}, notRefundable(whyUnpaid, "This purchase is not paid.", nil)
 	}
-	if rec, err = r.store.load(ctx, reference, rec.purchase.Payment); err == nil && rec.payment == nil {
-		err = fmt.Errorf("the payment %s of %s is not there", rec.purchase.Payment, reference)
+	rec, err = r.store.load(ctx, reference, rec.purchase.Payment)
+	switch {
+	case err != nil:
+	case rec.payment == nil:
+		err = fmt.Errorf("the payment of %s is not there", reference)
+	case rec.payment.Amount == 0: // and Stripe knows of no charge that it could be asked about
+		err = notRefundable(whyFree, "Nothing was paid for this purchase.", nil)
 	}
 	return rec, err
 }

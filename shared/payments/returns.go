@@ -26,7 +26,7 @@ type Returns struct {
 // Dispute is a dispute of a payment as it was at a moment.
 type Dispute struct {
 	ID string `firestore:"id"`
-	// Amount is what is disputed, in minor units of the payment's currency.
+	// Amount is what is disputed, in minor units of the payment's currency. It may be more than was paid.
 	Amount int64 `firestore:"amount"`
 	// Status is Stripe's.
 	Status string    `firestore:"status"`
@@ -167,6 +167,9 @@ func (r Returns) asked(reference string, a Account, asOf time.Time) Returns {
 	}
 	out.Disputes = nil
 	for _, d := range a.Disputes {
+		if !strings.EqualFold(d.Currency, a.Charge.Currency) {
+			continue // its own event is put aside: what share of the charge it is, a person says
+		}
 		out.Disputes = append(out.Disputes, Dispute{ID: d.ID, Amount: d.Amount, Status: d.Status, AsOf: out.RefundedAsOf})
 	}
 	slices.SortFunc(out.Disputes, func(x, y Dispute) int { return cmp.Compare(x.ID, y.ID) })
@@ -364,7 +367,7 @@ func doubtReturn(r *Return, charge *Charge, p Payment, k Known) *Doubt {
 		return doubt(WrongPayment, "the purchase was paid by %s", k.Purchase.Payment)
 	case !strings.EqualFold(currency, string(p.Currency)):
 		return doubt(WrongCurrency, "it is in %s, the payment in %s", currency, p.Currency)
-	case amount < 0 || amount > p.Amount:
+	case amount < 0 || amount > p.Amount && r.Dispute == nil: // a bank may dispute more than was paid
 		return doubt(WrongAmount, "%d of %d %s", amount, p.Amount, p.Currency)
 	case charge != nil && charge.Amount != p.Amount:
 		return doubt(WrongAmount, "the charge took %d, the payment is recorded with %d", charge.Amount, p.Amount)

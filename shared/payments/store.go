@@ -11,6 +11,8 @@ import (
 	"cloud.google.com/go/firestore"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/fluxori/ai-credits/shared/versioned"
 )
 
 const (
@@ -226,25 +228,13 @@ func (s store) insistFor(ctx context.Context, most time.Duration, do func(ctx co
 	return storeDown(err)
 }
 
-// errNewer says that a document was written by a newer release, whose meaning this one cannot know.
-var errNewer = errors.New("the document was written by a newer release")
-
 // decode reads a document into target, after making sure that its form is the one that is known.
 func decode(snapshot *firestore.DocumentSnapshot, target any) error {
-	v, err := snapshot.DataAt("v")
-	if err != nil {
-		return fmt.Errorf("document %s has no schema version: %w", snapshot.Ref.Path, err)
+	err := versioned.Read(snapshot, schemaVersion, target)
+	if errors.Is(err, versioned.ErrNewer) {
+		return storeDown(err)
 	}
-	switch n, ok := v.(int64); {
-	case !ok || n < schemaVersion:
-		return fmt.Errorf("document %s has the schema version %v", snapshot.Ref.Path, v)
-	case n > schemaVersion:
-		return storeDown(fmt.Errorf("document %s has the schema version %d: %w", snapshot.Ref.Path, n, errNewer))
-	}
-	if err := snapshot.DataTo(target); err != nil {
-		return fmt.Errorf("document %s: %w", snapshot.Ref.Path, err)
-	}
-	return nil
+	return err
 }
 
 func storeDown(err error) error {

@@ -27,6 +27,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/payments/paymentstest"
 )
 
 // till is all that sells, credits and refunds, with a store and a stand-in for Stripe.
@@ -62,18 +63,13 @@ func newTill(t *testing.T) *till {
 	m := &till{engine: engine.New(t, engine.Embedded())}
 	m.seconds.Store(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Unix())
 	m.store = must[fmt.Stringer](t)(m.engine.Server.Listen("127.0.0.1:0")).String()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.stand.Handler().ServeHTTP(w, r) }))
-	t.Cleanup(server.Close)
-	m.stripe = server.URL
-	m.stand = must[*stripestand.Stand](t)(stripestand.New(stripestand.Options{Now: m.now, BaseURL: server.URL, Endpoints: []stripestand.Endpoint{{
-		Secret: "whsec_till", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.hear(t, w, r) }),
-	}}}))
+	m.stand, m.stripe = paymentstest.Stripe(t, m.now, func() *payments.Receiver { return m.receiver })
 	log := slog.New(slog.DiscardHandler)
 	m.prices = catalogue.NewStore(m.engine.Client, log, catalogue.StoreOptions{})
 	if err := m.prices.Seed(t.Context(), must[*catalogue.Catalogue](t)(catalogue.Seed())); err != nil {
 		t.Fatal(err)
 	}
-	gateway := must[*payments.Gateway](t)(payments.NewGateway(payments.GatewayOptions{Key: "sk_test_local", URL: server.URL}))
+	gateway := must[*payments.Gateway](t)(payments.NewGateway(payments.GatewayOptions{Key: "sk_test_local", URL: m.stripe}))
 	m.shop = must[*payments.Shop](t)(payments.NewShop(payments.ShopOptions{
 		Documents: m.engine.Client, Prices: m.prices, Stripe: gateway, Now: m.now, Checkout: payments.CheckoutOptions{ReturnURL: "https://fluxori.example/return"},
 	}))
@@ -82,24 +78,6 @@ func newTill(t *testing.T) *till {
 		Documents: m.engine.Client, Ledger: m.ledger, Prices: m.prices, Stripe: gateway, Now: m.now, Log: log,
 	}))
 	return m
-}
-
-// hear settles an event of Stripe's.
-func (m *till) hear(t *testing.T, w http.ResponseWriter, r *http.Request) {
-	t.Helper()
-	var e struct {
-		ID, Type string
-		Created  int64
-		Data     struct{ Object json.RawMessage }
-	}
-	if err := json.NewDecoder(r.Body).Decode(&e); err != nil {
-		t.Error(err)
-	}
-	outcome, err := m.receiver.Receive(r.Context(), payments.Notice{ID: e.ID, Type: e.Type, At: time.Unix(e.Created, 0).UTC(), Object: e.Data.Object})
-	if err != nil || outcome == payments.Quarantined {
-		t.Errorf("%s is %s: %v", e.Type, outcome, err)
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
 }
 
 func (m *till) deliver(t *testing.T) {
@@ -157,21 +135,48 @@ func (m *till) record(t *testing.T, s sold) map[string]any {
 	return must[*firestore.DocumentSnapshot](t)(m.engine.Client.Collection("payments").Doc(s.payment).Get(t.Context())).Data()
 }
 
-// refunds are a payment's at Stripe.
-func (m *till) refunds(t *testing.T, s sold) (amounts []int64) {
+// ask asks Stripe, and reads its answer into out.
+func (m *till) ask(t *testing.T, method, path string, out any) {
 	t.Helper()
-	req := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, m.stripe+"/v1/refunds?payment_intent="+s.payment, nil))
+	req := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), method, m.stripe+path, nil))
 	req.Header.Set("Authorization", "Bearer sk_test_local")
 	res := must[*http.Response](t)(http.DefaultClient.Do(req))
 	defer res.Body.Close()
-	var list struct{ Data []struct{ Amount int64 } }
-	if err := json.NewDecoder(res.Body).Decode(&list); err != nil {
-		t.Fatal(err)
+	if err := json.NewDecoder(res.Body).Decode(out); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatal(res.Status, err)
 	}
+}
+
+// refunds are a payment's at Stripe.
+func (m *till) refunds(t *testing.T, s sold) (amounts []int64) {
+	t.Helper()
+	var list struct{ Data []struct{ Amount int64 } }
+	m.ask(t, http.MethodGet, "/v1/refunds?payment_intent="+s.payment, &list)
 	for _, r := range list.Data {
 		amounts = append(amounts, r.Amount)
 	}
 	return amounts
+}
+
+// renamed gives a customer another name, and returns the event of it.
+func (m *till) renamed(t *testing.T, customer string) string {
+	t.Helper()
+	m.ask(t, http.MethodPost, "/v1/customers/"+customer+"?name=Acme", &struct{}{})
+	var list struct{ Data []struct{ ID string } }
+	m.ask(t, http.MethodGet, "/v1/events?limit=1&type=customer.updated", &list)
+	return list.Data[0].ID
+}
+
+// card is a customer's.
+func (m *till) card(t *testing.T, customer string) string {
+	t.Helper()
+	var c struct {
+		Settings struct {
+			Card string `json:"default_payment_method"`
+		} `json:"invoice_settings"`
+	}
+	m.ask(t, http.MethodGet, "/v1/customers/"+customer, &c)
+	return c.Settings.Card
 }
 
 // process is a process that refunds, with connections of its own. It dies at one of the calls that it makes to the outside, counted from 1.
@@ -187,14 +192,18 @@ type process struct {
 	calls []string
 	// refuse, if set, answers for Stripe when a refund is asked for.
 	refuse func(w http.ResponseWriter)
+	// diesOf names a call that the process dies after; losesAnswers has what Stripe answers to a request for a refund lost, and the process live.
+	diesOf       string
+	losesAnswers bool
 }
 
 // call does something outside, unless the process is dead or dies of it. ok is false when the process learns nothing of it.
 func (p *process) call(name string, do func()) (ok bool) {
 	p.mu.Lock()
 	p.calls = append(p.calls, name)
-	dies := len(p.calls) == p.dieAt
-	if p.dead || dies && !p.after {
+	after := p.after || name == p.diesOf
+	dies := len(p.calls) == p.dieAt || name == p.diesOf
+	if p.dead || dies && !after {
 		p.die()
 		p.mu.Unlock()
 		return false
@@ -256,6 +265,9 @@ func (m *till) process(t *testing.T, dieAt int, after bool) *process {
 			w.WriteHeader(http.StatusBadRequest) // which the client does not repeat
 			fmt.Fprint(w, `{"error":{"type":"api_error","message":"dead"}}`)
 			return
+		}
+		if p.losesAnswers && r.Method == http.MethodPost && r.URL.Path == "/v1/refunds" {
+			panic(http.ErrAbortHandler) // which closes the connection
 		}
 		w.WriteHeader(answer.Code)
 		if _, err := w.Write(answer.Body.Bytes()); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/lru"
+	"github.com/fluxori/ai-credits/shared/versioned"
 )
 
 const (
@@ -153,7 +154,7 @@ func (s *Store) keep(ref *firestore.DocumentRef, d document, at time.Time) {
 	}
 }
 
-// decode reads a document; one that does not exist says nothing. The version is looked at first: a newer document's fields may have other types.
+// decode reads a document; one that does not exist says nothing.
 func decode(snapshot *firestore.DocumentSnapshot, err error) (document, error) {
 	if status.Code(err) == codes.NotFound {
 		return document{}, nil
@@ -161,18 +162,11 @@ func decode(snapshot *firestore.DocumentSnapshot, err error) (document, error) {
 	if err != nil {
 		return document{}, unavailable("read what was said of features: %w", err)
 	}
-	v, err := snapshot.DataAt("v")
-	if err != nil {
-		return document{}, fmt.Errorf("%s has no version: %w", snapshot.Ref.Path, err)
-	}
-	if n, ok := v.(int64); !ok || n > schemaVersion {
-		return document{}, unavailable("%s has version %v, this release knows %d", snapshot.Ref.Path, v, schemaVersion)
-	}
 	var d document
-	if err := snapshot.DataTo(&d); err != nil {
-		return document{}, fmt.Errorf("decode %s: %w", snapshot.Ref.Path, err)
+	if err = versioned.Read(snapshot, schemaVersion, &d); errors.Is(err, versioned.ErrNewer) {
+		err = unavailable("%w", err)
 	}
-	return d, nil
+	return d, err
 }
 
 // SetAvailability says whether a feature is available. Other instances know at most Staleness later. The error is a *catalogue.Error,

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/fluxori/ai-credits/shared/telemetry"
 )
 
 // Bounds of a Log. Together they mean at most 128 writes a second for each process, and one a second for each document.
@@ -85,6 +87,7 @@ func (l *Log) Record(ctx context.Context, q Request, err error) {
 	if !ok {
 		return
 	}
+	telemetry.FromContext(ctx).Refused(ctx, r.Code)
 	turn, mine := l.count(r)
 	if mine {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeoutAll) // the caller going away is no reason to lose counts

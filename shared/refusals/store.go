@@ -12,6 +12,7 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/coded"
 	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/versioned"
 )
 
 const (
@@ -100,16 +101,12 @@ func encode(r Refusal) document {
 }
 
 func decode(snapshot *firestore.DocumentSnapshot) (Refusal, error) {
-	v, err := snapshot.DataAt("v")
-	if err != nil {
-		return Refusal{}, fmt.Errorf("%s has no version: %w", snapshot.Ref.Path, err)
-	}
-	if n, ok := v.(int64); !ok || n > schemaVersion {
-		return Refusal{}, unavailable("%s has version %v, this release knows %d", snapshot.Ref.Path, v, schemaVersion)
-	}
 	var d document
-	if err := snapshot.DataTo(&d); err != nil {
-		return Refusal{}, fmt.Errorf("decode %s: %w", snapshot.Ref.Path, err)
+	switch err := versioned.Read(snapshot, schemaVersion, &d); {
+	case errors.Is(err, versioned.ErrNewer):
+		return Refusal{}, unavailable("%w", err)
+	case err != nil:
+		return Refusal{}, err
 	}
 	return Refusal{
 		ID:      snapshot.Ref.ID,

@@ -1,7 +1,7 @@
 // Package request carries, in a context, what identifies one request wherever its work goes: its id, the trace it
 // belongs to, the logger to report on, and what is learned of it on the way, for its line in the log.
 //
-// Invariants: a scope is set once, at the edge, and never changed; the id is safe to print in a header, a log line and
+// Invariants: a scope is set once, at the edge, and nothing of it is changed but its trace; the id is safe to print in a header, a log line and
 // an answer.
 //
 // It does not own the choice of the id or the shape of the log lines (package serve), nor who the caller is
@@ -31,6 +31,14 @@ type scopeKey struct{}
 // NewContext returns a context that carries s, and what is noted of the request.
 func NewContext(ctx context.Context, s Scope) context.Context {
 	return context.WithValue(context.WithValue(ctx, scopeKey{}, s), notesKey{}, &notes{})
+}
+
+// InTrace returns a context whose lines belong to another trace: that of whoever asked for the work, where a message brings it. The request
+// remains the same.
+func InTrace(ctx context.Context, trace, span string, sampled bool) context.Context {
+	s := FromContext(ctx)
+	s.Trace, s.Span, s.Sampled = trace, span, sampled
+	return context.WithValue(ctx, scopeKey{}, s)
 }
 
 // FromContext returns the scope that ctx carries, or the zero Scope.

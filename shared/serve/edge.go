@@ -10,8 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/fluxori/ai-credits/shared/problem"
 	"github.com/fluxori/ai-credits/shared/request"
+	"github.com/fluxori/ai-credits/shared/telemetry"
 )
 
 // loggedTextMax bounds each piece of a request that is logged, in bytes.
@@ -47,8 +51,8 @@ func (f Function) edge(env Env, handler func(ctx context.Context) (http.Handler,
 // ServeHTTP implements http.Handler.
 func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin := time.Now()
-	scope := newScope(r.Header, e.env.Log)
-	ctx, cancel := context.WithTimeout(request.NewContext(r.Context(), scope), e.function.deadline)
+	ctx, scope, span := e.enter(r.Context(), r.Header)
+	ctx, cancel := context.WithTimeout(ctx, e.function.deadline)
 	defer cancel()
 	// The context does not end a read of the body, so the connection gets the same deadline. A writer that has none,
 	// as in tests without a connection, needs none.
@@ -68,13 +72,37 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	setHeaders(rec.Header(), scope.ID)
 	defer func() {
 		aborted := e.recovered(rec, r, recover())
-		e.logRequest(rec, r, time.Since(begin))
+		took := time.Since(begin)
+		e.logRequest(rec, r, took)
+		e.leave(rec, r, span, took)
 		if aborted {
 			// The answer has begun and cannot be taken back; a closed connection tells the client that it is not whole.
 			panic(http.ErrAbortHandler)
 		}
 	}()
 	e.serve(rec, r)
+}
+
+// enter identifies a request, and begins its span in the trace that its headers name.
+func (e *edge) enter(ctx context.Context, h http.Header) (context.Context, request.Scope, trace.Span) {
+	scope := newScope(h, e.env.Log)
+	ctx = telemetry.Join(telemetry.NewContext(ctx, e.env.Telemetry), scope.Trace, scope.Span, scope.Sampled)
+	ctx, span := e.env.Telemetry.Start(ctx, e.function.name, trace.WithSpanKind(trace.SpanKindServer))
+	if span.IsRecording() {
+		scope.Span = span.SpanContext().SpanID().String()
+	}
+	return request.NewContext(ctx, scope), scope, span
+}
+
+// leave records what the answer was, and ends the span. It may hold the answer up for a moment, to send what was recorded while the processor is there.
+func (e *edge) leave(rec *recorder, r *http.Request, span trace.Span, took time.Duration) {
+	if span.IsRecording() {
+		span.SetName(e.function.name + " " + r.Pattern)
+		span.SetAttributes(attribute.Int("http.response.status_code", rec.sent()), attribute.String("code", rec.code))
+	}
+	span.End()
+	e.env.Telemetry.Answered(r.Context(), e.function.name, rec.code, took)
+	e.env.Telemetry.Send(r.Context())
 }
 
 // serve answers a health check or passes r to the function's handler.
@@ -126,10 +154,7 @@ func (e *edge) recovered(rec *recorder, r *http.Request, v any) (aborted bool) {
 // logRequest writes the request's line, in the form that Cloud Logging shows as an HTTP request, with what was noted of it. The query and the
 // headers stay out of it.
 func (e *edge) logRequest(rec *recorder, r *http.Request, took time.Duration) {
-	httpStatus := rec.status
-	if httpStatus == 0 {
-		httpStatus = http.StatusOK
-	}
+	httpStatus := rec.sent()
 	level := slog.LevelInfo
 	switch {
 	case httpStatus == http.StatusServiceUnavailable:
@@ -184,6 +209,14 @@ type recorder struct {
 func (rec *recorder) NoteProblem(code string) { rec.code = code }
 
 var _ problem.Noter = (*recorder)(nil)
+
+// sent is the answer's status; a handler that set none answered 200.
+func (rec *recorder) sent() int {
+	if rec.status == 0 {
+		return http.StatusOK
+	}
+	return rec.status
+}
 
 // WriteHeader implements http.ResponseWriter.
 func (rec *recorder) WriteHeader(httpStatus int) {

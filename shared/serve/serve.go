@@ -5,8 +5,9 @@
 //
 //	func init() { serve.Register("debit", build, serve.Deadline(10*time.Second), serve.BodyLimit(16<<10)) }
 //
-// and build makes its handler from the environment it is given, so that the local runner and tests can build the same
-// function with clocks, loggers and settings of their own ([Functions], [Function.Build]).
+// and build makes its handler from the environment it is given and the settings that it wants of it, a struct with env
+// tags, so that the local runner and tests can build the same function with clocks, loggers and settings of their own
+// ([Functions], [Function.Build]).
 //
 // Invariants: every request has an id, which its answer, its problem and its log lines carry; every request has a
 // deadline and a limit on its body; a panic is an `internal` problem and a log line with the stack, never a lost
@@ -23,6 +24,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -32,6 +34,8 @@ import (
 
 	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
 	"github.com/sethvargo/go-envconfig"
+
+	"github.com/fluxori/ai-credits/shared/telemetry"
 )
 
 // What holds for a function that does not say otherwise.
@@ -48,21 +52,41 @@ type Env struct {
 	Log *slog.Logger
 	// Now is the system's clock, which decides eligibility, windows, cycles and time-outs. It never goes back.
 	Now func() time.Time
+	// Dial opens connections to whatever the function talks to; nil means over the network. The simulator has a network of its own.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Telemetry records figures and traces of the function's requests; nil records none.
+	Telemetry *telemetry.Recorder
 }
 
-// Settings reads a function's configuration, a struct with env tags, from its environment.
-func Settings[C any](ctx context.Context, env Env) (C, error) {
-	var c C
-	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: env.Lookup}); err != nil {
-		return c, fmt.Errorf("configuration: %w", err)
+// Client sends the function's HTTP requests.
+func (e Env) Client() *http.Client {
+	if e.Dial == nil {
+		return http.DefaultClient
 	}
-	return c, nil
+	return &http.Client{Transport: &http.Transport{DialContext: e.Dial}}
 }
 
-// Build makes a function's handler. Paths reach the handler without the function's own name: "/", "/check".
+// Build makes a function's handler from settings, a struct with env tags that was read from env. Paths reach the handler
+// without the function's own name: "/", "/check".
 //
 // The context lives as long as the function does; what build itself waits for needs a deadline of its own.
-type Build func(ctx context.Context, env Env) (http.Handler, error)
+type Build[Settings any] func(ctx context.Context, env Env, settings Settings) (http.Handler, error)
+
+// builder is a Build that reads its settings.
+type builder func(ctx context.Context, env Env) (http.Handler, error)
+
+func (b Build[Settings]) builder() builder {
+	if b == nil {
+		return nil
+	}
+	return func(ctx context.Context, env Env) (http.Handler, error) {
+		var settings Settings
+		if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &settings, Lookuper: env.Lookup}); err != nil {
+			return nil, fmt.Errorf("configuration: %w", err)
+		}
+		return b(ctx, env, settings)
+	}
+}
 
 // Option changes what holds for a function's requests.
 type Option func(*Function)
@@ -76,7 +100,7 @@ func BodyLimit(bytes int64) Option { return func(f *Function) { f.bodyLimitBytes
 // Function is a registered function.
 type Function struct {
 	name           string
-	build          Build
+	build          builder
 	deadline       time.Duration
 	bodyLimitBytes int64
 }
@@ -96,8 +120,8 @@ func (f Function) Build(ctx context.Context, env Env) (http.Handler, error) {
 
 // Register makes a function known to the functions framework and to [Functions]. It is called from init, once for each
 // name. In the cloud it builds the function and panics if that fails, so that the process does not start.
-func Register(name string, build Build, opts ...Option) {
-	process.register(name, build, opts...)
+func Register[Settings any](name string, build Build[Settings], opts ...Option) {
+	process.register(name, build.builder(), opts...)
 }
 
 // Functions returns the registered functions by name, in alphabetical order.
@@ -123,19 +147,27 @@ var process = &registry{
 }
 
 // register adds a function, and builds it if this process is the function's own in the cloud.
-func (g *registry) register(name string, build Build, opts ...Option) {
+func (g *registry) register(name string, build builder, opts ...Option) {
 	f := Function{name: name, build: build, deadline: deadlineDefault, bodyLimitBytes: bodyLimitDefaultBytes}
 	for _, opt := range opts {
 		opt(&f)
 	}
 	g.add(f)
 	env := g.env()
+	here := deployed(env.Lookup, name)
+	var err error
+	if here {
+		env.Telemetry, err = sending(env, name)
+	}
 	lazy := newLazy(func() (http.Handler, error) {
 		// Nothing ends a deployed function but the end of its process.
 		return f.build(context.Background(), env)
 	})
-	if deployed(env.Lookup, name) {
-		if _, err := lazy.get(context.Background()); err != nil {
+	if here {
+		if err == nil {
+			_, err = lazy.get(context.Background())
+		}
+		if err != nil {
 			env.Log.Error("the function cannot be built", slog.String("function", name), slog.Any("error", err))
 			panic(fmt.Sprintf("serve: build function %s: %v", name, err))
 		}

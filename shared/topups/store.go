@@ -10,6 +10,8 @@ import (
 	"cloud.google.com/go/firestore"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/fluxori/ai-credits/shared/versioned"
 )
 
 // storeTimeout bounds one use of the store, with its repeats.
@@ -54,6 +56,17 @@ func (s store) get(ctx context.Context, org string) (Settings, error) {
 		return Settings{}, unavailable(fmt.Errorf("read the auto top-up of %s: %w", org, err))
 	}
 	return d.Settings, nil
+}
+
+// getAttempt reads an organisation's settings, and an attempt; nil for none.
+func (s store) getAttempt(ctx context.Context, org string, n int64) (Settings, *Attempt, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	r, err := s.load(ctx, org, n)
+	if err != nil {
+		return Settings{}, nil, unavailable(fmt.Errorf("read attempt %d of the auto top-up of %s: %w", n, org, err))
+	}
+	return r.settings, r.attempt, nil
 }
 
 // change makes an organisation's settings what do says, and returns them. Doing so again changes nothing more.
@@ -201,7 +214,7 @@ func (s store) insist(ctx context.Context, do func(ctx context.Context) error) e
 	}
 }
 
-// read decodes a document into target, which stays as it is for one that is not there, after making sure that its form is known.
+// read decodes a document into target, which stays as it is for one that is not there.
 func read(snapshot *firestore.DocumentSnapshot, err error, target any) error {
 	if status.Code(err) == codes.NotFound {
 		return nil
@@ -209,12 +222,5 @@ func read(snapshot *firestore.DocumentSnapshot, err error, target any) error {
 	if err != nil {
 		return err
 	}
-	v, err := snapshot.DataAt("v")
-	if err != nil {
-		return fmt.Errorf("document %s has no schema version: %w", snapshot.Ref.Path, err)
-	}
-	if n, ok := v.(int64); !ok || n != schemaVersion {
-		return fmt.Errorf("document %s has the schema version %v: %w", snapshot.Ref.Path, v, errNewer)
-	}
-	return snapshot.DataTo(target)
+	return versioned.Read(snapshot, schemaVersion, target)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/identity/identitytest"
 	"github.com/fluxori/ai-credits/shared/problem"
+	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/trigger"
 )
 
@@ -51,10 +52,10 @@ func post(t *testing.T, h http.Handler, token, body string) (int, string) {
 	return res.StatusCode, string(got)
 }
 
-func account(t *testing.T, load func(trigger.Config) (*identity.Account, error)) (*identity.Account, *identitytest.Issuer) {
+func account(t *testing.T, load func(trigger.Config, serve.Env) (*identity.Account, error)) (*identity.Account, *identitytest.Issuer) {
 	t.Helper()
 	issuer := identitytest.New(t)
-	a, err := load(trigger.Config{Issuer: issuer.URL(), Audience: audience, Pusher: pusher, Scheduler: scheduler})
+	a, err := load(trigger.Config{Issuer: issuer.URL(), Audience: audience, Pusher: pusher, Scheduler: scheduler}, serve.Env{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,10 +149,18 @@ func TestAJobTellsWhatItDid(t *testing.T) {
 func TestAFunctionIsNotBuiltWithoutItsSender(t *testing.T) {
 	t.Parallel()
 	c := trigger.Config{Issuer: "https://accounts.google.com", Audience: audience}
-	if _, err := c.Pushes(); err == nil || !strings.Contains(err.Error(), "PUSH_ACCOUNT") {
+	if _, err := c.Pushes(serve.Env{}); err == nil || !strings.Contains(err.Error(), "PUSH_ACCOUNT") {
 		t.Errorf("pushes: %v", err)
 	}
-	if _, err := c.Jobs(); err == nil || !strings.Contains(err.Error(), "SCHEDULER_ACCOUNT") {
+	if _, err := c.Jobs(serve.Env{}); err == nil || !strings.Contains(err.Error(), "SCHEDULER_ACCOUNT") {
 		t.Errorf("jobs: %v", err)
+	}
+	c.Pusher = pusher
+	if _, _, err := c.Senders(serve.Env{}); err == nil || !strings.Contains(err.Error(), "SCHEDULER_ACCOUNT") {
+		t.Errorf("both, without a scheduler: %v", err)
+	}
+	c.Pusher, c.Scheduler = "", scheduler
+	if _, _, err := c.Senders(serve.Env{}); err == nil || !strings.Contains(err.Error(), "PUSH_ACCOUNT") {
+		t.Errorf("both, without a pusher: %v", err)
 	}
 }

@@ -12,15 +12,13 @@
 package wiring
 
 import (
-	"bytes"
 	_ "embed" // for the list
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/fluxori/ai-credits/shared/table"
 )
 
 //go:embed wiring.json
@@ -93,16 +91,11 @@ func Load() (*List, error) {
 
 // Parse reads and checks a list. Unknown members are errors, and so is whatever Google's services would refuse; the error tells all.
 func Parse(data []byte) (*List, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	var l List
-	if err := dec.Decode(&l); err != nil {
-		return nil, fmt.Errorf("read the list: %w", err)
+	l, err := table.Read[List](data)
+	if err != nil {
+		return nil, err
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the list")
-	}
-	c := &checker{topics: map[string]bool{}, names: map[string]bool{}}
+	c := checker{topics: map[string]bool{}, names: map[string]bool{}}
 	for _, t := range l.Topics {
 		c.topic(t)
 	}
@@ -112,7 +105,7 @@ func Parse(data []byte) (*List, error) {
 	for i := range l.Jobs {
 		c.job(&l.Jobs[i])
 	}
-	if err := errors.Join(c.wrong...); err != nil {
+	if err := c.Err(); err != nil {
 		return nil, err
 	}
 	return &l, nil
@@ -126,60 +119,49 @@ var (
 
 // checker gathers what is wrong with a list.
 type checker struct {
+	table.Findings
 	topics map[string]bool
 	names  map[string]bool // of subscriptions and jobs
-	wrong  []error
-}
-
-func (c *checker) must(ok bool, format string, args ...any) {
-	if !ok {
-		c.wrong = append(c.wrong, fmt.Errorf(format, args...))
-	}
-}
-
-func (c *checker) within(what string, n, least, most int) {
-	c.must(n >= least && n <= most, "%s is %d, not within %d and %d", what, n, least, most)
 }
 
 func (c *checker) topic(t Topic) {
-	c.must(namePattern.MatchString(t.Name), "topic %q has no good name", t.Name)
-	c.must(!c.topics[t.Name], "topic %s is listed twice", t.Name)
-	c.must(t.Reason != "", "topic %s does not say why", t.Name)
+	c.Must(namePattern.MatchString(t.Name), "topic %q has no good name", t.Name)
+	c.Must(!c.topics[t.Name], "topic %s is listed twice", t.Name)
+	c.Must(t.Reason != "", "topic %s does not say why", t.Name)
 	c.topics[t.Name] = true
 }
 
 // target checks what subscriptions and jobs have in common.
 func (c *checker) target(name, function, path, reason string) {
-	c.must(namePattern.MatchString(name), "%q is no good name", name)
-	c.must(!c.names[name], "%s is listed twice", name)
-	c.must(functionPattern.MatchString(function), "%s: %q is no function's name", name, function)
-	c.must(pathPattern.MatchString(path), "%s: %q is no path", name, path)
-	c.must(reason != "", "%s does not say why", name)
+	c.Must(namePattern.MatchString(name), "%q is no good name", name)
+	c.Must(!c.names[name], "%s is listed twice", name)
+	c.Must(functionPattern.MatchString(function), "%s: %q is no function's name", name, function)
+	c.Must(pathPattern.MatchString(path), "%s: %q is no path", name, path)
+	c.Must(reason != "", "%s does not say why", name)
 	c.names[name] = true
 }
 
 func (c *checker) subscription(s Subscription) {
 	c.target(s.Name, s.Function, s.Path, s.Reason)
-	c.must(c.topics[s.Topic], "%s: topic %q is not listed", s.Name, s.Topic)
-	c.within(s.Name+": ack_deadline_seconds", s.AckDeadlineSeconds, 10, 600)
-	c.within(s.Name+": max_backoff_seconds", s.MaxBackoffSeconds, 0, 600)
-	c.within(s.Name+": min_backoff_seconds", s.MinBackoffSeconds, 0, s.MaxBackoffSeconds)
-	c.within(s.Name+": retention_seconds", s.RetentionSeconds, 600, 31*24*3600)
+	c.Must(c.topics[s.Topic], "%s: topic %q is not listed", s.Name, s.Topic)
+	c.Within(s.Name+": ack_deadline_seconds", s.AckDeadlineSeconds, 10, 600)
+	c.Within(s.Name+": max_backoff_seconds", s.MaxBackoffSeconds, 0, 600)
+	c.Within(s.Name+": min_backoff_seconds", s.MinBackoffSeconds, 0, s.MaxBackoffSeconds)
+	c.Within(s.Name+": retention_seconds", s.RetentionSeconds, 600, 31*24*3600)
 	if d := s.DeadLetter; d != nil {
-		c.must(c.topics[d.Topic], "%s: dead-letter topic %q is not listed", s.Name, d.Topic)
-		c.must(d.Topic != s.Topic, "%s: its dead letters come back to it", s.Name)
-		c.within(s.Name+": max_delivery_attempts", d.MaxDeliveryAttempts, 5, 100)
+		c.Must(c.topics[d.Topic], "%s: dead-letter topic %q is not listed", s.Name, d.Topic)
+		c.Must(d.Topic != s.Topic, "%s: its dead letters come back to it", s.Name)
+		c.Within(s.Name+": max_delivery_attempts", d.MaxDeliveryAttempts, 5, 100)
 	}
 }
 
 func (c *checker) job(j *Job) {
 	c.target(j.Name, j.Function, j.Path, j.Reason)
-	c.within(j.Name+": attempt_deadline_seconds", j.AttemptDeadlineSeconds, 15, 1800)
-	c.within(j.Name+": retries", j.Retries, 0, 5)
+	c.Within(j.Name+": attempt_deadline_seconds", j.AttemptDeadlineSeconds, 15, 1800)
+	c.Within(j.Name+": retries", j.Retries, 0, 5)
 	var err error
-	if j.times, err = parseTimes(j.Cron, j.Zone); err != nil {
-		c.wrong = append(c.wrong, fmt.Errorf("%s: %w", j.Name, err))
-	}
+	j.times, err = parseTimes(j.Cron, j.Zone)
+	c.Must(err == nil, "%s: %w", j.Name, err)
 }
 
 // Subscribed reports whether a topic has a subscription that pushes it: one without loses what is published to it.

@@ -16,7 +16,9 @@ variables {
     { email = "ai@credits-test.iam.gserviceaccount.com", roles = ["spend"] },
     { email = "ops@credits-test.iam.gserviceaccount.com", roles = ["operate"] },
   ]
-  secret_versions = { stripe-api-key = "1", stripe-webhook-secrets = "2", smtp-password = "3" }
+  secret_versions = { dashboard-keys = "4", people-client-secret = "5", stripe-api-key = "1", stripe-webhook-secrets = "2", smtp-password = "3" }
+  people          = { issuer = "https://id.example.com/realm", client_id = "credits", claim_prefix = "https://example.com/", confidential = true }
+  support_email   = "support@example.com"
   stripe_livemode = false
   mail            = { host = "smtp.example.com", port = 587, security = "starttls", username = "credits", from = "credits@example.com" }
   budget          = { currency = "USD", units = 50 }
@@ -56,7 +58,7 @@ run "functions" {
   }
   assert {
     condition = alltrue([for name, f in module.function :
-      join(" ", sort(keys(f.service.environment_variables))) == join(" ", sort(concat(local.grants[name].environment, ["FROZEN", "GOGC", "GOMEMLIMIT"]))) &&
+      join(" ", sort(keys(f.service.environment_variables))) == join(" ", sort(concat(local.grants[name].environment, ["FROZEN", "GOGC", "GOMEMLIMIT", "TELEMETRY_ENDPOINT"]))) &&
       alltrue([for e in f.service.secret_environment_variables : e.version == var.secret_versions[e.secret]]) &&
       join(" ", sort(f.service.secret_environment_variables[*].key)) == join(" ", keys(local.grants[name].secrets))
     ])
@@ -104,7 +106,7 @@ run "who_may_call" {
 run "nothing_wider_than_needed" {
   assert {
     condition = alltrue([for name, f in module.function : toset(f.grants) == toset(concat(
-      ["roles/datastore.user credits-test"],
+      ["roles/datastore.user credits-test", "roles/telemetry.metricsWriter credits-test", "roles/telemetry.tracesWriter credits-test"],
       [for topic in local.grants[name].publishes : "roles/pubsub.publisher ${topic}"],
       [for secret in values(local.grants[name].secrets) : "roles/secretmanager.secretAccessor ${secret}"],
     ))])
@@ -215,13 +217,86 @@ run "watch" {
     error_message = "An alert tells nobody, or links a playbook that is not there."
   }
   assert {
-    condition     = alltrue([for p in google_monitoring_alert_policy.this : length(p.conditions[0].condition_threshold) + length(p.conditions[0].condition_absent) == 1])
+    condition     = alltrue([for p in google_monitoring_alert_policy.this : length(p.conditions[0].condition_threshold) + length(p.conditions[0].condition_absent) + length(p.conditions[0].condition_prometheus_query_language) == 1])
     error_message = "An alert has not exactly one condition."
+  }
+  assert {
+    condition = (
+      keys(google_monitoring_uptime_check_config.health) == ["account", "purchasewebhook"] &&
+      alltrue([for name, c in google_monitoring_uptime_check_config.health :
+        c.http_check[0].path == "/${name}/health" && c.http_check[0].use_ssl && c.http_check[0].validate_ssl &&
+        c.monitored_resource[0].labels.host == "europe-west4-credits-test.cloudfunctions.net" && length(c.selected_regions) >= 3
+      ])
+    )
+    error_message = "A public function is not asked from outside whether it is there."
   }
   assert {
     condition     = google_billing_budget.month.amount[0].specified_amount[0].units == "50" && google_billing_budget.month.budget_filter[0].projects == toset(["projects/123456789"])
     error_message = "The budget is not that of the environment."
   }
+}
+
+run "people" {
+  assert {
+    condition = (
+      length(google_identity_platform_config.this) == 0 &&
+      module.function["account"].service.environment_variables["PEOPLE_ISSUER"] == "https://id.example.com/realm" &&
+      module.function["account"].service.environment_variables["PEOPLE_AUDIENCE"] == "credits" &&
+      module.function["account"].service.environment_variables["PEOPLE_CLAIM_PREFIX"] == "https://example.com/" &&
+      module.function["account"].service.environment_variables["DASHBOARD_URL"] == "https://europe-west4-credits-test.cloudfunctions.net/account/ui/"
+    )
+    error_message = "The dashboard does not sign people in where the environment says."
+  }
+  assert {
+    condition     = toset(module.function["account"].service.secret_environment_variables[*].key) == toset(["DASHBOARD_KEYS", "PEOPLE_CLIENT_SECRET", "STRIPE_API_KEY"])
+    error_message = "The dashboard has no keys, or no secret at the issuer."
+  }
+}
+
+run "a_public_client_has_no_secret" {
+  variables {
+    people          = { issuer = "https://id.example.com", client_id = "credits" }
+    secret_versions = { dashboard-keys = "4", stripe-api-key = "1", stripe-webhook-secrets = "2", smtp-password = "3" }
+  }
+  assert {
+    condition     = toset(module.function["account"].service.secret_environment_variables[*].key) == toset(["DASHBOARD_KEYS", "STRIPE_API_KEY"])
+    error_message = "A public client is given a secret, or no keys."
+  }
+}
+
+run "identity_platform_serves_the_api_alone" {
+  variables {
+    people              = null
+    checkout_return_url = "https://example.com/bought"
+    secret_versions     = { stripe-api-key = "1", stripe-webhook-secrets = "2", smtp-password = "3" }
+  }
+  assert {
+    condition = (
+      length(google_identity_platform_config.this) == 1 &&
+      module.function["account"].service.environment_variables["PEOPLE_ISSUER"] == "https://securetoken.google.com/credits-test" &&
+      module.function["account"].service.environment_variables["PEOPLE_AUDIENCE"] == "credits-test" &&
+      module.function["account"].service.environment_variables["CHECKOUT_RETURN_URL"] == "https://example.com/bought" &&
+      toset(module.function["account"].service.secret_environment_variables[*].key) == toset(["STRIPE_API_KEY"]) &&
+      !contains(keys(google_secret_manager_secret.this), "dashboard-keys")
+    )
+    error_message = "Pages are served that nobody can sign in to, or the API takes other tokens than Identity Platform's."
+  }
+}
+
+run "without_a_dashboard_nobody_comes_back_to_it" {
+  command = plan
+  variables {
+    people = null
+  }
+  expect_failures = [var.checkout_return_url]
+}
+
+run "an_issuer_without_a_client_is_refused" {
+  command = plan
+  variables {
+    people = { issuer = "https://id.example.com", client_id = "" }
+  }
+  expect_failures = [var.people]
 }
 
 run "frozen" {

@@ -5,10 +5,13 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"flag"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -21,8 +24,11 @@ import (
 	"github.com/fluxori/ai-credits/shared/apidoc"
 )
 
-// Checker knows a strict document, and which of its operations were answered with success.
+// Checker holds exchanges against a strict document, and knows which of its operations were answered with success.
 type Checker struct {
+	// Document is what exchanges are held against.
+	Document *apidoc.Document
+
 	spec *openapi3.T
 	mux  *http.ServeMux
 	mu   sync.Mutex
@@ -34,6 +40,20 @@ type operation struct {
 	http.Handler
 	route   *routers.Route
 	pattern string
+}
+
+// Must makes the Checker that all tests of a binary share of a function's contract, and panics if there is anything wrong with that. Each
+// exchange counts towards what [Checker.Main] wants tried.
+func Must(contract []byte) *Checker {
+	d, err := apidoc.Parse(contract)
+	if err != nil {
+		panic(err)
+	}
+	c, err := New(d)
+	if err != nil {
+		panic(err)
+	}
+	return c
 }
 
 // New makes a Checker of a document, which must be valid OpenAPI.
@@ -49,7 +69,7 @@ func New(d *apidoc.Document) (*Checker, error) {
 	if err := spec.Validate(context.Background()); err != nil {
 		return nil, err
 	}
-	c := &Checker{spec: spec, mux: http.NewServeMux(), seen: map[string]bool{}}
+	c := &Checker{Document: d, spec: spec, mux: http.NewServeMux(), seen: map[string]bool{}}
 	for _, rt := range d.Routes {
 		method, path, _ := strings.Cut(rt.Name, " ")
 		documented := strings.TrimSuffix(path, "{$}")
@@ -137,11 +157,11 @@ func (c *Checker) note(pattern string) {
 }
 
 // Unseen are the routes that no test has had a success from.
-func (c *Checker) Unseen(d *apidoc.Document) []string {
+func (c *Checker) Unseen() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var out []string
-	for _, rt := range d.Routes {
+	for _, rt := range c.Document.Routes {
 		if !c.seen[rt.Name] {
 			out = append(out, rt.Name)
 		}
@@ -149,9 +169,21 @@ func (c *Checker) Unseen(d *apidoc.Document) []string {
 	return out
 }
 
+// Main is a binary's TestMain. It fails a whole run in which a route of the document never succeeded: what no test has seen is not known to be
+// true.
+func (c *Checker) Main(m *testing.M) {
+	code := m.Run()
+	whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == "" && flag.Lookup("test.list").Value.String() == ""
+	if unseen := c.Unseen(); code == 0 && whole && len(unseen) > 0 {
+		fmt.Println("no test has had a success from:", strings.Join(unseen, ", "))
+		code = 1
+	}
+	os.Exit(code)
+}
+
 // SameRoutes fails unless the document has exactly the patterns that a function registered. The pages for people, beneath /ui/, and those
 // of the document itself are no part of it.
-func SameRoutes(t testing.TB, d *apidoc.Document, registered []string) {
+func (c *Checker) SameRoutes(t testing.TB, registered []string) {
 	t.Helper()
 	here := map[string]bool{}
 	for _, pattern := range registered {
@@ -159,7 +191,7 @@ func SameRoutes(t testing.TB, d *apidoc.Document, registered []string) {
 			here[pattern] = true
 		}
 	}
-	for _, rt := range d.Routes {
+	for _, rt := range c.Document.Routes {
 		if !here[rt.Name] {
 			t.Errorf("the API document has %s, which the function does not serve: take it out of api.yaml", rt.Name)
 		}
@@ -167,6 +199,50 @@ func SameRoutes(t testing.TB, d *apidoc.Document, registered []string) {
 	}
 	for _, pattern := range slices.Sorted(maps.Keys(here)) {
 		t.Errorf("%s is not in the API document: add it to routes in functions%s/api.yaml, with title, roles, query, body, answers and problems, "+
-			"and what it takes and gives to schemas (the notation is in shared/apidoc/README.md)", pattern, cmp.Or(d.Server, "/…"))
+			"and what it takes and gives to schemas (the notation is in shared/apidoc/README.md)", pattern, cmp.Or(c.Document.Server, "/…"))
 	}
+}
+
+// Call is a route of a document with everything in its path filled in.
+type Call struct {
+	// Name is the route's, such as "GET /orgs/{org}/balance".
+	Name, Method, Path string
+	Route              apidoc.Route
+}
+
+// Calls are all routes of the document, with what stands for each name in braces; for one that is not among values its own name does.
+func (c *Checker) Calls(values map[string]string) []Call {
+	out := make([]Call, 0, len(c.Document.Routes))
+	for _, rt := range c.Document.Routes {
+		method, path, _ := strings.Cut(strings.TrimSuffix(rt.Name, "{$}"), " ")
+		for _, name := range apidoc.Variables(path) {
+			path = strings.Replace(path, "{"+name+"}", cmp.Or(values[name], name), 1)
+		}
+		out = append(out, Call{Name: rt.Name, Method: method, Path: path, Route: rt.Value})
+	}
+	return out
+}
+
+// SlowsDown fails unless a function stops a caller who asks too often, on every route of its document and before it looks at anything. The function
+// is to let a caller ask twice at once, and once more a second later. probe asks as one caller or another; what it is to be refused for when it passes is
+// invalid_request; wait lets a second pass.
+func (c *Checker) SlowsDown(t testing.TB, probe func(caller, method, path string) *httptest.ResponseRecorder, wait func()) {
+	t.Helper()
+	calls := c.Calls(nil)
+	first := calls[0]
+	want := func(what string, w *httptest.ResponseRecorder, status int) {
+		t.Helper()
+		if w.Code != status || status == http.StatusTooManyRequests && (w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), `"rate_limited"`)) {
+			t.Errorf("%s: %d, want %d; Retry-After %q: %s", what, w.Code, status, w.Header().Get("Retry-After"), w.Body)
+		}
+	}
+	for range 2 {
+		want("within the burst", probe("eager", first.Method, first.Path), http.StatusBadRequest)
+	}
+	for _, call := range calls {
+		want(call.Name, probe("eager", call.Method, call.Path), http.StatusTooManyRequests)
+	}
+	want("another caller", probe("calm", first.Method, first.Path), http.StatusBadRequest)
+	wait()
+	want("after the wait", probe("eager", first.Method, first.Path), http.StatusBadRequest)
 }

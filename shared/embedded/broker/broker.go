@@ -98,7 +98,7 @@ func Open(o Options) (*Broker, error) {
 	)
 	pubsubpb.RegisterPublisherServer(b.grpc, publisher{broker: b})
 	pubsubpb.RegisterSubscriberServer(b.grpc, subscriber{broker: b})
-	b.serve(b.pipe)
+	b.Serve(b.pipe)
 	return b, nil
 }
 
@@ -151,7 +151,8 @@ func both(first, second func(*bbolt.Tx) error) func(*bbolt.Tx) error {
 	}
 }
 
-func (b *Broker) serve(l net.Listener) {
+// Serve answers clients on a listener, in the background, until Close.
+func (b *Broker) Serve(l net.Listener) {
 	b.work.Go(func() {
 		if err := b.grpc.Serve(l); err != nil && b.ctx.Err() == nil {
 			b.log.Error("listener ended", "address", l.Addr().String(), "error", err)
@@ -172,7 +173,7 @@ func (b *Broker) Listen(ctx context.Context, addr string) (net.Addr, error) {
 	if b.closed {
 		return nil, errors.Join(ErrClosed, l.Close())
 	}
-	b.serve(l)
+	b.Serve(l)
 	return l.Addr(), nil
 }
 

@@ -27,6 +27,7 @@ import (
 	"google.golang.org/api/option"
 
 	"github.com/fluxori/ai-credits/shared/catalogue"
+	"github.com/fluxori/ai-credits/shared/cloud"
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/embedded/broker"
 	"github.com/fluxori/ai-credits/shared/embedded/engine"
@@ -112,6 +113,13 @@ func (c *Cloud) Now() time.Time { return time.UnixMicro(c.micros.Load()).UTC() }
 
 // Advance moves the clock on.
 func (c *Cloud) Advance(d time.Duration) { c.micros.Add(d.Microseconds()) }
+
+// Config is how the project's services are reached.
+func (c *Cloud) Config() cloud.Config {
+	return cloud.Config{
+		Project: c.Project, Database: "(default)", FirestoreEmulator: c.settings["FIRESTORE_EMULATOR_HOST"], PubSubEmulator: c.settings["PUBSUB_EMULATOR_HOST"],
+	}
+}
 
 // Audience is what tokens for a function must be for.
 func (c *Cloud) Audience(function string) string {

@@ -114,11 +114,12 @@ func newEndpoint(api pb.FirestoreServer, options []grpc.ServerOption) *endpoint 
 	}, options...)
 	e := &endpoint{grpc: grpc.NewServer(options...), buffer: bufconn.Listen(bufferBytes)}
 	pb.RegisterFirestoreServer(e.grpc, api)
-	e.serve(e.buffer)
+	e.Serve(e.buffer)
 	return e
 }
 
-func (e *endpoint) serve(l net.Listener) {
+// Serve also answers on a listener, in the background, until Close. Nothing checks who connects.
+func (e *endpoint) Serve(l net.Listener) {
 	e.wg.Go(func() {
 		// Serve returns nil, or ErrServerStopped, once Close has been called.
 		if err := e.grpc.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
@@ -143,7 +144,7 @@ func (e *endpoint) Listen(addr string) (net.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("firedb: listen on %s: %w", addr, err)
 	}
-	e.serve(l)
+	e.Serve(l)
 	return l.Addr(), nil
 }
 

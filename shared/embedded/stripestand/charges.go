@@ -33,6 +33,7 @@ type charge struct {
 	PaymentMethod        text           `json:"payment_method"`
 	PaymentMethodDetails methodDetails  `json:"payment_method_details"`
 	ReceiptEmail         text           `json:"receipt_email"`
+	ReceiptURL           text           `json:"receipt_url"`
 	Refunded             bool           `json:"refunded"`
 	Status               string         `json:"status"`
 }
@@ -127,6 +128,7 @@ func (o *op) newCharge(pi *intent, traits cardTraits) (*charge, error) {
 		PaymentIntent: text(pi.ID), PaymentMethod: pi.PaymentMethod, ReceiptEmail: pi.ReceiptEmail,
 		PaymentMethodDetails: methodDetails{Card: traits.details(), Type: "card"}, Status: chargePending,
 	}
+	ch.ReceiptURL = text(o.opts.BaseURL + "/receipt/" + ch.ID)
 	if c, ok := o.st.Customers.get(string(pi.Customer)); ok {
 		ch.BillingDetails.Email, ch.BillingDetails.Name, ch.BillingDetails.Phone = c.Email, c.Name, c.Phone
 		if c.Address != nil {

@@ -79,7 +79,7 @@ func (s *Stand) arm(kind timerKind, id string) {
 	heap.Push(&s.timers, timer{at: at, kind: kind, serial: s.timers.serial, id: id})
 }
 
-// armAll arms everything, after a snapshot was read.
+// armAll arms everything, after the file was read.
 func (s *Stand) armAll() {
 	for kind, ids := range [][]string{
 		timerSchedule: s.st.Schedules.order, timerSubscription: s.st.Subscriptions.order,
@@ -162,6 +162,9 @@ func (s *Stand) Run(ctx context.Context, until time.Time) error {
 		}
 		s.mu.Lock()
 		more, err := s.step(until.Unix())
+		if kept := s.keep(); kept != nil {
+			err = kept
+		}
 		s.mu.Unlock()
 		if err != nil || !more {
 			return err
@@ -190,7 +193,6 @@ func (s *Stand) step(until int64) (bool, error) {
 	}
 	heap.Pop(&s.timers)
 	delete(s.timers.armed, t.id)
-	s.changed = true
 	defer s.wake()
 	if err := (&op{Stand: s, now: t.at}).fire(t); err != nil {
 		return false, fmt.Errorf("at %s, %s: %w", time.Unix(t.at, 0).UTC().Format(time.RFC3339), t.id, err)

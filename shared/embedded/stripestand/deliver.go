@@ -53,7 +53,7 @@ func (s *Stand) takeUntried(tried map[*delivery]bool) *delivery {
 		return nil
 	}
 	var ready []*delivery
-	for _, d := range s.st.Deliveries {
+	for _, d := range s.st.Deliveries.line {
 		if _, known := s.endpoint(d.Endpoint); known && !d.sending && !tried[d] {
 			ready = append(ready, d)
 		}
@@ -83,7 +83,7 @@ func (s *Stand) draw(n int) int {
 func (s *Stand) waits(d *delivery) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, x := range s.st.Deliveries {
+	for _, x := range s.st.Deliveries.line {
 		if x == d {
 			return true
 		}
@@ -111,7 +111,7 @@ func (s *Stand) Wait(ctx context.Context) error {
 // waiting counts the deliveries whose endpoint is known. The caller holds mu.
 func (s *Stand) waiting() int {
 	n := 0
-	for _, d := range s.st.Deliveries {
+	for _, d := range s.st.Deliveries.line {
 		if _, known := s.endpoint(d.Endpoint); known {
 			n++
 		}
@@ -163,6 +163,7 @@ func (s *Stand) Redeliver(ctx context.Context, eventID string, times int) error 
 					s.mu.Lock()
 					defer s.mu.Unlock()
 					s.reached(eventID, ep)
+					refused = append(refused, s.keep())
 				}
 			})
 		}

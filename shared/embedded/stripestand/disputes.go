@@ -16,6 +16,9 @@ const (
 	disputeDueSeconds = 7 * 24 * 3600
 	// disputeFee is what Stripe keeps for a dispute, in minor units.
 	disputeFee = 1500
+	// maxDisputed is how many times its charge a dispute may be: a bank counts in
+	// its customer's currency, whose rate has moved since.
+	maxDisputed = 2
 )
 
 // dispute is a Dispute; Amount is in minor units of Currency.
@@ -107,8 +110,8 @@ func (o *op) openDispute(ch *charge, want Dispute) (*dispute, error) {
 	if amount == 0 {
 		amount = ch.Amount - ch.AmountRefunded
 	}
-	if amount < 1 || amount > ch.Amount {
-		return nil, invalid("", "amount", "A dispute of charge %s is for 1 to %d, not %d", ch.ID, ch.Amount, amount)
+	if most := maxDisputed * ch.Amount; amount < 1 || amount > most {
+		return nil, invalid("", "amount", "A dispute of charge %s is for 1 to %d, not %d", ch.ID, most, amount)
 	}
 	reason := want.Reason
 	if reason == "" {

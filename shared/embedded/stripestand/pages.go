@@ -53,6 +53,7 @@ func (s *Stand) mountPages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /pay/{id}", s.showPay)
 	mux.HandleFunc("POST /pay/{id}", s.submitPay)
 	mux.HandleFunc("GET /pay/invoice/{id}", s.showInvoice)
+	mux.HandleFunc("GET /receipt/{id}", s.showReceipt)
 	mux.HandleFunc("GET /portal/{id}", s.showPortal)
 	mux.HandleFunc("POST /portal/{id}", s.submitPortal)
 }
@@ -261,6 +262,23 @@ func (s *Stand) showInvoice(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	render(w, http.StatusOK, "invoice", page)
+}
+
+func (s *Stand) showReceipt(w http.ResponseWriter, r *http.Request) {
+	var page messagePage
+	err := s.read(func(o *op) error {
+		ch, err := o.charge(r.PathValue("id"), "id")
+		if err != nil {
+			return err
+		}
+		page = messagePage{Title: "Receipt", Text: fmt.Sprintf("%s, %s: %s.", money(ch.Amount, ch.Currency), day(ch.Created), ch.Status)}
+		return nil
+	})
+	if err != nil {
+		renderProblem(w, err)
+		return
+	}
+	render(w, http.StatusOK, "message", page)
 }
 
 func day(unix int64) string { return time.Unix(unix, 0).UTC().Format("2 January 2006") }

@@ -9,6 +9,8 @@
 //     state that the one before it left, and emits its events in order.
 //   - The same seed, clock and calls give the same ids and events.
 //   - What is due by the clock has happened before any request is answered.
+//   - What was answered is in the file, if there is one: a process that is
+//     killed loses nothing of it.
 //   - A parameter or endpoint that the stand-in does not know is an error,
 //     never ignored.
 //   - Every collection is bounded: events and idempotency keys are pruned,
@@ -54,7 +56,8 @@ type Options struct {
 	Seed uint64
 	// Key is the secret key that requests must carry; any key if empty.
 	Key string
-	// Path is the file in which the state is kept; nowhere if empty.
+	// Path is the file in which the state is kept, by one Stand at a time;
+	// nowhere if empty.
 	Path string
 	// Endpoints receive webhooks; AddEndpoint adds more.
 	Endpoints []Endpoint
@@ -79,7 +82,7 @@ type Options struct {
 	// RetryBase is the wait after the first failed attempt, in the machine's
 	// time; it doubles with each, up to 30 s. Default 500 ms.
 	RetryBase time.Duration
-	// Logger is told of webhooks given up and of snapshots that failed.
+	// Logger is told of webhooks given up and of a file that cannot be written.
 	// Default: nothing is logged.
 	Logger *slog.Logger
 }
@@ -129,11 +132,9 @@ type Stand struct {
 	timers    timerQueue
 	endpoints []Endpoint
 	inFlight  int           // deliveries being sent
-	changed   bool          // since the last snapshot
+	file      *file         // nil for none
 	woken     chan struct{} // closed and replaced when there may be work
 	jumble    uint64        // counts draws of shuffled deliveries
-
-	saveMu sync.Mutex // held while the file is written
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -148,37 +149,42 @@ func New(opts Options) (*Stand, error) {
 	s := &Stand{opts: opts, woken: make(chan struct{}), client: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	s.st = state{Version: snapshotVersion, Mode: ModeDeliver, PendingItems: map[string][]line{}}
+	s.st = state{head: head{Version: fileVersion, Mode: ModeDeliver, PendingItems: map[string][]line{}}}
 	if err := s.load(); err != nil {
 		return nil, fmt.Errorf("stripestand: restoring %s: %w", opts.Path, err)
 	}
 	for _, e := range opts.Endpoints {
 		if err := s.AddEndpoint(e); err != nil {
-			return nil, err
+			return nil, errors.Join(err, s.file.close())
 		}
 	}
 	return s, nil
 }
 
-// Start sends webhooks and saves snapshots in the background until ctx is
+// Start sends webhooks and syncs the file in the background until ctx is
 // done or Close is called. Without it webhooks go out only by Deliver.
 func (s *Stand) Start(ctx context.Context) {
 	ctx, s.stop = context.WithCancel(ctx)
 	for range s.opts.Workers {
 		s.done.Go(func() { s.deliverForever(ctx) })
 	}
-	if s.opts.Path != "" {
-		s.done.Go(func() { s.saveForever(ctx) })
+	if s.file != nil {
+		s.done.Go(func() { s.syncForever(ctx) })
 	}
 }
 
-// Close stops what Start began and saves the state.
+// Close stops what Start began and closes the file: what happens afterwards is
+// not kept.
 func (s *Stand) Close() error {
 	if s.stop != nil {
 		s.stop()
 		s.done.Wait()
 	}
-	return s.save()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.file
+	s.file = nil
+	return f.close()
 }
 
 // wake tells the background that there may be work. The caller holds mu.
@@ -201,20 +207,42 @@ type op struct {
 func (s *Stand) read(f func(*op) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.opts.Now().Unix()
-	if err := s.catchUp(now); err != nil {
+	o, err := s.begin()
+	if err == nil {
+		err = s.keep()
+	}
+	if err != nil {
 		return err
 	}
-	return f(&op{Stand: s, now: now})
+	defer func() {
+		for _, t := range s.st.tables() {
+			t.rest()
+		}
+	}()
+	return f(o)
 }
 
-// do runs f as one operation, after what is already due.
+// do runs f as one operation, after what is already due. Also one that fails
+// may have changed something: a card that is declined leaves a charge.
 func (s *Stand) do(f func(*op) error) error {
-	return s.read(func(o *op) error {
-		s.changed = true
-		defer s.wake()
-		return f(o)
-	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, err := s.begin()
+	if err != nil {
+		return err
+	}
+	defer s.wake()
+	err = f(o)
+	if kept := s.keep(); kept != nil {
+		return kept
+	}
+	return err
+}
+
+// begin does what is already due. The caller holds mu.
+func (s *Stand) begin() (*op, error) {
+	now := s.opts.Now().Unix()
+	return &op{Stand: s, now: now}, s.catchUp(now)
 }
 
 // room refuses a new object when the stand-in is full.

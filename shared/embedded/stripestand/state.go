@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"math/big"
 )
 
@@ -42,102 +41,47 @@ func newList[T any](url string, data []T) list[T] {
 	return list[T]{Object: "list", Data: data, URL: url}
 }
 
-// table keeps objects of one kind in the order in which they were made.
-type table[T any] struct {
-	rows  map[string]*T
-	place map[string]int // number of the row since the first ever kept
-	order []string
-	first int // number of order[0]
+// head is what the stand-in knows beside its objects.
+type head struct {
+	Version      int               `json:"version"`
+	Serial       uint64            `json:"serial"`
+	Mode         Mode              `json:"mode"`
+	RefundsPend  bool              `json:"refunds_pending"`
+	PendingItems map[string][]line `json:"pending_invoice_items"` // by subscription
 }
 
-func (t *table[T]) add(id string, row *T) {
-	if t.rows == nil {
-		t.rows, t.place = map[string]*T{}, map[string]int{}
-	}
-	t.rows[id] = row
-	t.place[id] = t.first + len(t.order)
-	t.order = append(t.order, id)
-}
-
-func (t *table[T]) get(id string) (*T, bool) {
-	row, ok := t.rows[id]
-	return row, ok
-}
-
-func (t *table[T]) len() int { return len(t.order) }
-
-// at returns the row at index i, the oldest being 0.
-func (t *table[T]) at(i int) *T { return t.rows[t.order[i]] }
-
-// index finds the row's index.
-func (t *table[T]) index(id string) (int, bool) {
-	n, ok := t.place[id]
-	return n - t.first, ok
-}
-
-// dropOldest forgets the oldest row.
-func (t *table[T]) dropOldest() {
-	id := t.order[0]
-	delete(t.rows, id)
-	delete(t.place, id)
-	t.order = t.order[1:]
-	t.first++
-}
-
-type savedRow[T any] struct {
-	ID  string `json:"id"`
-	Row *T     `json:"row"`
-}
-
-// MarshalJSON writes the rows in order.
-func (t *table[T]) MarshalJSON() ([]byte, error) {
-	out := make([]savedRow[T], 0, len(t.order))
-	for _, id := range t.order {
-		out = append(out, savedRow[T]{ID: id, Row: t.rows[id]})
-	}
-	return json.Marshal(out)
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote.
-func (t *table[T]) UnmarshalJSON(data []byte) error {
-	var in []savedRow[T]
-	if err := json.Unmarshal(data, &in); err != nil {
-		return fmt.Errorf("decoding a table: %w", err)
-	}
-	*t = table[T]{}
-	for _, r := range in {
-		if r.Row == nil {
-			return fmt.Errorf("decoding a table: %q has no row", r.ID)
-		}
-		t.add(r.ID, r.Row)
-	}
-	return nil
-}
-
-// state is everything that the stand-in knows; it is what a snapshot holds.
+// state is everything that the stand-in knows.
 type state struct {
-	Version       int                  `json:"version"`
-	Serial        uint64               `json:"serial"`
-	Mode          Mode                 `json:"mode"`
-	RefundsPend   bool                 `json:"refunds_pending"`
-	Customers     table[customer]      `json:"customers"`
-	Methods       table[paymentMethod] `json:"payment_methods"`
-	Products      table[product]       `json:"products"`
-	Prices        table[price]         `json:"prices"`
-	Coupons       table[coupon]        `json:"coupons"`
-	Sessions      table[session]       `json:"checkout_sessions"`
-	Intents       table[intent]        `json:"payment_intents"`
-	Charges       table[charge]        `json:"charges"`
-	Refunds       table[refund]        `json:"refunds"`
-	Disputes      table[dispute]       `json:"disputes"`
-	Subscriptions table[subscription]  `json:"subscriptions"`
-	Schedules     table[schedule]      `json:"subscription_schedules"`
-	Invoices      table[invoice]       `json:"invoices"`
-	PendingItems  map[string][]line    `json:"pending_invoice_items"` // by subscription
-	Portals       table[portalSession] `json:"billing_portal_sessions"`
-	Events        table[event]         `json:"events"`
-	Keys          table[keptAnswer]    `json:"idempotency_keys"`
-	Deliveries    []*delivery          `json:"deliveries"`
+	head
+	Customers     table[customer]
+	Methods       table[paymentMethod]
+	Products      table[product]
+	Prices        table[price]
+	Coupons       table[coupon]
+	Sessions      table[session]
+	Intents       table[intent]
+	Charges       table[charge]
+	Refunds       table[refund]
+	Disputes      table[dispute]
+	Subscriptions table[subscription]
+	Schedules     table[schedule]
+	Invoices      table[invoice]
+	Portals       table[portalSession]
+	Events        table[event]
+	Keys          table[keptAnswer]
+	Deliveries    backlog
+}
+
+// tables are the state's, by the names under which they are kept. The names
+// never change.
+func (st *state) tables() map[string]rows {
+	return map[string]rows{
+		"customers": &st.Customers, "payment_methods": &st.Methods, "products": &st.Products, "prices": &st.Prices,
+		"coupons": &st.Coupons, "checkout_sessions": &st.Sessions, "payment_intents": &st.Intents, "charges": &st.Charges,
+		"refunds": &st.Refunds, "disputes": &st.Disputes, "subscriptions": &st.Subscriptions,
+		"subscription_schedules": &st.Schedules, "invoices": &st.Invoices, "billing_portal_sessions": &st.Portals,
+		"events": &st.Events, "idempotency_keys": &st.Keys, "deliveries": &st.Deliveries,
+	}
 }
 
 // objects counts what is kept without end; events and keys are pruned.

@@ -37,7 +37,7 @@ const (
 
 // Endpoint receives webhooks at a URL or in this process.
 type Endpoint struct {
-	// ID names the endpoint in snapshots; default "we_" and its number.
+	// ID names the endpoint in the file; default "we_" and its number.
 	ID string
 	// URL is where events are posted; unused if Handler is set.
 	URL string
@@ -61,6 +61,7 @@ type delivery struct {
 	Endpoint string `json:"endpoint"`
 	Attempts int    `json:"attempts"`
 
+	number    int       // since the first ever queued; the file's key
 	notBefore time.Time // the machine's clock
 	sending   bool
 }
@@ -107,7 +108,7 @@ func (s *Stand) WebhookMode(mode Mode) error {
 	return s.do(func(*op) error {
 		s.st.Mode = mode
 		if mode == ModeDrop {
-			s.st.Deliveries = slices.DeleteFunc(s.st.Deliveries, func(d *delivery) bool { return !d.sending })
+			s.st.Deliveries.drop(func(d *delivery) bool { return !d.sending })
 		}
 		return nil
 	})
@@ -121,12 +122,12 @@ func (s *Stand) queue(e *event) {
 		}
 		e.Hidden.Missing = append(e.Hidden.Missing, ep.ID)
 		e.PendingWebhooks = len(e.Hidden.Missing)
-		if s.st.Mode == ModeDrop || len(s.st.Deliveries) >= maxDeliveries {
+		if s.st.Mode == ModeDrop || len(s.st.Deliveries.line) >= maxDeliveries {
 			continue
 		}
-		s.st.Deliveries = append(s.st.Deliveries, &delivery{Event: e.ID, Endpoint: ep.ID})
+		s.st.Deliveries.add(&delivery{Event: e.ID, Endpoint: ep.ID})
 		if s.st.Mode == ModeDuplicate {
-			s.st.Deliveries = append(s.st.Deliveries, &delivery{Event: e.ID, Endpoint: ep.ID})
+			s.st.Deliveries.add(&delivery{Event: e.ID, Endpoint: ep.ID})
 		}
 	}
 }
@@ -138,7 +139,7 @@ func (s *Stand) take(now time.Time) (d *delivery, again time.Duration) {
 		return nil, 0
 	}
 	var ready []*delivery
-	for _, c := range s.st.Deliveries {
+	for _, c := range s.st.Deliveries.line {
 		if _, known := s.endpoint(c.Endpoint); c.sending || !known {
 			continue
 		}
@@ -171,7 +172,7 @@ func (s *Stand) deliverForever(ctx context.Context) {
 	for ctx.Err() == nil {
 		s.mu.Lock()
 		woken := s.woken
-		linger := s.st.Mode == ModeShuffle && len(s.st.Deliveries) > 0
+		linger := s.st.Mode == ModeShuffle && len(s.st.Deliveries.line) > 0
 		s.mu.Unlock()
 		if linger && !sleep(ctx, shuffleLinger, nil) {
 			return
@@ -218,10 +219,15 @@ func (s *Stand) attempt(ctx context.Context, d *delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.wake()
+	defer func() {
+		if err := s.keep(); err != nil {
+			s.opts.Logger.LogAttrs(ctx, slog.LevelError, "the state of the Stripe stand-in was not kept", slog.Any("error", err))
+		}
+	}()
 	s.inFlight--
-	s.changed = true
 	d.sending = false
 	d.Attempts++
+	s.st.Deliveries.touch(d)
 	switch {
 	case err == nil:
 		s.forget(d)
@@ -246,7 +252,7 @@ func (s *Stand) reached(id string, ep Endpoint) {
 }
 
 func (s *Stand) forget(d *delivery) {
-	s.st.Deliveries = slices.DeleteFunc(s.st.Deliveries, func(x *delivery) bool { return x == d })
+	s.st.Deliveries.drop(func(x *delivery) bool { return x == d })
 }
 
 // eventBody renders an event for sending. The caller holds mu.

@@ -1,4 +1,5 @@
-# A function with an account of its own, which may use Firestore, publish to the listed topics, read the listed secrets, and nothing else.
+# A function with an account of its own, which may use Firestore, publish to the listed topics, read the listed secrets, send its figures and
+# traces, and nothing else.
 
 resource "google_service_account" "this" {
   account_id   = "run-${var.name}"
@@ -10,6 +11,13 @@ resource "google_project_iam_member" "documents" {
   project = var.project
   role    = "roles/datastore.user"
   member  = google_service_account.this.member
+}
+
+resource "google_project_iam_member" "telemetry" {
+  for_each = toset(["roles/telemetry.metricsWriter", "roles/telemetry.tracesWriter"])
+  project  = var.project
+  role     = each.key
+  member   = google_service_account.this.member
 }
 
 resource "google_pubsub_topic_iam_member" "publisher" {

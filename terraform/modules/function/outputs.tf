@@ -22,7 +22,7 @@ output "account_id" {
 output "grants" {
   description = "All that the function's account may do, as pairs of a role and what it is for."
   value = concat(
-    [for m in [google_project_iam_member.documents] : "${m.role} ${m.project}"],
+    [for m in concat([google_project_iam_member.documents], values(google_project_iam_member.telemetry)) : "${m.role} ${m.project}"],
     [for m in google_pubsub_topic_iam_member.publisher : "${m.role} ${m.topic}"],
     [for m in google_secret_manager_secret_iam_member.accessor : "${m.role} ${m.secret_id}"],
   )
