@@ -122,7 +122,9 @@ func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err er
 	if err != nil {
 		return nil, err
 	}
-	eraser, err := erasure.New(m.Orgs, m.Ledger, requests)
+	eraser, err := erasure.New(erasure.Options{
+		People: m.Orgs, Entries: m.Ledger, Requests: requests, Letters: letters, Payments: m.Receiver, Teams: m.Orgs,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +133,7 @@ func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err er
 		return nil, err
 	}
 	h := handler{
-		people: people, store: m.Orgs, registrar: registrar, ledger: m.Ledger, prices: m.Prices, shop: m.Shop, letters: letters, refusals: refused,
+		people: people, gate: m.Gate, store: m.Orgs, registrar: registrar, ledger: m.Ledger, prices: m.Prices, shop: m.Shop, letters: letters, refusals: refused,
 		requests: requests, eraser: eraser, optOuts: optOuts, receiver: m.Receiver, topups: m.TopUps, refunder: m.Refunder,
 		plans: payments.NewPlans(m.Receiver), campaigns: m.Campaigns, now: env.Now,
 	}

@@ -64,7 +64,7 @@ func routes() []route {
 
 		{Method: http.MethodGet, Path: "/orgs/{org}/overview", May: readers, serve: (*handler).overview},
 		{Method: http.MethodGet, Path: "/orgs/{org}/balance", May: readers, Query: []string{"at"}, serve: (*handler).balance},
-		{Method: http.MethodGet, Path: "/orgs/{org}/entries", May: readers, Query: paging(), serve: (*handler).entries},
+		{Method: http.MethodGet, Path: "/orgs/{org}/entries", May: readers, Query: append([]string{"from", "to", "format"}, paging()...), serve: (*handler).entries},
 		{Method: http.MethodGet, Path: "/orgs/{org}/entries/{id}", May: readers, serve: (*handler).entry},
 		{Method: http.MethodGet, Path: "/orgs/{org}/statements/{month}", May: readers, Query: []string{"format"}, serve: (*handler).statement},
 		{

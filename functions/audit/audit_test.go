@@ -220,6 +220,30 @@ func TestAWholeAuditIsAskedForByAMessage(t *testing.T) {
 	}
 }
 
+func TestWhatSomebodyHasMendedIsAccepted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.buy(t, "acme", "a")
+	check(t, w.debit(t, "acme", "job", 50))
+	_, err := w.Client.Doc("wallets/acme/entries/" + credit.CallerKey("job").Doc()).Delete(t.Context())
+	check(t, err)
+	w.sweep(t, 2)
+	w.Publish(t, events.WalletAudits, `{"v":1,"org_id":"acme","accept":{"by":"","reason":""}}`, nil) // by nobody
+	w.Quiet(t)
+	w.sweep(t, 1)
+	w.Publish(t, events.WalletAudits, `{"v":1,"org_id":"acme","accept":{"by":"ops@fluxori.example","reason":"restored in part"}}`, nil)
+	w.Quiet(t)
+	told := w.log.count(alarm)
+	w.sweep(t, 0)
+	_, err = w.ledger.Do(t.Context(), "acme", credit.FreezeWallet{Frozen: false, Actor: "ops", Reason: "mended"})
+	check(t, err)
+	check(t, w.debit(t, "acme", "afterwards", 5))
+	w.sweep(t, 1)
+	if w.frozen(t, "acme") || told != 2 || w.log.count(alarm) != told {
+		t.Errorf("frozen %t, told %d times, then %d", w.frozen(t, "acme"), told, w.log.count(alarm))
+	}
+}
+
 func TestMessagesThatCanNeverBeDoneAreDropped(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -2,14 +2,15 @@
 //
 //	POST /audit            each hour: ask for each wallet that moved to be proven, and each day for every other → 200 {wallets, more}
 //	POST /audit/payments   each night: compare Stripe's charges with our payments, and these with their grants → 200 {days, until, more, findings}
-//	POST /audit/wallet     pushes of the topic wallet-audits {v, org_id, whole}: prove one wallet, from its first entry if whole
+//	POST /audit/wallet     pushes of the topic wallet-audits {v, org_id, whole?, accept?: {by, reason}}: prove one wallet, from its first entry if
+//	                       whole; or accept what is stored of it as right, after somebody has mended it
 //
 // A wallet is proven from where it was proven last, in 40 seconds at most; one with more entries than that is asked for again, behind those that
 // wait. A run asks for at most 20,000 wallets, and the next goes on where it stopped, so that none waits for a busy one.
 //
 // What does not agree is looked at twice, logged as an error with alert=audit_mismatch, the entry, the field, what was expected and what was
 // found, and the wallet is frozen: once, however often it is found again. It stays found until somebody has mended it, or has accepted what is
-// stored (`creditsctl audit`). Nothing else is written but checkpoints. Nothing depends on when it runs, or whether, or how often at once.
+// stored, by publishing a message. Nothing else is written but checkpoints. Nothing depends on when it runs, or whether, or how often at once.
 //
 // Runs and pushes carry Google-signed tokens of the one service account of each. It decides nothing: package audit does.
 package audit

@@ -37,6 +37,14 @@ type request struct {
 	OrgID   string `json:"org_id"`
 	// Whole proves the wallet from its first entry.
 	Whole bool `json:"whole,omitempty"`
+	// Accept takes what is stored as right from now on, in place of proving it.
+	Accept *acceptance `json:"accept,omitempty"`
+}
+
+// acceptance is who has mended a wallet, and how.
+type acceptance struct {
+	By     string `json:"by"`
+	Reason string `json:"reason"`
 }
 
 // requestVersion is the version of request; a message of a newer one is left to a newer release.
@@ -90,7 +98,7 @@ func (h *handler) wallet(ctx context.Context, p events.Push) error {
 	if r.Version > requestVersion {
 		return problem.New(problem.Unavailable, fmt.Sprintf("The message has version %d, this release knows %d.", r.Version, requestVersion), nil)
 	}
-	report, err := h.auditor.Wallet(ctx, r.OrgID, audit.Request{Whole: r.Whole, Time: h.walletTime})
+	report, err := h.prove(ctx, r)
 	if code, why, refused := problem.Refusal(err); err != nil && refused {
 		h.log.ErrorContext(ctx, "a wallet cannot be proven", slog.String("org", r.OrgID), slog.String("code", code), slog.String("reason", why))
 		return nil
@@ -99,4 +107,13 @@ func (h *handler) wallet(ctx context.Context, p events.Push) error {
 		return err
 	}
 	return h.ask(ctx, []string{r.OrgID}) // it goes on behind those that wait
+}
+
+// prove does what a message asks for.
+func (h *handler) prove(ctx context.Context, r request) (audit.Report, error) {
+	if a := r.Accept; a != nil {
+		_, err := h.auditor.Accept(ctx, r.OrgID, a.By, a.Reason)
+		return audit.Report{}, err
+	}
+	return h.auditor.Wallet(ctx, r.OrgID, audit.Request{Whole: r.Whole, Time: h.walletTime})
 }

@@ -133,8 +133,8 @@ func (s *system) live(t testing.TB, org string) {
 	s.do(t, org, credit.Configure{Zone: ptr("Africa/Johannesburg"), LowBalance: &credit.Threshold{On: true, Credits: 50}})
 	s.do(t, org, purchase("pi_1", 1000), purchase("pi_2", 200))
 	s.do(t, org, credit.SetLimits{Changes: []credit.LimitChange{
-		{Subject: credit.Subject{Scope: credit.ScopeOrganisation}, Limit: &credit.Limit{Credits: 100000}},
-		{Subject: credit.Subject{Scope: credit.ScopeUser, ID: "sipho"}, Limit: &credit.Limit{Credits: 90000}},
+		{Subject: credit.Subject{Scope: credit.ScopeOrganisation}, Limit: &credit.Limit{Credits: 1_000_000_000}},
+		{Subject: credit.Subject{Scope: credit.ScopeUser, ID: "sipho"}, Limit: &credit.Limit{Credits: 900_000_000}},
 	}})
 	s.do(t, org,
 		credit.NewGrant{Key: credit.SystemKey("promotion", "soon", "1"), Terms: credit.Terms{
@@ -214,7 +214,7 @@ func TestAnAuditThatRunsOutOfTimeGoesOn(t *testing.T) {
 	t.Parallel()
 	s := open(t, engine.New(t))
 	s.do(t, "acme", credit.Configure{Zone: ptr("Africa/Johannesburg")}, purchase("pi_1", 1_000_000))
-	spendMany(t, s, "acme", 2*tailEntries)
+	spendMany(t, s, "acme", 2*tailEntries, "many")
 	var pages int
 	r, err := s.auditor.Wallet(t.Context(), "acme", Request{Time: 1, Progress: func(Progress) { pages++ }})
 	if err != nil || !r.More || r.Finding != nil || pages != 1 {
@@ -226,15 +226,16 @@ func TestAnAuditThatRunsOutOfTimeGoesOn(t *testing.T) {
 	}
 }
 
-// spendMany debits a credit many times.
-func spendMany(t testing.TB, s *system, org string, n int) {
+// spendMany debits a credit many times, under ids that begin alike.
+func spendMany(t testing.TB, s *system, org string, n int, ids string) {
 	t.Helper()
 	var all sync.WaitGroup
 	next := atomic.Int64{}
 	for range 256 {
 		all.Go(func() {
 			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
-				if _, err := s.ledger.Do(t.Context(), org, debit(org, "many-"+text(i), 1)); err != nil {
+				s.advance(2 * time.Second)
+				if _, err := s.ledger.Do(t.Context(), org, debit(org, ids+"-"+text(i), 1)); err != nil {
 					t.Error(err)
 					return
 				}
@@ -278,15 +279,15 @@ type planted struct {
 	plant func(t *testing.T, s *system)
 	// event is the caller's id of the entry that must be named; empty for none, or another.
 	event string
-	seq   func(s *system, t *testing.T) int64
+	seq   func(t *testing.T, s *system) int64
 	where string
 	field string
 	want  string // what is expected, and found
 	got   string
 }
 
-func seqOf(id string) func(s *system, t *testing.T) int64 {
-	return func(s *system, t *testing.T) int64 {
+func seqOf(id string) func(t *testing.T, s *system) int64 {
+	return func(t *testing.T, s *system) int64 {
 		t.Helper()
 		return s.read(t, entryPath("acme", id))["seq"].(int64)
 	}
@@ -299,12 +300,12 @@ func plants() []planted {
 			if _, err := s.Client.Doc(entryPath("acme", "job-2")).Delete(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-		}, seq: func(s *system, t *testing.T) int64 { return seqOf("job-3")(s, t) - 1 }, where: "entry", field: "seq"},
+		}, seq: func(t *testing.T, s *system) int64 { return seqOf("job-3")(t, s) - 1 }, where: "entry", field: "seq"},
 		{name: "the last entry is lost", plant: func(t *testing.T, s *system) {
 			if _, err := s.Client.Doc(entryPath("acme", "job-7")).Delete(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-		}, seq: func(s *system, t *testing.T) int64 { return seqOf("job-6")(s, t) + 1 }, where: "entry", field: "the last"},
+		}, seq: func(t *testing.T, s *system) int64 { return seqOf("job-6")(t, s) + 1 }, where: "entry", field: "the last"},
 		{name: "a debit is doubled in its figures", plant: func(t *testing.T, s *system) {
 			e := s.read(t, entryPath("acme", "job-3"))
 			change := e["changes"].([]any)[0].(map[string]any)
@@ -330,7 +331,7 @@ func plants() []planted {
 			a, b := s.read(t, entryPath("acme", "job-2")), s.read(t, entryPath("acme", "job-3"))
 			s.patch(t, entryPath("acme", "job-2"), firestore.Update{Path: "seq", Value: b["seq"]})
 			s.patch(t, entryPath("acme", "job-3"), firestore.Update{Path: "seq", Value: a["seq"]})
-		}, where: "entry", field: "seq", seq: func(s *system, t *testing.T) int64 { return seqOf("job-3")(s, t) }},
+		}, where: "entry", field: "seq", seq: func(t *testing.T, s *system) int64 { return seqOf("job-3")(t, s) }},
 		{name: "an entry is another organisation's", plant: func(t *testing.T, s *system) {
 			s.patch(t, entryPath("acme", "job-3"), firestore.Update{Path: "org", Value: "globex"})
 		}, event: "job-3", where: "entry", field: "org", want: "acme", got: "globex"},
@@ -443,7 +444,7 @@ func (s *system) finds(t *testing.T, p planted) {
 	var seq int64
 	switch {
 	case p.seq != nil:
-		seq = p.seq(s, t)
+		seq = p.seq(t, s)
 	case p.event != "":
 		seq = s.read(t, entryPath("acme", p.event))["seq"].(int64)
 	}

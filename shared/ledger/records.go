@@ -16,8 +16,11 @@ type Mark struct {
 	At  time.Time
 }
 
-// recordsPage is how many entries are decoded at once: some 20 MiB.
-const recordsPage = 4000
+// recordsPage is how many entries are decoded at once: some 20 MiB. likely is for how many a span is chosen, so that few hold more.
+const (
+	recordsPage = 4000
+	likely      = 3000
+)
 
 // errCrowded says that more entries bear one moment than there can be.
 var errCrowded = errors.New("more entries bear one moment than can be")
@@ -26,7 +29,7 @@ var errCrowded = errors.New("more entries bear one moment than can be")
 // change, so that they need no snapshot; what is up to the wallet's last entry is complete. The index goes from the latest back, so it is
 // read by spans of time, each as long as is likely to hold a page: where one holds more, that read is wasted.
 func (l *Ledger) Records(ctx context.Context, org string, from, to Mark, each func([]Found[*credit.Entry]) error) error {
-	low, span := from.At, to.At.Sub(from.At)
+	low, seq, span := from.At, from.Seq, to.At.Sub(from.At)
 	if from.At.IsZero() {
 		var err error
 		if low, err = l.store.beforeAll(ctx, org, to.At); err != nil {
@@ -34,8 +37,8 @@ func (l *Ledger) Records(ctx context.Context, org string, from, to Mark, each fu
 		}
 		span = to.At.Sub(low)
 	}
-	if n := to.Seq - from.Seq; n > recordsPage/2 {
-		span = time.Duration(float64(span) * (recordsPage / 2) / float64(n))
+	if n := to.Seq - from.Seq; n > likely {
+		span = time.Duration(float64(span) * likely / float64(n))
 	}
 	for low.Before(to.At) {
 		span = max(span, time.Microsecond)
@@ -50,17 +53,20 @@ func (l *Ledger) Records(ctx context.Context, org string, from, to Mark, each fu
 		case len(page) > recordsPage && !high.After(low.Add(time.Microsecond)):
 			return errCrowded
 		case len(page) > recordsPage:
-			span = min(span, high.Sub(low)) / 4
+			// Their numbers tell about how many there are.
+			there := max(page[len(page)-1].Value.Seq-seq, 2*likely)
+			span = time.Duration(float64(high.Sub(low)) * likely / float64(there))
 			continue
 		}
 		if len(page) > 0 {
+			seq = page[len(page)-1].Value.Seq
 			if err := each(page); err != nil {
 				return err
 			}
 		}
-		if low = high; len(page) < recordsPage/4 {
-			span = min(2*span, maxSpan)
-		}
+		// The next is as long as would have held what is likely to fit, or twice as long as this at most.
+		low = high
+		span = min(time.Duration(float64(span)*min(2, likely/float64(max(1, len(page))))), maxSpan)
 	}
 	return nil
 }
