@@ -27,11 +27,14 @@ type call struct {
 
 var errForbidden = problem.New(problem.Forbidden, "Your role does not allow this.", nil)
 
-// admit lets a request in: first who it is, then whether that person may see the organisation, then whether the role allows it, and only then
-// what was sent. So nothing that is sent can tell a stranger whether an organisation exists.
+// admit lets a request in: first who it is, and whether that person asks too often; then whether they may see the organisation, then whether the
+// role allows it, and only then what was sent. So nothing that is sent can tell a stranger whether an organisation exists.
 func (h *handler) admit(r *http.Request, rt route) (call, error) {
 	who, err := h.people.Authenticate(r)
 	if err != nil {
+		return call{}, err
+	}
+	if err := h.gate.Pass(who.Sub); err != nil {
 		return call{}, err
 	}
 	c := call{person: who, org: r.PathValue("org")}

@@ -56,6 +56,8 @@ var permitted = map[string]struct {
 	"GET /orgs/{org}/auto-top-up":                    {who: "admin support platform"},
 	"PUT /orgs/{org}/auto-top-up":                    {who: "admin", body: `{"enabled":false,"threshold":0,"package":"","monthly_cap":0}`},
 	"GET /orgs/{org}/subscription":                   {who: "member admin support platform"},
+	"GET /orgs/{org}/subscription/preview":           {who: "admin support platform", query: "?plan=growth"},
+	"GET /orgs/{org}/cycles":                         {who: "member admin support platform"},
 	"POST /orgs/{org}/subscription/change":           {who: "admin", body: `{"plan":"growth"}`},
 	"POST /orgs/{org}/promotions/redeem":             {who: "admin", body: `{"code":"WELCOME"}`},
 	"GET /orgs/{org}/referral":                       {who: "member admin support"},
@@ -125,7 +127,7 @@ func (s *system) populate(t *testing.T, org string) (reference, request string) 
 	request, _ = asked.body["request_id"].(string)
 	bought := s.must(t, s.token(t, org+"-admin"), http.MethodPost, "/orgs/"+org+"/purchases", `{"package":"credits-500"}`, "Idempotency-Key", "first")
 	s.pay(t, bought)
-	s.subscribe(t, org, "price_starter_month_zar", stripestand.CardVisa)
+	s.subscribe(t, org, "price_starter_month_zar", stripestand.CardVisa, 0)
 	reference, _ = bought.body["reference"].(string)
 	return reference, request
 }

@@ -60,7 +60,7 @@ func (h *handler) catalogue(w http.ResponseWriter, r *http.Request, c call) erro
 	if err != nil {
 		return err
 	}
-	serve.OK(w, r, listPrices(current, country))
+	serve.OKUnlessSame(w, r, listPrices(current, country), nil)
 	return nil
 }
 

@@ -104,7 +104,7 @@ func (h *handler) entry(w http.ResponseWriter, r *http.Request, c call) error {
 	if c.withhold(&out.entry) {
 		out.Limits = slices.DeleteFunc(out.Limits, func(l limitPassed) bool { return l.Scope == credit.ScopeUser })
 	}
-	serve.OK(w, r, out)
+	serve.OKUnlessSame(w, r, out, nil) // the entry stays; what reversed it may be added
 	return nil
 }
 

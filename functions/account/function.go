@@ -27,6 +27,8 @@
 //	GET  /account/orgs/{org}/purchases/{reference}/refund   what a refund would give now
 //	POST /account/orgs/{org}/purchases/{reference}/refund   refund what is left, or a part (support, Idempotency-Key)
 //	GET  /account/orgs/{org}/subscription               the plan, its period, what the next cycle brings, and a change that is scheduled
+//	GET  /account/orgs/{org}/cycles                     the cycles that have begun, newest first, with the statements of those that are closed
+//	GET  /account/orgs/{org}/subscription/preview?plan= what a change of plan would cost and bring, and when
 //	POST /account/orgs/{org}/subscription/change        a dearer plan at once, a cheaper one with the next period (Idempotency-Key)
 //	GET  /account/orgs/{org}/members?team=              who is in the organisation
 //	GET  /account/orgs/{org}/members/{user}, PUT        one member, to members only themselves; let in, make administrator or plain member
@@ -125,7 +127,9 @@ func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err er
 	if err != nil {
 		return nil, err
 	}
-	eraser, err := erasure.New(m.Orgs, m.Ledger, requests)
+	eraser, err := erasure.New(erasure.Options{
+		People: m.Orgs, Entries: m.Ledger, Requests: requests, Letters: letters, Payments: m.Receiver, Teams: m.Orgs,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +138,7 @@ func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err er
 		return nil, err
 	}
 	h := handler{
-		people: people, store: m.Orgs, registrar: registrar, ledger: m.Ledger, prices: m.Prices, shop: m.Shop, letters: letters, refusals: refused,
+		people: people, gate: m.Gate, store: m.Orgs, registrar: registrar, ledger: m.Ledger, prices: m.Prices, shop: m.Shop, letters: letters, refusals: refused,
 		requests: requests, eraser: eraser, optOuts: optOuts, receiver: m.Receiver, topups: m.TopUps, refunder: m.Refunder,
 		plans: payments.NewPlans(m.Receiver), campaigns: m.Campaigns, now: env.Now,
 	}

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/campaigns"
@@ -16,6 +17,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/refusals"
+	"github.com/fluxori/ai-credits/shared/throttle"
 	"github.com/fluxori/ai-credits/shared/topups"
 )
 
@@ -34,6 +36,7 @@ type prices interface {
 // handler answers people. It decides nothing but who may ask.
 type handler struct {
 	people    *identity.People
+	gate      *throttle.Gate
 	store     *orgs.Store
 	registrar *orgs.Registrar
 	ledger    *ledger.Ledger
@@ -52,4 +55,6 @@ type handler struct {
 	eraser    *erasure.Eraser
 	optOuts   *notify.OptOuts
 	now       func() time.Time // the system's clock
+	// exports counts those that are being written.
+	exports atomic.Int32
 }

@@ -13,30 +13,9 @@ const purchasesList = "purchases"
 
 // history lists an organisation's purchases, the newest first.
 func (h *handler) history(w http.ResponseWriter, r *http.Request, c call) error {
-	size, err := c.pageSize()
-	if err != nil {
-		return err
-	}
-	p, paging, err := c.position(purchasesList)
-	if err != nil {
-		return err
-	}
-	var after payments.Place
-	if paging {
-		after = payments.Place{At: p.at(), Reference: p.ID}
-	}
-	found, err := h.shop.Purchases(r.Context(), c.org, after, size+1)
-	if err != nil {
-		return err
-	}
-	out, err := paged(found, size, showPurchase, func(p payments.Purchase) position {
-		return position{List: purchasesList, At: p.CreatedAt.UnixMicro(), ID: p.Reference}
-	})
-	if err != nil {
-		return err
-	}
-	serve.OK(w, r, out)
-	return nil
+	return paymentsPage(w, r, c, purchasesList, func(after payments.Place, n int) ([]payments.Purchase, error) {
+		return h.shop.Purchases(r.Context(), c.org, after, n)
+	}, showPurchase, func(p payments.Purchase) payments.Place { return payments.Place{At: p.CreatedAt, ID: p.Reference} })
 }
 
 // foundPurchase is a purchase for those who look it up by its reference alone.

@@ -47,7 +47,7 @@ func (h *handler) balance(w http.ResponseWriter, r *http.Request, c call) error 
 		if err != nil && !walletMissing(err) {
 			return err
 		}
-		serve.OK(w, r, balance{figures: figures(b.Figures), AsOf: at.UTC().Truncate(time.Microsecond)})
+		serve.OKUnlessSame(w, r, balance{figures: figures(b.Figures), AsOf: at.UTC().Truncate(time.Microsecond)}, nil)
 		return nil
 	}
 	b, err := h.ledger.Balance(r.Context(), c.org)
@@ -57,7 +57,10 @@ func (h *handler) balance(w http.ResponseWriter, r *http.Request, c call) error 
 	if err != nil {
 		return err
 	}
-	serve.OK(w, r, showBalance(b))
+	out := showBalance(b)
+	same := out
+	same.AsOf = time.Time{} // it is another each time
+	serve.OKUnlessSame(w, r, out, same)
 	return nil
 }
 
@@ -155,19 +158,22 @@ func (c call) withhold(e *entry) bool {
 const entriesList = "entries"
 
 func (h *handler) entries(w http.ResponseWriter, r *http.Request, c call) error {
+	table, err := c.wantsTable()
+	if err != nil {
+		return err
+	}
+	wanted, err := h.span(r.Context(), c)
+	if err != nil {
+		return err
+	}
+	if table {
+		return h.exportEntries(w, r, c, wanted)
+	}
 	size, err := c.pageSize()
 	if err != nil {
 		return err
 	}
-	p, paging, err := c.position(entriesList)
-	if err != nil {
-		return err
-	}
-	var before time.Time
-	if paging {
-		before = p.at()
-	}
-	found, err := h.ledger.Entries(r.Context(), c.org, before, size+1)
+	found, err := h.ledger.EntriesBetween(r.Context(), c.org, wanted.from, wanted.before, size+1)
 	if err != nil {
 		return err
 	}

@@ -112,6 +112,9 @@ type erased struct {
 	UserID        string `json:"user_id"`
 	Entries       int    `json:"entries"`
 	LimitRequests int    `json:"limit_requests"`
+	DeadLetters   int    `json:"dead_letters"`
+	Payments      int    `json:"payments"`
+	Teams         int    `json:"teams"`
 	Removed       bool   `json:"removed"`
 	NextPageToken string `json:"next_page_token"`
 }
@@ -129,7 +132,7 @@ func (h *handler) erase(w http.ResponseWriter, r *http.Request, c call) error {
 	if err != nil {
 		return err
 	}
-	out := erased{UserID: user, Entries: done.Entries, LimitRequests: done.Requests, Removed: done.Removed}
+	out := erased{UserID: user, Entries: done.Entries, LimitRequests: done.Requests, DeadLetters: done.Letters, Payments: done.Payments, Teams: done.Teams, Removed: done.Removed}
 	if done.Next != "" {
 		if out.NextPageToken, err = (position{List: erasureList, ID: done.Next}).token(); err != nil {
 			return err

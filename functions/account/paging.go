@@ -4,8 +4,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"time"
 
+	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/strictjson"
 )
 
@@ -70,4 +73,36 @@ func paged[F, T any](found []F, size int, show func(F) T, after func(F) position
 	var err error
 	out.NextPageToken, err = after(found[size-1]).token()
 	return out, err
+}
+
+// paymentsPage answers with a page of a list of package payments: find finds at most n after a place, and place tells where an item is.
+func paymentsPage[F, T any](
+	w http.ResponseWriter, r *http.Request, c call, name string,
+	find func(after payments.Place, n int) ([]F, error), show func(F) T, place func(F) payments.Place,
+) error {
+	size, err := c.pageSize()
+	if err != nil {
+		return err
+	}
+	p, paging, err := c.position(name)
+	if err != nil {
+		return err
+	}
+	var after payments.Place
+	if paging {
+		after = payments.Place{At: p.at(), ID: p.ID}
+	}
+	found, err := find(after, size+1)
+	if err != nil {
+		return err
+	}
+	out, err := paged(found, size, show, func(f F) position {
+		at := place(f)
+		return position{List: name, At: at.At.UnixMicro(), ID: at.ID}
+	})
+	if err != nil {
+		return err
+	}
+	serve.OK(w, r, out)
+	return nil
 }

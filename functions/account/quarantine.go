@@ -45,34 +45,13 @@ func showAside(a payments.Aside) aside {
 
 // quarantine lists what was put aside, the newest first.
 func (h *handler) quarantine(w http.ResponseWriter, r *http.Request, c call) error {
-	size, err := c.pageSize()
-	if err != nil {
-		return err
-	}
 	state := payments.AsideState(c.query.Get("state"))
 	if c.query.Has("state") && state != payments.AsideWaiting && state != payments.AsideResolved {
 		return invalid("state", "state must be waiting or resolved, or be left out for all.")
 	}
-	p, paging, err := c.position(quarantineList)
-	if err != nil {
-		return err
-	}
-	var after payments.Place
-	if paging {
-		after = payments.Place{At: p.at(), Reference: p.ID}
-	}
-	found, err := h.receiver.Asides(r.Context(), state, after, size+1)
-	if err != nil {
-		return err
-	}
-	out, err := paged(found, size, showAside, func(a payments.Aside) position {
-		return position{List: quarantineList, At: a.At.UnixMicro(), ID: a.Event}
-	})
-	if err != nil {
-		return err
-	}
-	serve.OK(w, r, out)
-	return nil
+	return paymentsPage(w, r, c, quarantineList, func(after payments.Place, n int) ([]payments.Aside, error) {
+		return h.receiver.Asides(r.Context(), state, after, n)
+	}, showAside, func(a payments.Aside) payments.Place { return payments.Place{At: a.At, ID: a.Event} })
 }
 
 // replayAside has an event received again. It needs no key: what an event brings has keys of its own, and repeating it is harmless.

@@ -51,21 +51,11 @@ func (s *system) overpaid(t *testing.T, org, key string) (reference string, told
 // latest is the latest event of a type that Stripe lists.
 func (s *system) latest(t *testing.T, kind string) payments.Notice {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.stripe+"/v1/events?limit=1&type="+kind, nil)
-	if err != nil {
-		t.Fatal(err)
+	events := listed[paymentstest.Event](t, s, "events?limit=1&type="+kind)
+	if len(events) != 1 {
+		t.Fatal(events)
 	}
-	req.Header.Set("Authorization", "Bearer sk_test_local")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	var list struct{ Data []paymentstest.Event }
-	if err := json.NewDecoder(res.Body).Decode(&list); err != nil || len(list.Data) != 1 {
-		t.Fatal(list, err)
-	}
-	return list.Data[0].Notice()
+	return events[0].Notice()
 }
 
 // tell has an event put aside.
@@ -230,7 +220,7 @@ func TestWhatCouldNotBeReadIsReplayedFromItsOwnKindOfObject(t *testing.T) {
 			t.Parallel()
 			s := start(t)
 			s.register(t, "acme")
-			s.subscribe(t, "acme", "price_starter_month_zar", stripestand.CardVisa)
+			s.subscribe(t, "acme", "price_starter_month_zar", stripestand.CardVisa, 0)
 			s.change(t, "free", "k")
 			s.rename(t, "Acme Ltd")
 			var waiting []string

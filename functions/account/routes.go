@@ -64,7 +64,7 @@ func routes() []route {
 
 		{Method: http.MethodGet, Path: "/orgs/{org}/overview", May: readers, serve: (*handler).overview},
 		{Method: http.MethodGet, Path: "/orgs/{org}/balance", May: readers, Query: []string{"at"}, serve: (*handler).balance},
-		{Method: http.MethodGet, Path: "/orgs/{org}/entries", May: readers, Query: paging(), serve: (*handler).entries},
+		{Method: http.MethodGet, Path: "/orgs/{org}/entries", May: readers, Query: append([]string{"from", "to", "format"}, paging()...), serve: (*handler).entries},
 		{Method: http.MethodGet, Path: "/orgs/{org}/entries/{id}", May: readers, serve: (*handler).entry},
 		{Method: http.MethodGet, Path: "/orgs/{org}/statements/{month}", May: readers, Query: []string{"format"}, serve: (*handler).statement},
 		{
@@ -94,6 +94,11 @@ func routes() []route {
 		{Method: http.MethodGet, Path: "/orgs/{org}/auto-top-up", May: []role{admin, support, platform}, serve: (*handler).autoTopUp},
 		{Method: http.MethodPut, Path: "/orgs/{org}/auto-top-up", May: []role{admin}, serve: (*handler).putAutoTopUp},
 		{Method: http.MethodGet, Path: "/orgs/{org}/subscription", May: readers, serve: (*handler).subscription},
+		{
+			Method: http.MethodGet, Path: "/orgs/{org}/subscription/preview", May: []role{admin, support, platform}, Query: []string{"plan"},
+			serve: (*handler).previewPlan,
+		},
+		{Method: http.MethodGet, Path: "/orgs/{org}/cycles", May: readers, Query: paging(), serve: (*handler).cycles},
 		{Method: http.MethodPost, Path: "/orgs/{org}/subscription/change", May: []role{admin}, Moves: true, serve: (*handler).changePlan},
 		{Method: http.MethodPost, Path: "/orgs/{org}/billing-portal", May: []role{admin}, serve: (*handler).billingPortal},
 

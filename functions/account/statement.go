@@ -123,9 +123,9 @@ func showStatement(org, month string, s ledger.Statement) statement {
 }
 
 func (h *handler) statement(w http.ResponseWriter, r *http.Request, c call) error {
-	format := c.query.Get("format")
-	if c.query.Has("format") && format != "json" && format != "csv" {
-		return invalid("format", "format must be json or csv.")
+	table, err := c.wantsTable()
+	if err != nil {
+		return err
 	}
 	month := r.PathValue("month")
 	first, err := time.Parse("2006-01", month)
@@ -137,7 +137,7 @@ func (h *handler) statement(w http.ResponseWriter, r *http.Request, c call) erro
 		return err
 	}
 	out := showStatement(c.org, month, found)
-	if format != "csv" {
+	if !table {
 		serve.OK(w, r, out)
 		return nil
 	}
@@ -145,9 +145,7 @@ func (h *handler) statement(w http.ResponseWriter, r *http.Request, c call) erro
 	if err != nil {
 		return err
 	}
-	header := w.Header()
-	header.Set("Content-Type", "text/csv; charset=utf-8; header=present")
-	header.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", "statement-"+c.org+"-"+month+".csv"))
+	announceTable(w, "statement-"+c.org+"-"+month)
 	if _, err := w.Write(data); err != nil {
 		return fmt.Errorf("write statement %s of %s: %w", month, c.org, err)
 	}

@@ -19,12 +19,12 @@ type subscription struct {
 	offering
 	Period period `json:"period"`
 	// CancelAtPeriodEnd says that it ends with its period; EndsAt is when, if an end is planned.
-	CancelAtPeriodEnd bool       `json:"cancel_at_period_end"`
-	EndsAt            *time.Time `json:"ends_at"`
-	// ScheduledChange is another plan that begins later; null for none.
-	ScheduledChange *scheduledChange `json:"scheduled_change"`
-	// NextCycle is what the next cycle begins with, as things stand; null when none follows.
-	NextCycle *nextCycle `json:"next_cycle"`
+	CancelAtPeriodEnd bool      `json:"cancel_at_period_end"`
+	EndsAt            time.Time `json:"ends_at,omitzero"`
+	// ScheduledChange is another plan that begins later, if one does.
+	ScheduledChange *scheduledChange `json:"scheduled_change,omitempty"`
+	// NextCycle is what the next cycle begins with, as things stand, if one follows.
+	NextCycle *nextCycle `json:"next_cycle,omitempty"`
 }
 
 // offering is a plan as it is subscribed to. Credits are those of one cycle, a month; Amount is the price of one interval, without tax, in minor
@@ -70,6 +70,29 @@ func (h *handler) subscription(w http.ResponseWriter, r *http.Request, c call) e
 	return nil
 }
 
+// preview is what a change of plan would do. When is at_once, at_turn (with the next period) or not_at_all; Due is what is charged then, without
+// tax, and Credits are those that come with it for the period that runs.
+type preview struct {
+	When payments.When `json:"when"`
+	At   time.Time     `json:"at"`
+	offering
+	Due     int64 `json:"due"`
+	Granted int64 `json:"credits"`
+}
+
+func (h *handler) previewPlan(w http.ResponseWriter, r *http.Request, c call) error {
+	plan := c.query.Get("plan")
+	if plan == "" {
+		return invalid("plan", "State the plan.")
+	}
+	p, err := h.plans.Preview(r.Context(), c.org, plan)
+	if err != nil {
+		return err
+	}
+	serve.OK(w, r, preview{When: p.When, At: p.At, offering: showOffering(p.Offering), Due: p.Due, Granted: p.Credits})
+	return nil
+}
+
 func (h *handler) changePlan(w http.ResponseWriter, r *http.Request, c call) error {
 	o, err := strictjson.Decode[planOrder](r.Body, bodyMaxBytes)
 	if err != nil {
@@ -93,10 +116,7 @@ func showOffering(o payments.Offering) offering {
 func showSubscription(s payments.Standing) subscription {
 	out := subscription{
 		SubscriptionID: s.ID, Status: s.Status, CollectionPaused: s.Unbilled, offering: showOffering(s.Now),
-		Period: period(s.Period), CancelAtPeriodEnd: s.CancelAtPeriodEnd,
-	}
-	if !s.EndsAt.IsZero() {
-		out.EndsAt = &s.EndsAt
+		Period: period(s.Period), CancelAtPeriodEnd: s.CancelAtPeriodEnd, EndsAt: s.EndsAt,
 	}
 	if s.Next != nil {
 		out.NextCycle = &nextCycle{At: s.Next.At, offering: showOffering(s.Next.Offering), Due: s.Next.Due}

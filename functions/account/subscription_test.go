@@ -12,8 +12,8 @@ import (
 	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
 )
 
-// subscribe subscribes an organisation to a plan, and returns the subscription.
-func (s *system) subscribe(t testing.TB, org, price string, card stripestand.Card) string {
+// subscribe subscribes an organisation to a plan, after a trial of some days, and returns the subscription.
+func (s *system) subscribe(t testing.TB, org, price string, card stripestand.Card, trialDays int64) string {
 	t.Helper()
 	seed, err := catalogue.Seed()
 	if err != nil {
@@ -39,7 +39,7 @@ func (s *system) subscribe(t testing.TB, org, price string, card stripestand.Car
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := s.stand.CreateSubscription(stripestand.Subscription{Customer: customer, Price: price, Metadata: metadata})
+	id, err := s.stand.CreateSubscription(stripestand.Subscription{Customer: customer, Price: price, Metadata: metadata, TrialDays: trialDays})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestASubscriptionIsShownWithWhatTheNextCycleBrings(t *testing.T) {
 	if got := s.call(t, token, http.MethodGet, "/orgs/acme/subscription", ""); got.code() != "not_found" {
 		t.Errorf("without one: %d %s", got.status, got.raw)
 	}
-	id := s.subscribe(t, "acme", "price_starter_month_zar", stripestand.CardVisa)
+	id := s.subscribe(t, "acme", "price_starter_month_zar", stripestand.CardVisa, 0)
 	plan := func(name, id string, credits, amount float64) map[string]any {
 		return map[string]any{"plan": id, "name": name, "interval": "month", "credits_per_cycle": credits, "amount": amount, "currency": "ZAR"}
 	}
@@ -74,7 +74,7 @@ func TestASubscriptionIsShownWithWhatTheNextCycleBrings(t *testing.T) {
 	}
 	end := "2026-04-01T08:00:00Z"
 	want := with(plan("Starter", "starter", 500, 39900), map[string]any{
-		"subscription_id": id, "status": "active", "collection_paused": false, "cancel_at_period_end": false, "ends_at": nil, "scheduled_change": nil,
+		"subscription_id": id, "status": "active", "collection_paused": false, "cancel_at_period_end": false,
 		"period":     map[string]any{"start": "2026-03-01T08:00:00Z", "end": end},
 		"next_cycle": with(plan("Starter", "starter", 500, 39900), map[string]any{"at": end, "due": 39900.0}),
 	})
@@ -131,6 +131,12 @@ func floats(v any) any {
 			out[k] = floats(x)
 		}
 		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, x := range v {
+			out[i] = floats(x)
+		}
+		return out
 	case interface{ Float64() (float64, error) }:
 		f, err := v.Float64()
 		if err != nil {
@@ -145,7 +151,7 @@ func TestADearerPlanBeginsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.register(t, "acme")
-	s.subscribe(t, "acme", "price_starter_month_zar", stripestand.CardVisa)
+	s.subscribe(t, "acme", "price_starter_month_zar", stripestand.CardVisa, 0)
 	s.change(t, "free", "before") // is dropped
 	s.advance(31 * 24 * time.Hour / 4)
 	for range 3 { // three quarters of the month are left
@@ -165,7 +171,7 @@ func TestAPlanThatCannotBeHad(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.register(t, "acme")
-	s.subscribe(t, "acme", "price_starter_month_zar", stripestand.CardFailsLater)
+	s.subscribe(t, "acme", "price_starter_month_zar", stripestand.CardFailsLater, 0)
 	s.deliver(t)
 	tests := []struct{ plan, code string }{{"platinum", "not_found"}, {"", "invalid_request"}}
 	for _, tt := range tests {
@@ -186,11 +192,43 @@ func TestAnUpgradeThatIsDeclinedChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.register(t, "acme")
-	s.subscribe(t, "acme", "price_free_month_zar", stripestand.CardFailsLater)
+	s.subscribe(t, "acme", "price_free_month_zar", stripestand.CardFailsLater, 0)
 	if got := s.change(t, "growth", "k"); got.code() != "payment_declined" || !strings.Contains(got.raw, "billing page") {
 		t.Errorf("%d %s", got.status, got.raw)
 	}
 	if got := plain(t, s.must(t, s.token(t, "acme-admin"), http.MethodGet, "/orgs/acme/subscription", "")); got["plan"] != "free" || s.available(t, "acme") != 50 {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestACheaperPlanLetsATrialRunOut(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.register(t, "acme")
+	s.subscribe(t, "acme", "price_growth_month_zar", stripestand.CardVisa, 14)
+	end := s.now().Add(14 * 24 * time.Hour).Format(time.RFC3339)
+	got := plain(t, s.change(t, "starter", "k"))
+	if change, ok := got["scheduled_change"].(map[string]any); !ok || got["status"] != "trialing" || change["plan"] != "starter" || change["at"] != end {
+		t.Errorf("%v", got)
+	}
+	s.advance(14*24*time.Hour + time.Hour)
+	if err := s.stand.Run(t.Context(), s.now()); err != nil {
+		t.Fatal(err)
+	}
+	s.deliver(t)
+	if got := plain(t, s.must(t, s.token(t, "acme-admin"), http.MethodGet, "/orgs/acme/subscription", "")); got["plan"] != "starter" || s.available(t, "acme") != 500 {
+		t.Errorf("%v with %v available", got, s.available(t, "acme"))
+	}
+}
+
+func TestASubscriptionThatWasNeverPaidDoesNotHideTheOneThatRuns(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.register(t, "acme")
+	id := s.subscribe(t, "acme", "price_starter_month_zar", stripestand.CardVisa, 0)
+	s.advance(time.Hour)
+	s.subscribe(t, "acme", "price_growth_month_zar", stripestand.CardFailsLater, 0) // its first payment fails
+	if got := plain(t, s.must(t, s.token(t, "acme-admin"), http.MethodGet, "/orgs/acme/subscription", "")); got["subscription_id"] != id || got["status"] != "active" {
 		t.Errorf("%v", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/fluxori/ai-credits/shared/notify"
+	"github.com/fluxori/ai-credits/shared/orgs"
 )
 
 // unsubscribeHTML is the page that a mail's link leads to. To open it changes nothing, since programs open links too; the button, or the POST of a
@@ -31,17 +32,17 @@ var unsubscribeHTML = template.Must(template.New("unsubscribe").Parse(`<!doctype
 `))
 
 // topicWords are the topics as people call them.
-func topicWords(t notify.Topic) string {
+func topicWords(t orgs.Topic) string {
 	switch t {
-	case notify.TopicBalance:
+	case orgs.TopicBalance:
 		return "the balance"
-	case notify.TopicExpiry:
+	case orgs.TopicExpiry:
 		return "credits that lapse"
-	case notify.TopicLimits:
+	case orgs.TopicLimits:
 		return "limits"
-	case notify.TopicRequests:
+	case orgs.TopicRequests:
 		return "requests for higher limits"
-	case notify.TopicPayments:
+	case orgs.TopicPayments:
 	}
 	return "payments"
 }

@@ -8,10 +8,11 @@ import (
 	"testing"
 
 	"github.com/fluxori/ai-credits/shared/notify"
+	"github.com/fluxori/ai-credits/shared/orgs"
 )
 
-// open sends a request without any sign-in.
-func (s *system) open(t *testing.T, method, path, body string) (int, http.Header, string) {
+// open sends a request without any sign-in but what the headers say, which are name and value in turn.
+func (s *system) open(t *testing.T, method, path, body string, headers ...string) (int, http.Header, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
 	if err != nil {
@@ -19,6 +20,11 @@ func (s *system) open(t *testing.T, method, path, body string) (int, http.Header
 	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i+1] != "" {
+			req.Header.Set(headers[i], headers[i+1])
+		}
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -39,7 +45,7 @@ func TestALinkInAMailLeavesItsTopicWithOnePostAndNoSignIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := o.Token(t.Context(), "acme", notify.TopicBalance, "thandi@acme.example")
+	token, err := o.Token(t.Context(), "acme", orgs.TopicBalance, "thandi@acme.example")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,9 +54,9 @@ func showUsed(row reports.Row, groupBy []reports.Dimension) usageItem {
 }
 
 func (h *handler) usage(w http.ResponseWriter, r *http.Request, c call) error {
-	format := c.query.Get("format")
-	if c.query.Has("format") && format != "json" && format != "csv" {
-		return invalid("format", "format must be json or csv.")
+	table, err := c.wantsTable()
+	if err != nil {
+		return err
 	}
 	filter := func(name string) *string {
 		if !c.query.Has(name) {
@@ -88,8 +88,8 @@ func (h *handler) usage(w http.ResponseWriter, r *http.Request, c call) error {
 		return err
 	}
 	rows := report.Rows()
-	if format == "csv" {
-		return sendTable(w, "usage-"+c.org+"-"+from+"-"+to+".csv", query.GroupBy, rows)
+	if table {
+		return sendTable(w, "usage-"+c.org+"-"+from+"-"+to, query.GroupBy, rows)
 	}
 	if len(rows) > usageItemsMax {
 		return invalid("group_by", fmt.Sprintf("The report has more than %d rows: ask for format=csv, for fewer days, or group by less.", usageItemsMax))
@@ -107,16 +107,25 @@ func (h *handler) usageRange(ctx context.Context, c call) (from, to string, err 
 	if c.query.Has("from") && c.query.Has("to") {
 		return c.query.Get("from"), c.query.Get("to"), nil
 	}
-	o, err := h.store.Get(ctx, c.org)
+	zone, err := h.zone(ctx, c.org)
 	if err != nil {
 		return "", "", err
 	}
-	zone, err := time.LoadLocation(o.Zone)
-	if err != nil {
-		zone = time.UTC // of an organisation whose zone this machine does not know
-	}
 	today := h.now().In(zone)
 	return c.queryOr("from", today.Format("2006-01")+"-01"), c.queryOr("to", today.AddDate(0, 0, 1).Format(time.DateOnly)), nil
+}
+
+// zone is the zone that an organisation's days are of.
+func (h *handler) zone(ctx context.Context, org string) (*time.Location, error) {
+	o, err := h.store.Get(ctx, org)
+	if err != nil {
+		return nil, err
+	}
+	zone, err := time.LoadLocation(o.Zone)
+	if err != nil {
+		return time.UTC, nil //nolint:nilerr // of an organisation whose zone this machine does not know
+	}
+	return zone, nil
 }
 
 // queryOr is a parameter, or what stands for it when it is not given.
@@ -129,8 +138,6 @@ func (c call) queryOr(name, otherwise string) string {
 
 // sendTable streams rows as a table.
 func sendTable(w http.ResponseWriter, name string, groupBy []reports.Dimension, rows []reports.Row) error {
-	header := w.Header()
-	header.Set("Content-Type", "text/csv; charset=utf-8; header=present")
-	header.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
+	announceTable(w, name)
 	return reports.WriteTable(w, groupBy, rows, http.NewResponseController(w).Flush)
 }

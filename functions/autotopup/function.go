@@ -9,7 +9,7 @@
 // became of it, once, by the alerts function.
 //
 // A push is answered 204 when nothing is left to do; 503, to be pushed again, while Stripe or the store does not answer. What can never be seen
-// to (malformed, unknown organisation, a package that is sold no more) is put aside in deadLetters and answered 204. Pushes and runs
+// to (malformed, unknown organisation) is put aside in deadLetters and answered 204. Pushes and runs
 // carry Google-signed tokens of the one service account of each.
 //
 // The topic is one of its own, so that this function is not woken by alerts that are for people, nor they told of what is for it.

@@ -17,6 +17,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/embedded/firedb"
 	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
 	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/fanout"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/needs"
 	"github.com/fluxori/ai-credits/shared/payments"
@@ -237,7 +238,7 @@ func TestMessagesThatCanNeverBeDoneAreDropped(t *testing.T) {
 func TestManyCyclesDueAtOnceAreClosedOnceEachThoughTheFunctionIsKilledHalfway(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	n := pageSize + 100
+	n := fanout.Page + 100
 	if needs.Thorough() {
 		n = 10_000
 	}

@@ -8,16 +8,9 @@ import (
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/fanout"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/problem"
-)
-
-const (
-	// pageSize is how many cycles are found, and asked for, at once.
-	pageSize = 500
-	// cyclesMax and workTime bound a run; the rest of the deadline is for its answer.
-	cyclesMax = 50_000
-	workTime  = 45 * time.Second
 )
 
 type handler struct {
@@ -46,36 +39,23 @@ type asked struct {
 
 // sweep publishes a message for each cycle that is due.
 func (h *handler) sweep(ctx context.Context) (asked, error) {
-	var out asked
-	var after payments.DueCycle
-	by, end := h.now(), time.Now().Add(workTime)
-	for {
-		page, err := h.closer.Due(ctx, by, after, pageSize)
+	by, after := h.now(), payments.DueCycle{}
+	n, more, err := fanout.Ask(ctx, h.publish, h.log, func(ctx context.Context) ([]events.Message, error) {
+		page, err := h.closer.Due(ctx, by, after, fanout.Page)
 		if err != nil {
-			return asked{}, err
+			return nil, err
 		}
 		messages := make([]events.Message, len(page))
 		for i, c := range page {
 			data, err := json.Marshal(request{Version: requestVersion, Cycle: c.ID})
 			if err != nil {
-				return asked{}, fmt.Errorf("encode a request for %s: %w", c.ID, err)
+				return nil, fmt.Errorf("encode a request for %s: %w", c.ID, err)
 			}
-			messages[i] = events.Message{Topic: events.BillingCycles, ID: "close:" + c.ID, Data: data}
+			messages[i], after = events.Message{Topic: events.BillingCycles, ID: "close:" + c.ID, Data: data}, c
 		}
-		if err := h.publish.Publish(ctx, messages); err != nil {
-			return asked{}, err
-		}
-		out.Cycles += len(page)
-		if len(page) < pageSize {
-			return out, nil
-		}
-		if out.Cycles >= cyclesMax || time.Now().After(end) {
-			out.More = true
-			h.log.WarnContext(ctx, "a run stopped at its bound", slog.Int("cycles", out.Cycles))
-			return out, nil
-		}
-		after = page[len(page)-1]
-	}
+		return messages, nil
+	})
+	return asked{Cycles: n, More: more}, err
 }
 
 // close does what a message asks for. One that can never be done is dropped: the job asks again for whatever is still due.

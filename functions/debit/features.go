@@ -19,7 +19,7 @@ type availability struct {
 }
 
 func (h *handler) setAvailability(w http.ResponseWriter, r *http.Request) error {
-	caller, err := h.callers.Authenticate(r)
+	caller, err := h.admit(r)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ type ready struct {
 }
 
 func (h *handler) setReadiness(w http.ResponseWriter, r *http.Request) error {
-	caller, err := h.callers.Authenticate(r)
+	caller, err := h.admit(r)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err er
 	if err != nil {
 		return nil, err
 	}
-	h := &handler{spender: spender, callers: callers, features: features, ledger: b.Ledger}
+	h := &handler{spender: spender, callers: callers, features: features, ledger: b.Ledger, gate: b.Gate}
 	return serve.AtOnce(b.Concurrency, h.router()), nil
 }
 

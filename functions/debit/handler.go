@@ -13,6 +13,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/spend"
 	"github.com/fluxori/ai-credits/shared/strictjson"
+	"github.com/fluxori/ai-credits/shared/throttle"
 )
 
 // bodyMaxBytes is ample for every body: the largest part is metadata of 2 KiB.
@@ -28,6 +29,16 @@ type handler struct {
 	callers  *identity.Services
 	features *readiness.Store
 	ledger   *ledger.Ledger
+	gate     *throttle.Gate
+}
+
+// admit lets a service in that is listed, and does not ask too often.
+func (h *handler) admit(r *http.Request) (identity.Service, error) {
+	caller, err := h.callers.Authenticate(r)
+	if err != nil {
+		return identity.Service{}, err
+	}
+	return caller, h.gate.Pass(caller.Actor)
 }
 
 func (h *handler) router() *serve.Router {
@@ -74,7 +85,7 @@ type balance struct {
 }
 
 func (h *handler) debit(w http.ResponseWriter, r *http.Request) error {
-	caller, err := h.callers.Authenticate(r)
+	caller, err := h.admit(r)
 	if err != nil {
 		return err
 	}
@@ -129,7 +140,7 @@ type checked struct {
 }
 
 func (h *handler) check(w http.ResponseWriter, r *http.Request) error {
-	caller, err := h.callers.Authenticate(r)
+	caller, err := h.admit(r)
 	if err != nil {
 		return err
 	}
@@ -174,7 +185,7 @@ type reversed struct {
 }
 
 func (h *handler) reverse(w http.ResponseWriter, r *http.Request) error {
-	caller, err := h.callers.Authenticate(r)
+	caller, err := h.admit(r)
 	if err != nil {
 		return err
 	}

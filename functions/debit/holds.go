@@ -24,7 +24,7 @@ type placed struct {
 }
 
 func (h *handler) hold(w http.ResponseWriter, r *http.Request) error {
-	caller, err := h.callers.Authenticate(r)
+	caller, err := h.admit(r)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func setAside(c credit.Change) int64 { return c.Held }
 
 // holder is who asks for something about the hold that the path names, if that is theirs to ask for.
 func (h *handler) holder(r *http.Request) (actor, hold string, err error) {
-	caller, err := h.callers.Authenticate(r)
+	caller, err := h.admit(r)
 	if err != nil {
 		return "", "", err
 	}

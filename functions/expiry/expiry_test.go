@@ -13,6 +13,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/embedded/cloudtest"
 	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/fanout"
 	"github.com/fluxori/ai-credits/shared/ledger"
 )
 
@@ -130,7 +131,7 @@ func TestCreditsLapseThoughTheJobNeverRuns(t *testing.T) {
 func TestASweepReachesEveryDueWalletAndNoOther(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	const due = pageSize + 20
+	const due = fanout.Page + 20
 	end := s.Now().Add(day)
 	var all sync.WaitGroup
 	places := make(chan struct{}, 32)

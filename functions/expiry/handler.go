@@ -10,20 +10,14 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/fanout"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/problem"
 )
 
-const (
-	// pageSize is how many wallets are found, and asked for, at once.
-	pageSize = 500
-	// walletsMax and workTime bound a run; the rest of the deadline is for its answer.
-	walletsMax = 50_000
-	workTime   = 45 * time.Second
-	// ahead is how far ahead wallets are looked through for what lapses: the day of the early warning, its end in any zone, and the grace for
-	// which a subscription's credits are usable after the end that people are shown.
-	ahead = (credit.WarnEarlyDays + 3) * 24 * time.Hour
-)
+// ahead is how far ahead wallets are looked through for what lapses: the day of the early warning, its end in any zone, and the grace for which a
+// subscription's credits are usable after the end that people are shown.
+const ahead = (credit.WarnEarlyDays + 3) * 24 * time.Hour
 
 type handler struct {
 	ledger  *ledger.Ledger
@@ -71,7 +65,7 @@ func (h *handler) warnings(ctx context.Context) (asked, error) {
 func (h *handler) folding(ctx context.Context) (asked, error) {
 	var after ledger.Unfolded
 	return h.askAll(ctx, fold, func(ctx context.Context) ([]wanted, error) {
-		page, err := h.ledger.UnfoldedWallets(ctx, after, pageSize)
+		page, err := h.ledger.UnfoldedWallets(ctx, after, fanout.Page)
 		if err != nil {
 			return nil, err
 		}
@@ -87,7 +81,7 @@ func (h *handler) folding(ctx context.Context) (asked, error) {
 func (h *handler) ask(ctx context.Context, d duty, by time.Time) (asked, error) {
 	var after ledger.Due
 	return h.askAll(ctx, d, func(ctx context.Context) ([]wanted, error) {
-		page, err := h.ledger.DueWallets(ctx, by, after, pageSize)
+		page, err := h.ledger.DueWallets(ctx, by, after, fanout.Page)
 		if err != nil {
 			return nil, err
 		}
@@ -104,34 +98,22 @@ type wanted struct{ org, since string }
 
 // askAll publishes a message for each wallet that find finds, page by page.
 func (h *handler) askAll(ctx context.Context, d duty, find func(context.Context) ([]wanted, error)) (asked, error) {
-	var out asked
-	end := time.Now().Add(workTime)
-	for {
+	n, more, err := fanout.Ask(ctx, h.publish, h.log.With(slog.String("duty", string(d))), func(ctx context.Context) ([]events.Message, error) {
 		page, err := find(ctx)
 		if err != nil {
-			return asked{}, err
+			return nil, err
 		}
 		messages := make([]events.Message, len(page))
 		for i, w := range page {
 			data, err := json.Marshal(request{Version: requestVersion, OrgID: w.org, Duty: d})
 			if err != nil {
-				return asked{}, fmt.Errorf("encode a request for %s: %w", w.org, err)
+				return nil, fmt.Errorf("encode a request for %s: %w", w.org, err)
 			}
 			messages[i] = events.Message{Topic: events.CreditExpiry, ID: string(d) + ":" + w.org + ":" + w.since, Data: data}
 		}
-		if err := h.publish.Publish(ctx, messages); err != nil {
-			return asked{}, err
-		}
-		out.Wallets += len(page)
-		if len(page) < pageSize {
-			return out, nil
-		}
-		if out.Wallets >= walletsMax || time.Now().After(end) {
-			out.More = true
-			h.log.WarnContext(ctx, "a run stopped at its bound", slog.String("duty", string(d)), slog.Int("wallets", out.Wallets))
-			return out, nil
-		}
-	}
+		return messages, nil
+	})
+	return asked{Wallets: n, More: more}, err
 }
 
 // see does what a message asks for. One that can never be done is dropped: the jobs ask again for whatever is still due.

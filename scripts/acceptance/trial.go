@@ -14,8 +14,9 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 	"github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/webhook"
+	"golang.org/x/oauth2"
 
-	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/client"
 )
 
 // What is spent, and by whom.
@@ -24,6 +25,9 @@ const (
 	feature      = "custom-query"
 	credits      = 10
 )
+
+// attempts is how often the client asks: everything is tried again as it is.
+const attempts = 2
 
 // maxAnswerBytes bounds what is read of an answer.
 const maxAnswerBytes = 1 << 20
@@ -65,6 +69,10 @@ func (t trial) run(ctx context.Context, audience string) error {
 	if err != nil {
 		return err
 	}
+	service, err := client.New(client.Options{URL: t.url("debit"), Tokens: oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token}), Attempts: attempts})
+	if err != nil {
+		return err
+	}
 	var failed []error
 	for _, step := range []struct {
 		what string
@@ -75,8 +83,8 @@ func (t trial) run(ctx context.Context, audience string) error {
 		{"a signed event is taken", func(ctx context.Context) error { return t.webhook(ctx, t.secret, http.StatusOK) }},
 		{"a forged event is refused", func(ctx context.Context) error { return t.webhook(ctx, "whsec_forged", http.StatusBadRequest) }},
 		{"a debit without a token is refused", t.stranger},
-		{"a debit is decided", func(ctx context.Context) error { return t.debit(ctx, token) }},
-		{"a usage message is charged for", func(ctx context.Context) error { return t.usage(ctx, token) }},
+		{"a debit is decided", func(ctx context.Context) error { return t.debit(ctx, service) }},
+		{"a usage message is charged for", func(ctx context.Context) error { return t.usage(ctx, service) }},
 	} {
 		if err := step.do(ctx); err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", step.what, err))
@@ -91,10 +99,8 @@ func (t trial) run(ctx context.Context, audience string) error {
 type answer struct {
 	status int
 	body   struct {
-		Status   any    `json:"status"`
-		Code     string `json:"code"`
-		Outcome  string `json:"outcome"`
-		Replayed bool   `json:"replayed"`
+		Status  any    `json:"status"`
+		Outcome string `json:"outcome"`
 	}
 	text string
 }
@@ -160,32 +166,23 @@ func (t trial) webhook(ctx context.Context, secret string, status int) error {
 	return nil
 }
 
-func (t trial) post(ctx context.Context, token, path string, body map[string]any) (answer, error) {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return answer{}, err
-	}
-	header := http.Header{"Content-Type": {"application/json"}}
-	if token != "" {
-		header.Set("Authorization", "Bearer "+token)
-	}
-	return t.ask(ctx, http.MethodPost, t.url("debit")+path, header, data)
+func (t trial) spending(event string) client.Debit {
+	n := int64(credits)
+	return client.Debit{EventID: "acceptance-" + t.id + "-" + event, Work: client.Work{OrgID: organisation, Feature: feature, Credits: &n}}
 }
 
-func (t trial) spending(event string) map[string]any {
-	return map[string]any{"event_id": "acceptance-" + t.id + "-" + event, "org_id": organisation, "feature": feature, "credits": credits}
-}
-
-func (t trial) reversal(event string) map[string]any {
-	return map[string]any{
-		"event_id": "acceptance-" + t.id + "-" + event + "-back", "org_id": organisation, "debit_event_id": "acceptance-" + t.id + "-" + event,
-		"reason": "a deployment was tried",
-	}
+func (t trial) reversal(event string) client.Reversal {
+	of := t.spending(event).EventID
+	return client.Reversal{EventID: of + "-back", OrgID: organisation, DebitEventID: of, Reason: "a deployment was tried"}
 }
 
 // stranger is refused by Google's front end, or by the function where there is none.
 func (t trial) stranger(ctx context.Context) error {
-	a, err := t.post(ctx, "", "", t.spending("stranger"))
+	body, err := json.Marshal(t.spending("stranger"))
+	if err != nil {
+		return err
+	}
+	a, err := t.ask(ctx, http.MethodPost, t.url("debit"), http.Header{"Content-Type": {"application/json"}}, body)
 	if err != nil {
 		return err
 	}
@@ -196,55 +193,40 @@ func (t trial) stranger(ctx context.Context) error {
 }
 
 // debit has one decided, either way: the organisation need not have credits. What was spent is given back.
-func (t trial) debit(ctx context.Context, token string) error {
-	a, err := t.post(ctx, token, "", t.spending("debit"))
-	if err != nil {
-		return err
-	}
-	if a.status == http.StatusPaymentRequired && a.body.Code != "" {
+func (t trial) debit(ctx context.Context, service *client.Client) error {
+	_, err := service.Debit(ctx, t.spending("debit"))
+	switch client.CodeOf(err) {
+	case client.InsufficientCredits, client.InDebt:
 		return nil
 	}
-	if a.status != http.StatusOK {
-		return a.unexpected()
-	}
-	again, err := t.post(ctx, token, "", t.spending("debit"))
 	if err != nil {
 		return err
 	}
-	if again.status != http.StatusOK || !again.body.Replayed {
-		return fmt.Errorf("repeated, it %w", again.unexpected())
-	}
-	back, err := t.post(ctx, token, "/reverse", t.reversal("debit"))
+	again, err := service.Debit(ctx, t.spending("debit"))
 	if err != nil {
-		return err
+		return fmt.Errorf("repeated: %w", err)
 	}
-	if back.status != http.StatusOK {
-		return fmt.Errorf("given back, it %w", back.unexpected())
+	if !again.Replayed {
+		return errors.New("repeated, it was charged for again")
+	}
+	if _, err := service.Reverse(ctx, t.reversal("debit")); err != nil {
+		return fmt.Errorf("given back: %w", err)
 	}
 	return nil
 }
 
-// usage publishes work done, and gives its credits back: which is possible only once they were charged.
-func (t trial) usage(ctx context.Context, token string) error {
-	data, err := json.Marshal(t.spending("usage"))
-	if err != nil {
+// usage reports work done, and gives its credits back: which is possible only once they were charged.
+func (t trial) usage(ctx context.Context, service *client.Client) error {
+	reporter := client.NewReporter(t.messages)
+	defer reporter.Stop()
+	if err := reporter.Report(ctx, t.spending("usage")); err != nil {
 		return err
 	}
-	publisher := t.messages.Publisher(events.Usage)
-	defer publisher.Stop()
-	if _, err := publisher.Publish(ctx, &pubsub.Message{Data: data}).Get(ctx); err != nil {
-		return fmt.Errorf("publish: %w", err)
-	}
-	var last answer
+	var last error
 	for range t.attempts {
-		if last, err = t.post(ctx, token, "/reverse", t.reversal("usage")); err != nil {
-			return err
-		}
-		if last.status == http.StatusOK {
-			return nil
-		}
-		if last.status != http.StatusNotFound {
-			return last.unexpected()
+		_, last = service.Reverse(ctx, t.reversal("usage"))
+		if last == nil || client.CodeOf(last) != client.NotFound {
+			return last
 		}
 		select {
 		case <-ctx.Done():
@@ -252,5 +234,5 @@ func (t trial) usage(ctx context.Context, token string) error {
 		case <-time.After(t.wait):
 		}
 	}
-	return fmt.Errorf("after %d attempts the reversal %w", t.attempts, last.unexpected())
+	return fmt.Errorf("after %d attempts: %w", t.attempts, last)
 }

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -31,7 +32,9 @@ const (
 	// audience is what tokens for the functions are for.
 	audience       = "https://loadtest.invalid"
 	serviceAccount = "ai-services@loadtest.iam.gserviceaccount.com"
-	pushAccount    = "push@loadtest.iam.gserviceaccount.com"
+	// servicesMax is how many services call over HTTP, each held to its part of an instance (package throttle).
+	servicesMax = 8
+	pushAccount = "push@loadtest.iam.gserviceaccount.com"
 	// backlogMax bounds the messages that wait in Pub/Sub.
 	backlogMax = 1_000_000
 	// engineGCPercent spends memory rather than the processors that the function's processes share with the engine: in the cloud Firestore
@@ -49,7 +52,7 @@ type enginePart struct {
 // engineReady is its answer.
 type engineReady struct {
 	Firestore, PubSub, Issuer string
-	Token                     string // of the service that calls
+	Tokens                    []string // of the services that call
 }
 
 // order is what the engine is told later.
@@ -193,8 +196,23 @@ func (e *engine) openIssuer(ctx context.Context) error {
 	s := &http.Server{Handler: e.tokens.Handler(), ReadHeaderTimeout: stopTimeout}
 	go func() { _ = s.Serve(l) }() // ends with Close
 	e.close = append(e.close, s.Close)
-	e.ready.Token, err = e.mint(serviceAccount)
-	return err
+	for _, account := range services() {
+		token, err := e.mint(account)
+		if err != nil {
+			return err
+		}
+		e.ready.Tokens = append(e.ready.Tokens, token)
+	}
+	return nil
+}
+
+// services are the accounts of the services that call.
+func services() []string {
+	out := []string{serviceAccount}
+	for i := 1; i < servicesMax; i++ {
+		out = append(out, strconv.Itoa(i)+"-"+serviceAccount)
+	}
+	return out
 }
 
 func (e *engine) mint(account string) (string, error) {

@@ -80,7 +80,11 @@ func playFunction(ctx context.Context, in io.Reader, out io.Writer) (err error) 
 
 // settings are the function's environment.
 func (p functionPart) settings() (map[string]string, error) {
-	callers, err := json.Marshal(map[string]any{"callers": []map[string]any{{"email": serviceAccount, "roles": []string{"spend"}}}})
+	var listed []map[string]any
+	for _, account := range services() {
+		listed = append(listed, map[string]any{"email": account, "roles": []string{"spend"}})
+	}
+	callers, err := json.Marshal(map[string]any{"callers": listed})
 	if err != nil {
 		return nil, fmt.Errorf("the callers' setting: %w", err)
 	}

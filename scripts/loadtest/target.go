@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"io"
 	"net/http"
 	"os"
 	"sync/atomic"
@@ -17,11 +15,15 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"golang.org/x/oauth2"
+
+	"github.com/fluxori/ai-credits/shared/client"
 	"github.com/fluxori/ai-credits/shared/cloud"
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/events"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/limits"
+	"github.com/fluxori/ai-credits/shared/problem"
 )
 
 const (
@@ -54,9 +56,7 @@ func (c *complaints) wrong(event string, what any) outcome {
 
 func newTarget(ctx context.Context, p driverPart) (target, error) {
 	if p.Via == viaHTTP {
-		return &httpTarget{users: p.Users, urls: p.URLs, token: "Bearer " + p.Engine.Token, client: &http.Client{
-			Transport: &http.Transport{MaxIdleConns: 0, MaxIdleConnsPerHost: inFlightMax, DisableCompression: true},
-		}}, nil
+		return newHTTPTarget(p)
 	}
 	clients, err := openClients(ctx, p.Engine)
 	if err != nil {
@@ -152,47 +152,54 @@ func (t *ledgerTarget) do(ctx context.Context, org, event string, _ int) outcome
 
 func (t *ledgerTarget) close() error { return t.clients.Close() }
 
-// httpTarget posts to the debit function's processes in turn.
+// httpTarget asks the debit function's processes in turn, as services do that use the client: some services, each with a client to each process.
 type httpTarget struct {
 	complaints
-	users  int
-	urls   []string
-	token  string
-	client *http.Client
+	users   int
+	clients [][]*client.Client // by process and service
+	http    *http.Client
 }
 
-// answerMaxBytes bounds what is read of an answer.
-const answerMaxBytes = 64 << 10
+func newHTTPTarget(p driverPart) (*httpTarget, error) {
+	t := &httpTarget{users: p.Users, clients: make([][]*client.Client, len(p.URLs)), http: &http.Client{
+		Transport: &http.Transport{MaxIdleConns: 0, MaxIdleConnsPerHost: inFlightMax, DisableCompression: true},
+	}}
+	for i, url := range p.URLs {
+		for _, token := range p.Engine.Tokens {
+			// It is the driver that repeats, and counts that.
+			c, err := client.New(client.Options{URL: url, Tokens: oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token}), HTTP: t.http, Attempts: 1})
+			if err != nil {
+				return nil, err
+			}
+			t.clients[i] = append(t.clients[i], c)
+		}
+	}
+	return t, nil
+}
 
 func (t *httpTarget) do(ctx context.Context, org, event string, turn int) outcome {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.urls[turn%len(t.urls)], bytes.NewReader(bodyOf(org, event, t.users)))
-	if err != nil {
-		return t.wrong(event, err)
-	}
-	req.Header.Set("Authorization", t.token)
-	res, err := t.client.Do(req)
-	if err != nil {
-		return unknown
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, answerMaxBytes))
+	team, user := spenderOf(event, t.users)
+	credits := int64(debitCredits)
+	process := t.clients[turn%len(t.clients)]
+	charge, err := process[turn/len(t.clients)%len(process)].Debit(ctx, client.Debit{
+		EventID: event, Work: client.Work{OrgID: org, TeamID: team, UserID: user, Feature: feature, Credits: &credits},
+	})
+	no, answered := errors.AsType[*client.Error](err)
 	switch {
-	case err != nil:
-		return unknown
-	case res.StatusCode == http.StatusOK && bytes.Contains(body, []byte(`"replayed":true`)):
+	case err == nil && charge.Replayed:
 		return replayed
-	case res.StatusCode == http.StatusOK:
+	case err == nil:
 		return acknowledged
-	case res.StatusCode == http.StatusPaymentRequired:
+	case answered && no.Code == client.InsufficientCredits:
 		return refused
-	case res.StatusCode == http.StatusServiceUnavailable && res.Header.Get("Retry-After") != "":
+	case errors.Is(err, client.ErrUnknown) && (!answered || no.Code == problem.Unavailable):
 		return unknown
 	}
-	return t.wrong(event, fmt.Sprintf("%d %s", res.StatusCode, body))
+	return t.wrong(event, err)
 }
 
 func (t *httpTarget) close() error {
-	t.client.CloseIdleConnections()
+	t.http.CloseIdleConnections()
 	return nil
 }
 

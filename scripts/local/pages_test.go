@@ -1,15 +1,18 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptrace"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // pageMax is how large a page may be with its style sheet, in bytes.
@@ -45,7 +48,13 @@ func signedIn(tb testing.TB, base, sub string) *reader {
 
 func (r *reader) send(method, address string, form url.Values, headers ...string) (*http.Response, string) {
 	r.tb.Helper()
-	req, err := http.NewRequestWithContext(r.tb.Context(), method, address, strings.NewReader(form.Encode()))
+	return r.traced(r.tb.Context(), method, address, form, headers...)
+}
+
+// traced is send with a context that may watch the request.
+func (r *reader) traced(ctx context.Context, method, address string, form url.Values, headers ...string) (*http.Response, string) {
+	r.tb.Helper()
+	req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
 	if err != nil {
 		r.tb.Fatal(err)
 	}
@@ -118,16 +127,24 @@ func TestAMemberSeesAndChangesNothingThatIsForAdministrators(t *testing.T) {
 	}
 }
 
-// BenchmarkPage is one page over HTTP on loopback, for the demonstration's administrator.
+// BenchmarkPage is one page over HTTP on loopback, for the demonstration's administrator, and how long its first byte takes: the median.
 func BenchmarkPage(b *testing.B) {
 	base := startDemonstration(b).base
 	r := signedIn(b, base, "thandi")
 	for _, page := range slices.DeleteFunc(slices.Clone(pagesOfKalahari), func(p string) bool { return strings.Contains(p, "?") }) {
 		b.Run(fmt.Sprintf("page%s", page), func(b *testing.B) {
 			var body string
+			var waits []time.Duration
 			for b.Loop() {
-				_, body = r.send(http.MethodGet, base+"/account/ui"+kalahari+page, nil)
+				var sent time.Time
+				trace := &httptrace.ClientTrace{
+					WroteRequest:         func(httptrace.WroteRequestInfo) { sent = time.Now() },
+					GotFirstResponseByte: func() { waits = append(waits, time.Since(sent)) },
+				}
+				_, body = r.traced(httptrace.WithClientTrace(b.Context(), trace), http.MethodGet, base+"/account/ui"+kalahari+page, nil)
 			}
+			slices.Sort(waits)
+			b.ReportMetric(float64(waits[len(waits)/2].Microseconds())/1000, "ms-to-first-byte")
 			b.ReportMetric(float64(len(body)), "bytes")
 		})
 	}

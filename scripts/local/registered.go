@@ -4,6 +4,7 @@ package main
 import (
 	_ "github.com/fluxori/ai-credits/functions/account"
 	_ "github.com/fluxori/ai-credits/functions/alerts"
+	_ "github.com/fluxori/ai-credits/functions/audit"
 	_ "github.com/fluxori/ai-credits/functions/autotopup"
 	_ "github.com/fluxori/ai-credits/functions/billingcycle"
 	_ "github.com/fluxori/ai-credits/functions/debit"

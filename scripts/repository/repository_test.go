@@ -197,7 +197,7 @@ func TestWhatTakesMoneyIsOpenedInOnePlace(t *testing.T) {
 		if f.test {
 			continue
 		}
-		for _, name := range []string{"NewGateway", "NewShop", "NewReceiver", "NewRefunder"} {
+		for _, name := range []string{"NewShop", "NewReceiver", "NewRefunder"} {
 			for _, pos := range selectors(f, "payments", name) {
 				found++
 				if f.dir != "shared/merchant" {

@@ -61,6 +61,8 @@ type Route struct {
 	// Answers are what comes out, by status; CSV says that the answer can also be a table.
 	Answers map[int]Expression `yaml:"answers"`
 	CSV     bool               `yaml:"csv"`
+	// Conditional says that 200 has an entity tag, and that a caller who sends it in If-None-Match gets 304 while nothing has changed.
+	Conditional bool `yaml:"conditional"`
 	// Problems are the codes it may answer with, beside those of Everywhere.
 	Problems []string `yaml:"problems"`
 }
@@ -116,7 +118,7 @@ func (l List[T]) Find(name string) (T, bool) {
 // UnmarshalYAML implements yaml.Unmarshaler: a member that a Route does not have is an error.
 func (r *Route) UnmarshalYAML(node *yaml.Node) error {
 	type plain Route
-	return strictly(node, (*plain)(r), "title", "about", "roles", "query", "keyed", "body", "body_optional", "answers", "csv", "problems")
+	return strictly(node, (*plain)(r), "title", "about", "roles", "query", "keyed", "body", "body_optional", "answers", "csv", "conditional", "problems")
 }
 
 // strictly decodes a mapping, and refuses members that are not known.

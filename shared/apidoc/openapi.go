@@ -197,6 +197,12 @@ func parameters(rt Named[Route], strict bool) []any {
 			"description": "Chosen by the caller and kept; the same key again answers what it answered first.",
 		})
 	}
+	if rt.Value.Conditional {
+		out = append(out, object{
+			"name": "If-None-Match", "in": "header", "required": false, "schema": object{"type": "string"},
+			"description": "The ETag of an earlier answer: 304 if it would be the same.",
+		})
+	}
 	return out
 }
 
@@ -207,7 +213,14 @@ func (d *Document) responses(rt Route, strict bool) object {
 		if rt.CSV {
 			content["text/csv"] = object{"schema": object{"type": "string"}}
 		}
-		out[strconv.Itoa(status)] = object{"description": http.StatusText(status), "content": content}
+		answer := object{"description": http.StatusText(status), "content": content}
+		if rt.Conditional {
+			answer["headers"] = tagged()
+		}
+		out[strconv.Itoa(status)] = answer
+	}
+	if rt.Conditional {
+		out[strconv.Itoa(http.StatusNotModified)] = object{"description": "The caller has this answer.", "headers": tagged()}
 	}
 	codes := d.byStatus(rt)
 	for status, of := range codes {
@@ -221,6 +234,11 @@ func (d *Document) responses(rt Route, strict bool) object {
 		out[strconv.Itoa(status)] = answer
 	}
 	return out
+}
+
+// tagged is the header that a conditional answer has.
+func tagged() object {
+	return object{"ETag": object{"description": "What to send in If-None-Match.", "required": true, "schema": object{"type": "string"}}}
 }
 
 // byStatus are a route's codes under the statuses that they are answered with.

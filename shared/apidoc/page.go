@@ -161,24 +161,24 @@ func Register(rt *serve.Router, source []byte) {
 		}
 		return d.renderPage()
 	})
-	rt.Handle(documentRoute, func(w http.ResponseWriter, _ *http.Request) error {
-		return give(w, "application/json", dataPolicy, served)
+	rt.Handle(documentRoute, func(w http.ResponseWriter, r *http.Request) error {
+		return give(w, r, "application/json", dataPolicy, served)
 	})
-	rt.Handle(pageRoute, func(w http.ResponseWriter, _ *http.Request) error {
-		return give(w, "text/html; charset=utf-8", pagePolicy, page)
+	rt.Handle(pageRoute, func(w http.ResponseWriter, r *http.Request) error {
+		return give(w, r, "text/html; charset=utf-8", pagePolicy, page)
 	})
 }
 
 // RegisterMessages serves the JSON schemas of the Pub/Sub messages, by topic.
 func RegisterMessages(rt *serve.Router) {
 	made := sync.OnceValues(func() ([]byte, error) { return Messages(false) })
-	rt.Handle(messagesRoute, func(w http.ResponseWriter, _ *http.Request) error {
-		return give(w, "application/json", dataPolicy, made)
+	rt.Handle(messagesRoute, func(w http.ResponseWriter, r *http.Request) error {
+		return give(w, r, "application/json", dataPolicy, made)
 	})
 }
 
 // give answers with what is made once.
-func give(w http.ResponseWriter, kind, policy string, made func() ([]byte, error)) error {
+func give(w http.ResponseWriter, r *http.Request, kind, policy string, made func() ([]byte, error)) error {
 	body, err := made()
 	if err != nil {
 		return err
@@ -187,6 +187,9 @@ func give(w http.ResponseWriter, kind, policy string, made func() ([]byte, error
 	header.Set("Content-Type", kind)
 	header.Set("Content-Security-Policy", policy)
 	header.Set("Cache-Control", "public, max-age=300")
+	if serve.SameAs(w, r, serve.Tag(body)) {
+		return nil
+	}
 	if _, err := w.Write(body); err != nil {
 		return fmt.Errorf("send an API document: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/limits"
 	"github.com/fluxori/ai-credits/shared/orgs"
 	"github.com/fluxori/ai-credits/shared/serve"
+	"github.com/fluxori/ai-credits/shared/throttle"
 )
 
 // Backend is what a function stands on. It lives as long as the function.
@@ -26,6 +27,8 @@ type Backend struct {
 	Prices    *catalogue.Store
 	// Concurrency is how many requests the function takes at once.
 	Concurrency int
+	// Gate holds each caller to the function's bound; nil for a function that has none.
+	Gate *throttle.Gate
 }
 
 // Open opens a function's backend, which is closed when ctx ends.
@@ -39,6 +42,10 @@ func Open(ctx context.Context, function string, c cloud.Config, env serve.Env) (
 	if err != nil {
 		return nil, err
 	}
+	gate, err := row.Gate()
+	if err != nil {
+		return nil, err
+	}
 	clients, err := cloud.Open(ctx, c, env.Dial)
 	if err != nil {
 		return nil, err
@@ -46,7 +53,7 @@ func Open(ctx context.Context, function string, c cloud.Config, env serve.Env) (
 	defer clients.CloseOnError(&err)
 	b := &Backend{
 		Clients: clients, Publisher: events.NewPublisher(clients.Messages), Prices: catalogue.NewStore(clients.Documents, env.Log, catalogue.StoreOptions{}),
-		Concurrency: row.Concurrency,
+		Concurrency: row.Concurrency, Gate: gate,
 	}
 	bounds.Now, bounds.Publish, bounds.Logger, bounds.Telemetry = env.Now, b.Publisher, env.Log, env.Telemetry
 	if b.Ledger, err = ledger.New(clients.Commits, clients.Database, bounds); err != nil {

@@ -54,6 +54,7 @@ func TestMalformedCommandsAreTurnedAway(t *testing.T) {
 		{"a renewal awaited until before the period's end", credit.AwaitRenewal{Items: []string{"si"}, End: hour(2), Until: hour(1)}, false},
 		{"a renewal of no items", credit.AwaitRenewal{End: hour(1), Until: hour(1)}, false},
 		{"a renewal of a nameless item", credit.AwaitRenewal{Items: []string{""}, End: hour(1), Until: hour(1)}, false},
+		{"a renewal of a period that ends before it begins", credit.AwaitRenewal{Items: []string{"si"}, Start: hour(1), End: hour(1), Until: hour(1)}, false},
 		{"a renewal of no period", credit.AwaitRenewal{Items: []string{"si"}}, false},
 		{"a renewal with too long a reason", credit.AwaitRenewal{Items: []string{"si"}, End: hour(1), Until: hour(1), Reason: strings.Repeat("x", 1025)}, true},
 		{"a grant's freeze with too long a reason", credit.FreezeGrant{Reason: strings.Repeat("x", 1025)}, true},

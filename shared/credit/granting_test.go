@@ -51,6 +51,10 @@ func TestCyclesAndExpiry(t *testing.T) {
 			do: []any{subscribe("1", 500, 0, 10), at{9, subscribe("2", 400, 10, 20)}, at{9, await(10, 12)}}},
 		{name: "other periods are not touched", until: 9, available: 500, entries: map[credit.Kind]int{credit.KindGrace: 0},
 			do: []any{subscribe("1", 500, 0, 10), await(20, 20)}},
+		{name: "an end that a later period cut short is followed by none", until: 11, available: 400, entries: map[credit.Kind]int{credit.KindGrace: 1, credit.KindExpiry: 1},
+			do: []any{subscribe("1", 500, 0, 10), at{5, subscribe("2", 400, 5, 20)}, at{6, cutting(5, await(20, 22))}, at{7, cutting(5, await(20, 22))}}},
+		{name: "an end at which the period began is not cut short", until: 11, available: 500,
+			do: []any{subscribe("1", 500, 0, 10), at{10, cutting(10, await(20, 22))}}},
 		{name: "a line that comes when all is over is granted and expired", until: 30, entries: expired(1), do: []any{at{30, subscribe("1", 500, 0, 10)}}},
 		{name: "credits come back to a grant in its grace", until: 11, available: 500, do: []any{subscribe("1", 500, 0, 10), debit("e", 100), at{11, reverse("r", "e", 0)}}},
 		{name: "an expiry touches its own grant alone", until: 6, available: 12, entries: expired(1), do: []any{promote("a", 5, 5), promote("b", 7, 9), buy("p", 5)}},
@@ -78,6 +82,12 @@ func following(c credit.NewGrant, items ...string) credit.NewGrant {
 // await says until which hour the credits of a period can be used.
 func await(end, until int) credit.AwaitRenewal {
 	return credit.AwaitRenewal{Items: []string{"si"}, End: hour(end), Until: hour(until), Reason: "the subscription"}
+}
+
+// cutting says in which hour the period began.
+func cutting(start int, c credit.AwaitRenewal) credit.AwaitRenewal {
+	c.Start = hour(start)
+	return c
 }
 
 func item(c credit.NewGrant, item string) credit.NewGrant {

@@ -21,7 +21,8 @@ type Book struct {
 	Counters map[string]map[Subject]Counter
 	Seq      int64
 	LastAt   time.Time
-	keys     map[Key]bool
+	// keys are nil for whoever knows that no two are equal, as a store knows that names its entries by them.
+	keys map[Key]bool
 }
 
 // NewBook is the book of a wallet without entries.
@@ -29,24 +30,64 @@ func NewBook(org string) *Book {
 	return &Book{Org: org, Grants: map[string]*Grant{}, Holds: map[string]*Hold{}, Counters: map[string]map[Subject]Counter{}, keys: map[Key]bool{}}
 }
 
-// Add applies the next entry, and tells the first thing about it that cannot be true.
+// NewLongBook is a book that does not remember keys, so that it takes no more room with each entry. Settled holds may be deleted from it, and
+// windows that are past: of what later entries say, only the capture of a hold that timed out needs its hold.
+func NewLongBook(org string) *Book {
+	b := NewBook(org)
+	b.keys = nil
+	return b
+}
+
+// Contradiction is the first thing in a wallet's entries that cannot be true.
+type Contradiction struct {
+	Org   string
+	Entry *Entry
+	// Field is what of the entry is wrong, with what would be right and what is found; all empty where no one field is.
+	Field, Want, Found string
+
+	why error
+}
+
+func (c *Contradiction) Error() string {
+	return fmt.Sprintf("entry %d of %s (%s %s): %v", c.Entry.Seq, c.Org, c.Entry.Kind, c.Entry.Key.ID, c.why)
+}
+
+func (c *Contradiction) Unwrap() error { return c.why }
+
+// Why is what cannot be true, without the entry's name.
+func (c *Contradiction) Why() string { return c.why.Error() }
+
+// differs says that a field of an entry is not what it must be.
+func differs(field string, want, found any, format string, args ...any) error {
+	return &Contradiction{Field: field, Want: fmt.Sprint(want), Found: fmt.Sprint(found), why: fmt.Errorf(format, args...)}
+}
+
+// Add applies the next entry. The error is a *Contradiction: the first thing about it that cannot be true.
 func (b *Book) Add(e *Entry) error {
-	if err := b.add(e); err != nil {
-		return fmt.Errorf("entry %d of %s (%s %s): %w", e.Seq, b.Org, e.Kind, e.Key.ID, err)
+	err := b.add(e)
+	if err == nil {
+		return nil
 	}
-	return nil
+	var c *Contradiction
+	if !errors.As(err, &c) {
+		c = &Contradiction{why: err}
+	}
+	c.Org, c.Entry = b.Org, e
+	return c
 }
 
 func (b *Book) add(e *Entry) error {
 	switch {
 	case e.Seq != b.Seq+1:
-		return fmt.Errorf("follows entry %d", b.Seq)
+		return differs("seq", b.Seq+1, e.Seq, "follows entry %d", b.Seq)
 	case !e.At.After(b.LastAt):
-		return fmt.Errorf("is at %v, not after %v", e.At, b.LastAt)
+		return differs("at", "after "+b.LastAt.Format(time.RFC3339Nano), e.At.Format(time.RFC3339Nano), "is at %v, not after %v", e.At, b.LastAt)
 	case b.keys[e.Key]:
 		return errors.New("has a key that another has")
 	}
-	b.Seq, b.LastAt, b.keys[e.Key] = e.Seq, e.At, true
+	if b.Seq, b.LastAt = e.Seq, e.At; b.keys != nil {
+		b.keys[e.Key] = true
+	}
 	if e.Born != nil {
 		if b.Grants[e.Born.ID] != nil {
 			return fmt.Errorf("bears grant %s again", e.Born.ID)
@@ -85,8 +126,20 @@ func (b *Book) add(e *Entry) error {
 	if b.Debt < 0 {
 		return fmt.Errorf("debt becomes %d", b.Debt)
 	}
-	if b.Figures != e.After {
-		return fmt.Errorf("states %+v after it; its changes give %+v", e.After, b.Figures)
+	return b.follows(e)
+}
+
+// follows tells whether the figures that an entry states are those that its changes give.
+func (b *Book) follows(e *Entry) error {
+	for _, f := range []struct {
+		name        string
+		want, found int64
+	}{
+		{"after.available", b.Available, e.After.Available}, {"after.held", b.Held, e.After.Held}, {"after.debt", b.Debt, e.After.Debt},
+	} {
+		if f.want != f.found {
+			return differs(f.name, f.want, f.found, "states %+v after it; its changes give %+v", e.After, b.Figures)
+		}
 	}
 	return nil
 }

@@ -76,9 +76,9 @@ func (h *Hold) settled(e *Entry) error {
 	if e.Kind == KindCapture {
 		key, used = CaptureKey(h.ID), min(e.Credits, h.Credits)
 	}
-	var want []Change
+	own := 0 // how many of the changes are of what was set aside
 	if h.State == HoldOpen {
-		want = h.changes(used)
+		own = len(h.Allocations)
 	}
 	switch {
 	case h.State != HoldOpen && !late:
@@ -87,12 +87,12 @@ func (h *Hold) settled(e *Entry) error {
 		return fmt.Errorf("captures hold %s, whose time has passed", h.ID)
 	case e.Key != key:
 		return fmt.Errorf("settles hold %s under another's key", h.ID)
-	case len(e.Changes) < len(want) || !slices.Equal(e.Changes[:len(want)], want):
+	case len(e.Changes) < own || own > 0 && !h.settles(e.Changes[:own], used):
 		return fmt.Errorf("changes %+v, but hold %s stands in %+v", e.Changes, h.ID, h.Allocations)
 	}
 	drawn := e.Debt
 	for i, c := range e.Changes {
-		if i >= len(want) && (c.Held != 0 || c.Free > 0 || e.Kind == KindRelease) {
+		if i >= own && (c.Held != 0 || c.Free > 0 || e.Kind == KindRelease) {
 			return fmt.Errorf("changes grant %s, in which hold %s does not stand", c.Grant, h.ID)
 		}
 		drawn += c.Drawn()
@@ -112,4 +112,20 @@ func (h *Hold) settled(e *Entry) error {
 		h.State = HoldReleased
 	}
 	return nil
+}
+
+// settles tells whether changes take so many credits from where the hold stands, in its order, and give the rest back from its end: after the
+// first grant that keeps some, no other loses any.
+func (h *Hold) settles(changes []Change, used int64) bool {
+	kept := false
+	for i, a := range h.Allocations {
+		c := changes[i]
+		taken := a.Credits - c.Free
+		if c.Grant != a.Grant || c.Source != a.Source || c.Held != -a.Credits || taken < 0 || c.Free < 0 || kept && taken > 0 {
+			return false
+		}
+		kept = kept || c.Free > 0
+		used -= taken
+	}
+	return used == 0
 }

@@ -46,7 +46,16 @@ func (s *stand) api(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/orgs/acme/promotions/redeem":
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprint(w, `{"status":404,"code":"not_found","detail":"There is no such code."}`)
-	case strings.HasPrefix(r.URL.Path, "/orgs/acme/") || r.URL.Path == "/catalogue":
+	case r.URL.Path == "/orgs/acme/alerts":
+		fmt.Fprint(w, `{"low_balance":{"enabled":true,"threshold":100,"channels":["email"]},"expiry":{"enabled":false,"channels":[]},
+			"kinds":[{"kind":"purchases","name":"Purchases","channels":["email"]},{"kind":"limit_answers","name":"Answers","channels":[]}],"billing_contact":["low_balance"]}`)
+	case r.URL.Path == "/orgs/acme/subscription":
+		fmt.Fprint(w, `{"plan":"starter","name":"Starter","interval":"month","amount":39900,"currency":"ZAR","credits_per_cycle":500}`)
+	case r.URL.Path == "/orgs/acme/subscription/preview":
+		fmt.Fprint(w, `{"when":"at_once","at":"2026-11-30T22:30:00Z","due":67500,"currency":"ZAR","credits":1125}`)
+	case r.URL.Path == "/catalogue":
+		fmt.Fprint(w, `{"currency":"ZAR","plans":[{"id":"starter","name":"Starter","month_amount":39900},{"id":"growth","name":"Growth","month_amount":129900}]}`)
+	case strings.HasPrefix(r.URL.Path, "/orgs/acme/"):
 		fmt.Fprint(w, `{"checkout_url":"https://checkout.stripe.com/c/1"}`)
 	default:
 		w.WriteHeader(http.StatusNotFound)

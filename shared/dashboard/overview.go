@@ -68,6 +68,12 @@ type burn struct {
 	Used, Days, PerDay, DaysLeft int64
 }
 
+// longDays is from how many days on nobody counts them.
+const longDays = 1000
+
+// Long reports whether credits last for years.
+func (b burn) Long() bool { return b.DaysLeft >= longDays }
+
 // overview asks the API twice: for the organisation, and here. What that costs is bounded by a test of the function that serves the pages.
 func (v *visit) overview() error {
 	var d overviewData

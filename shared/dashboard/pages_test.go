@@ -3,6 +3,8 @@ package dashboard
 import (
 	"bytes"
 	"net/http"
+	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -151,5 +153,64 @@ func TestTeamsAreNamedAfterTheirNames(t *testing.T) {
 		if got := teamID(name); got != want || len(got) > 64 {
 			t.Errorf("%q is %q", name, got)
 		}
+	}
+}
+
+// TestThePicturesAreSmall bounds what the README loads.
+func TestThePicturesAreSmall(t *testing.T) {
+	t.Parallel()
+	found, err := os.ReadDir("pictures")
+	if err != nil || len(found) != 4 {
+		t.Fatalf("%d pictures, %v", len(found), err)
+	}
+	for _, f := range found {
+		if info, err := f.Info(); err != nil || info.Size() > 80<<10 {
+			t.Errorf("%s: %v, %d bytes", f.Name(), err, info.Size())
+		}
+	}
+}
+
+func TestChannelsOfEachKindAreSavedAsTicked(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	p := s.visitor(t)
+	_, page := p.signIn("ann", "/orgs/acme/notifications")
+	for _, want := range []string{
+		`name="channel-purchases" value="email" aria-label="Purchases: by e-mail" checked`, `name="contact" value="low_balance" checked`, `name="contact" value="purchases"`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if strings.Contains(page, `name="contact" value="limit_answers"`) {
+		t.Error("what goes to one member alone is offered to the billing contact")
+	}
+	p.stay()
+	form := url.Values{
+		"form": {secret(t, page)}, "do": {"alerts"}, "threshold": {"1 250"}, "low": {"1"}, "low_channel": {"email"}, "kind": {"purchases", "limit_answers"},
+		"channel-purchases": {"email", "dashboard"}, "contact": {"purchases"},
+	}
+	res, body := p.send(http.MethodPost, "/orgs/acme/notifications", form)
+	want := `PUT /orgs/acme/alerts {"low_balance":{"enabled":true,"threshold":1250,"channels":["email"]},"expiry":{"enabled":false,"channels":[]},` +
+		`"kinds":[{"kind":"purchases","channels":["email","dashboard"]},{"kind":"limit_answers","channels":[]}],"billing_contact":["purchases"]} key=false`
+	if res.StatusCode != http.StatusSeeOther || len(s.changes) != 1 || s.changes[0] != want {
+		t.Errorf("%d %s\n%v, want\n%s", res.StatusCode, body, s.changes, want)
+	}
+}
+
+func TestADearerPlansPriceIsShownBeforeItIsTaken(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	p := s.visitor(t)
+	_, page := p.signIn("ann", "/orgs/acme/plan?to=growth")
+	for _, want := range []string{"Change to Growth?", "R\u00a0675,00", "1\u00a0125", "1 Dec 2026, 00:30", "Change now"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	p.stay()
+	res, _ := p.send(http.MethodPost, "/orgs/acme/plan", url.Values{"form": {secret(t, page)}, "key": {"k"}, "do": {"change"}, "plan": {"growth"}})
+	if want := `POST /orgs/acme/subscription/change {"plan":"growth"} key=true`; res.StatusCode != http.StatusSeeOther || s.changes[0] != want {
+		t.Errorf("%d %v", res.StatusCode, s.changes)
 	}
 }

@@ -20,6 +20,8 @@ type planChoice struct {
 	plan
 	// Dearer plans begin at once, others with the next cycle.
 	Dearer bool
+	// Preview is what the change would cost and bring, or nil where that cannot be told now.
+	Preview *planPreview
 }
 
 func (v *visit) plan() error {
@@ -36,9 +38,30 @@ func (v *visit) plan() error {
 	}
 	if at := slices.IndexFunc(d.Plans, func(p plan) bool { return p.ID == v.query("to") }); at >= 0 && d.Standing != nil && v.Admin() && d.Plans[at].ID != standing.Plan {
 		choice := d.choice(d.Plans[at])
+		if err := v.preview(&choice); err != nil {
+			return err
+		}
 		d.Wanted = &choice
 	}
 	return v.render("Plan", d)
+}
+
+// preview asks what a change would cost and bring. Without an answer the page says in words what will happen.
+func (v *visit) preview(c *planChoice) error {
+	var p planPreview
+	err := v.get(v.in("subscription", "preview"), url.Values{"plan": {c.ID}}, &p)
+	if err == nil {
+		c.Preview = &p
+		return nil
+	}
+	no, ok := refused(err)
+	if !ok {
+		return err
+	}
+	if no.Code == "payment_declined" {
+		v.Problem = no.Detail
+	}
+	return nil
 }
 
 // choice is a plan beside the one that the organisation has.

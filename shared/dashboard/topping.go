@@ -25,6 +25,9 @@ var failures = map[string]failure{
 	"expired_card":            {"The card has expired.", "Set another card on the billing page, then try again."},
 	"insufficient_funds":      {"The card's account did not have enough money.", "See to that, or set another card on the billing page, then try again."},
 	"authentication_required": {"The bank wants the card's owner to confirm each payment.", "Purchase credits yourself, or set a card that can be charged without asking, then try again."},
+	"not_sold":                {"The package is not sold any more.", "Choose another one below and save."},
+	"other_currency":          {"The package is not sold in the currency that you pay in.", "Choose another one below and save."},
+	"no_tax_place":            {"It is not known where you are, so that tax cannot be reckoned.", "Set your address on the billing page, then try again."},
 	"abandoned":               {"A charge was begun and its outcome could not be learned in time.", "Look into Purchase History whether it is paid, then try again."},
 }
 

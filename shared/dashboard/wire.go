@@ -169,6 +169,14 @@ type subscription struct {
 	} `json:"next_cycle"`
 }
 
+// planPreview is what a change of plan would cost and bring, and when.
+type planPreview struct {
+	At       time.Time `json:"at"`
+	Due      int64     `json:"due"`
+	Currency string    `json:"currency"`
+	Credits  int64     `json:"credits"`
+}
+
 type autoTopUp struct {
 	Enabled    bool   `json:"enabled"`
 	Threshold  int64  `json:"threshold"`

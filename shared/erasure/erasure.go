@@ -1,11 +1,12 @@
-// Package erasure removes a person from an organisation's records: afterwards no document of the organisation, and none of its wallet, holds
-// the person's name or address, and the ledger still adds up.
+// Package erasure removes a person from an organisation's records: afterwards no document holds the person's name or address as one of the
+// organisation, and the ledger still adds up.
 //
 // Invariants:
-//   - Names and addresses live in the member's own document, which goes, and in what people and programs write: metadata of debits, reasons. What
-//     was sent with the person's own work goes whole; of anything else what holds the name or the address.
+//   - Names and addresses live in the member's own document, which goes, and in what people and programs write: metadata of debits, reasons,
+//     messages that could not be handled, names of teams. What was sent with the person's own work goes whole; of anything else what holds the
+//     name or the address as words of their own, in capitals or not, escaped as JSON does or not.
 //   - Figures stay. Entries, counters, roll-ups and notifications name a person by an opaque id only, and keep it.
-//   - What is still to be published may hold such words, and goes with the outbox, within a minute.
+//   - What is still to be published may hold such words, and goes with the outbox, within a minute; what was, with Pub/Sub's own retention.
 //   - An address that the organisation's own profile states is the organisation's, and keeps the person from being erased until it is changed.
 //   - It may be repeated, and goes on where it stopped: the membership ends last.
 //
@@ -15,10 +16,15 @@ package erasure
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/fluxori/ai-credits/shared/coded"
 	"github.com/fluxori/ai-credits/shared/credit"
@@ -41,24 +47,33 @@ type Entries interface {
 	EraseTexts(ctx context.Context, org, after string, erasing ledger.Erasing) (changed int, last string, err error)
 }
 
-// Requests are members' requests for more, as a *limitrequests.Desk has them.
-type Requests interface {
+// Texts are what people wrote, as *limitrequests.Desk, *deadletters.Store, *payments.Receiver and *orgs.Store keep them.
+type Texts interface {
+	// EraseTexts takes out of an organisation's texts those that sub wrote and those that hold what holds says, and returns how many documents it
+	// changed. It may be repeated.
 	EraseTexts(ctx context.Context, org, sub string, holds func(text string) bool) (changed int, err error)
 }
 
 // Eraser erases people. It is safe for concurrent use.
 type Eraser struct {
-	people   People
-	entries  Entries
-	requests Requests
+	o Options
+}
+
+// Options are where a person's traces are. All are required.
+type Options struct {
+	People  People
+	Entries Entries
+	// Requests are members' requests for more, Letters messages that could not be handled, Payments refunds and what was put aside, Teams the names
+	// of teams.
+	Requests, Letters, Payments, Teams Texts
 }
 
 // New returns an Eraser.
-func New(people People, entries Entries, requests Requests) (*Eraser, error) {
-	if people == nil || entries == nil || requests == nil {
-		return nil, errors.New("erasing needs people, entries and requests")
+func New(o Options) (*Eraser, error) {
+	if o.People == nil || o.Entries == nil || o.Requests == nil || o.Letters == nil || o.Payments == nil || o.Teams == nil {
+		return nil, errors.New("erasing needs people, entries, requests, letters, payments and teams")
 	}
-	return &Eraser{people: people, entries: entries, requests: requests}, nil
+	return &Eraser{o}, nil
 }
 
 // Error says why a person is not erased. Its code is `invalid_request`.
@@ -66,8 +81,8 @@ type Error struct{ coded.Reason }
 
 // Erased is what one call did.
 type Erased struct {
-	// Entries and Requests are how many of them had texts to be taken out.
-	Entries, Requests int
+	// Entries, Requests, Letters, Payments (with what was put aside) and Teams are how many of them had texts to be taken out.
+	Entries, Requests, Letters, Payments, Teams int
 	// Removed says that the person was a member until now.
 	Removed bool
 	// Next is where to go on; empty when all is done.
@@ -78,11 +93,11 @@ type Erased struct {
 // member is erased all the same, though by then nobody knows which name to look for in other people's words. Errors are an *Error; those of
 // package orgs, `unknown_org`, `unavailable` or `invalid_request` for the last administrator; or the ledger's.
 func (e *Eraser) Erase(ctx context.Context, org, sub, after string) (out Erased, err error) {
-	o, err := e.people.Get(ctx, org)
+	o, err := e.o.People.Get(ctx, org)
 	if err != nil {
 		return Erased{}, err
 	}
-	m, err := e.people.Member(ctx, org, sub)
+	m, err := e.o.People.Member(ctx, org, sub)
 	found := err == nil
 	if no, ok := errors.AsType[*orgs.Error](err); err != nil && (!ok || no.Code() != "not_found") {
 		return Erased{}, err
@@ -105,20 +120,29 @@ func (e *Eraser) Erase(ctx context.Context, org, sub, after string) (out Erased,
 			out.Next = after
 			return out, nil
 		}
-		changed, last, err := e.entries.EraseTexts(ctx, org, after, erasing)
+		changed, last, err := e.o.Entries.EraseTexts(ctx, org, after, erasing)
 		if err != nil {
 			return out, fmt.Errorf("entries of %s: %w", org, err)
 		}
 		out.Entries += changed
 		after = last
 	}
-	if out.Requests, err = e.requests.EraseTexts(ctx, org, sub, holds); err != nil {
-		return out, fmt.Errorf("limit requests of %s: %w", org, err)
+	for _, of := range []struct {
+		what    string
+		texts   Texts
+		changed *int
+	}{
+		{"limit requests", e.o.Requests, &out.Requests}, {"dead letters", e.o.Letters, &out.Letters}, {"payments", e.o.Payments, &out.Payments},
+		{"teams", e.o.Teams, &out.Teams},
+	} {
+		if *of.changed, err = of.texts.EraseTexts(ctx, org, sub, holds); err != nil {
+			return out, fmt.Errorf("%s of %s: %w", of.what, org, err)
+		}
 	}
 	if !found {
 		return out, nil
 	}
-	_, err = e.people.RemoveMember(ctx, org, sub)
+	_, err = e.o.People.RemoveMember(ctx, org, sub)
 	if no, ok := errors.AsType[*orgs.Error](err); ok && no.Code() == credit.CodeNotFound {
 		return out, nil // somebody was quicker
 	}
@@ -126,7 +150,7 @@ func (e *Eraser) Erase(ctx context.Context, org, sub, after string) (out Erased,
 	return out, err
 }
 
-// holding tells whether a text holds an address or a name, in capitals or not.
+// holding tells whether a text holds an address or a name as words of their own, in capitals or not, also where JSON has escaped their letters.
 func holding(words ...string) func(string) bool {
 	var lower []string
 	for _, w := range words {
@@ -135,12 +159,44 @@ func holding(words ...string) func(string) bool {
 		}
 	}
 	return func(text string) bool {
-		text = strings.ToLower(text)
-		for _, w := range lower {
-			if strings.Contains(text, w) {
-				return true
-			}
-		}
-		return false
+		text = strings.ToLower(unescaped(text))
+		return slices.ContainsFunc(lower, func(w string) bool { return holdsWord(text, w) })
 	}
+}
+
+// holdsWord reports whether a word stands in a text with neither a letter nor a digit beside it: "al" is not in "all".
+func holdsWord(text, word string) bool {
+	for from := 0; ; {
+		i := strings.Index(text[from:], word)
+		if i < 0 {
+			return false
+		}
+		begin, end := from+i, from+i+len(word)
+		before, _ := utf8.DecodeLastRuneInString(text[:begin])
+		after, _ := utf8.DecodeRuneInString(text[end:])
+		if !partOfWord(before) && !partOfWord(after) {
+			return true
+		}
+		from = begin + 1
+	}
+}
+
+func partOfWord(r rune) bool {
+	return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r))
+}
+
+var escapes = regexp.MustCompile(`(?:\\u[0-9a-fA-F]{4})+`)
+
+// unescaped is a text with the letters that JSON may have escaped as they are.
+func unescaped(text string) string {
+	if !strings.Contains(text, `\u`) {
+		return text
+	}
+	return escapes.ReplaceAllStringFunc(text, func(escaped string) string {
+		var plain string
+		if json.Unmarshal([]byte(`"`+escaped+`"`), &plain) != nil {
+			return escaped
+		}
+		return plain
+	})
 }

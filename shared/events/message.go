@@ -17,6 +17,7 @@ const (
 	CreditTopUps  = "credit-topups"  // balances that an auto top-up is to raise
 	BillingCycles = "billing-cycles" // cycles to be closed
 	CreditExpiry  = "credit-expiry"  // wallets whose clock is to be seen to
+	WalletAudits  = "wallet-audits"  // wallets that are to be proven
 	Usage         = "ai-usage"       // work done, to be charged for
 	UsageDead     = "ai-usage-dead"  // what of it could not be
 )

@@ -17,12 +17,12 @@ const auditPage = 1000
 // Audit compares a wallet with its entries: it replays them, and tells the first thing that does not agree. It reads at one moment of the
 // wallet only if nobody writes meanwhile: an Unavailable error says that somebody did.
 func (l *Ledger) Audit(ctx context.Context, org string) error {
-	before, err := l.walletAt(ctx, org)
+	before, err := l.store.walletAt(ctx, org)
 	if err != nil {
 		return err
 	}
 	var entries []*credit.Entry
-	if err := l.walk(ctx, org, "entries", func(d *pb.Document) error {
+	if err := l.store.walk(ctx, org, "entries", func(d *pb.Document) error {
 		e, _, err := decodeEntry(d)
 		entries = append(entries, e)
 		return err
@@ -42,7 +42,7 @@ func (l *Ledger) Audit(ctx context.Context, org string) error {
 	if err != nil {
 		return err
 	}
-	after, err := l.walletAt(ctx, org)
+	after, err := l.store.walletAt(ctx, org)
 	if err != nil {
 		return err
 	}
@@ -56,9 +56,9 @@ func (l *Ledger) Audit(ctx context.Context, org string) error {
 	return book.Verify(&after.wallet, outside, holds, pages)
 }
 
-func (l *Ledger) walletAt(ctx context.Context, org string) (*stored, error) {
-	name := l.store.walletName(org)
-	got, err := l.store.get(ctx, name)
+func (s *store) walletAt(ctx context.Context, org string) (*stored, error) {
+	name := s.walletName(org)
+	got, err := s.get(ctx, name)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -71,7 +71,7 @@ func (l *Ledger) walletAt(ctx context.Context, org string) (*stored, error) {
 // outside reads the records of all grants that are not in the wallet document.
 func (l *Ledger) outside(ctx context.Context, org string) ([]*credit.Grant, error) {
 	var out []*credit.Grant
-	err := l.walk(ctx, org, "grants", func(d *pb.Document) error {
+	err := l.store.walk(ctx, org, "grants", func(d *pb.Document) error {
 		g, err := decodeGrantRecord(d)
 		if err == nil && g.Place != credit.InWallet {
 			out = append(out, g)
@@ -83,7 +83,7 @@ func (l *Ledger) outside(ctx context.Context, org string) ([]*credit.Grant, erro
 
 // walk reads the documents of a collection beneath a wallet, page by page in the order of their names, which needs no index and does not
 // begin anew with each page.
-func (l *Ledger) walk(ctx context.Context, org, collection string, each func(*pb.Document) error) error {
+func (s *store) walk(ctx context.Context, org, collection string, each func(*pb.Document) error) error {
 	var after string
 	for {
 		q := from(collection, auditPage)
@@ -91,7 +91,7 @@ func (l *Ledger) walk(ctx context.Context, org, collection string, each func(*pb
 		if after != "" {
 			q.StartAt = &pb.Cursor{Values: []*pb.Value{{ValueType: &pb.Value_ReferenceValue{ReferenceValue: after}}}}
 		}
-		docs, err := l.store.query(ctx, l.store.walletName(org), q)
+		docs, err := s.query(ctx, s.walletName(org), q)
 		if err != nil {
 			return unavailable(err)
 		}

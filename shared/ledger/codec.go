@@ -56,6 +56,7 @@ func encodeWallet(s *stored) fields {
 		num("limit_changes", w.LimitChanges).num("limit_alerts", w.LimitAlerts).
 		str("batch", s.batch).
 		group("usage", fields{}.str("day", s.usage.day).num("part", s.usage.part).num("cells", s.usage.cells)).str("unfolded", s.usage.unfolded).
+		str("zoned", s.usage.zoned).
 		str("writer", s.turns.writer).list("roster", roster)
 }
 
@@ -68,7 +69,7 @@ func decodeWallet(d *pb.Document) (*stored, error) {
 	s := &stored{
 		batch: r.str("batch"),
 		turns: turns{writer: r.str("writer"), roster: r.strings("roster")},
-		usage: rollup{day: usage.str("day"), part: usage.num("part"), cells: usage.num("cells"), unfolded: r.str("unfolded")},
+		usage: rollup{day: usage.str("day"), part: usage.num("part"), cells: usage.num("cells"), unfolded: r.str("unfolded"), zoned: r.str("zoned")},
 		wallet: credit.Wallet{
 			Org: r.str("org"), Zone: r.str("zone"), SettingsRevision: r.num("settings_revision"), Seq: r.num("seq"), LastAt: r.time("at"),
 			Figures:      credit.Figures{Available: r.num("available"), Held: r.num("held"), Debt: r.num("debt")},

@@ -73,7 +73,7 @@ func (l *Ledger) Fold(ctx context.Context, org string) (months int, err error) {
 		return 0, err
 	}
 	for range foldsAtOnce {
-		w, err := l.walletAt(ctx, org)
+		w, err := l.store.walletAt(ctx, org)
 		if err != nil {
 			return months, err
 		}
@@ -99,7 +99,7 @@ func (l *Ledger) prepareFold(ctx context.Context, org string, f *fold) error {
 	if err != nil {
 		return err
 	}
-	_, err = l.eachDayDocument(ctx, org, f.month+"-", until+"-", maxRollups, used.add)
+	_, err = l.store.eachDayDocument(ctx, org, f.month+"-", until+"-", maxRollups, used.add)
 	if errors.Is(err, errTooManyDays) {
 		return tooLarge(org, f.month)
 	}
@@ -140,8 +140,7 @@ func (s *store) usageCursor(org, prefix string) *pb.Cursor {
 
 // eachDayDocument reads the roll-up documents whose names are at least from and below until, in the order of their names, at most so many, and
 // tells how many it read. The error is errTooManyDays when there are more, an *Unavailable, or what each returned.
-func (l *Ledger) eachDayDocument(ctx context.Context, org, first, until string, most int, each func(*pb.Document) error) (read int, err error) {
-	s := &l.store
+func (s *store) eachDayDocument(ctx context.Context, org, first, until string, most int, each func(*pb.Document) error) (read int, err error) {
 	start := s.usageCursor(org, first)
 	for {
 		q := from("usage", rollupPage)

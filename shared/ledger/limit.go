@@ -224,7 +224,7 @@ func (r *round) supplyUsage(ctx context.Context, window string) error {
 // windowUsage sums the roll-ups of a window by organisation, team and user. A read for each of their documents.
 func (r *round) windowUsage(ctx context.Context, window string) (map[credit.Subject]int64, error) {
 	used := map[credit.Subject]int64{}
-	_, err := r.ledger.eachDayDocument(ctx, r.org, window+"-", window+".", maxRollups, func(d *pb.Document) error {
+	_, err := r.ledger.store.eachDayDocument(ctx, r.org, window+"-", window+".", maxRollups, func(d *pb.Document) error {
 		doc := readDocument(d)
 		if err := checkVersion(doc); err != nil {
 			return err
@@ -262,7 +262,7 @@ func addUse(used map[credit.Subject]int64, cell string, credits int64) {
 // allCounters reads all counters of a wallet.
 func (l *Ledger) allCounters(ctx context.Context, org string) ([]credit.Counters, error) {
 	var out []credit.Counters
-	err := l.walk(ctx, org, "counters", func(d *pb.Document) error {
+	err := l.store.walk(ctx, org, "counters", func(d *pb.Document) error {
 		c, err := decodeCounters(d)
 		out = append(out, c)
 		return err

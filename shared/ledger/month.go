@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
 
@@ -168,6 +169,9 @@ func (r *round) takeFold(f *fold) {
 // rollup is which roll-up document takes usage, and what is to be folded, once this batch is stored.
 func (r *round) rollup() rollup {
 	u := r.actor.usage
+	if s := r.actor.state; s != nil && s.Zone != r.state.Zone {
+		u.zoned = r.ledger.opts.Now().UTC().Format(time.DateOnly)
+	}
 	if r.fold == nil || u.unfolded != r.fold.month {
 		return u
 	}

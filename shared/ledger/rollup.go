@@ -27,6 +27,15 @@ type rollup struct {
 	cells int64 // how many the document holds, weighed, at most
 	// unfolded is the earliest month, 2006-01, with usage that is not folded; empty for none.
 	unfolded string
+	// zoned is the day in UTC, 2006-01-02, on which the organisation's zone last changed; empty for never. What was used until then stands on
+	// the days of other zones.
+	zoned string
+}
+
+// next is the roll-up with another document, empty as yet, in use.
+func (u rollup) next(day string, part int64) rollup {
+	u.day, u.part, u.cells = day, part, 0
+	return u
 }
 
 // cellSeparator joins a cell's name; ids have no control characters, so no two cells share a name.
@@ -91,7 +100,7 @@ func (r *round) advanceRollup(ctx context.Context) error {
 	}
 	latest := days[len(days)-1]
 	if latest > a.usage.day {
-		a.usage, a.cells = rollup{day: latest, unfolded: a.usage.unfolded}, map[string]bool{}
+		a.usage, a.cells = a.usage.next(latest, 0), map[string]bool{}
 	}
 	if latest != a.usage.day {
 		return nil // an earlier day, after a change of time zone
@@ -105,7 +114,7 @@ func (r *round) advanceRollup(ctx context.Context) error {
 			return err
 		}
 		if fresh = a.newCells(r.usage[latest]); a.usage.cells+fresh > maxCells {
-			a.usage = rollup{day: latest, part: a.usage.part + 1, unfolded: a.usage.unfolded}
+			a.usage = a.usage.next(latest, a.usage.part+1)
 			a.cells = map[string]bool{}
 			fresh = a.newCells(r.usage[latest])
 		}

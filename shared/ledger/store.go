@@ -27,6 +27,8 @@ type store struct {
 	database      string
 	readTimeout   time.Duration
 	commitTimeout time.Duration
+	// transaction is the read-only one whose moment is read; nil reads what is newest.
+	transaction []byte
 }
 
 func (s *store) documents() string { return s.database + "/documents" }
@@ -58,7 +60,11 @@ func (s *store) getFields(ctx context.Context, mask *pb.DocumentMask, names ...s
 	var out map[string]*pb.Document
 	err := s.reading(ctx, func(ctx context.Context) error {
 		out = make(map[string]*pb.Document, len(names))
-		stream, err := s.client.BatchGetDocuments(ctx, &pb.BatchGetDocumentsRequest{Database: s.database, Documents: names, Mask: mask})
+		req := &pb.BatchGetDocumentsRequest{Database: s.database, Documents: names, Mask: mask}
+		if s.transaction != nil {
+			req.ConsistencySelector = &pb.BatchGetDocumentsRequest_Transaction{Transaction: s.transaction}
+		}
+		stream, err := s.client.BatchGetDocuments(ctx, req)
 		if err != nil {
 			return err
 		}
@@ -86,9 +92,11 @@ func (s *store) query(ctx context.Context, parent string, q *pb.StructuredQuery)
 	var out []*pb.Document
 	err := s.reading(ctx, func(ctx context.Context) error {
 		out = nil
-		stream, err := s.client.RunQuery(ctx, &pb.RunQueryRequest{
-			Parent: parent, QueryType: &pb.RunQueryRequest_StructuredQuery{StructuredQuery: q},
-		})
+		req := &pb.RunQueryRequest{Parent: parent, QueryType: &pb.RunQueryRequest_StructuredQuery{StructuredQuery: q}}
+		if s.transaction != nil {
+			req.ConsistencySelector = &pb.RunQueryRequest_Transaction{Transaction: s.transaction}
+		}
+		stream, err := s.client.RunQuery(ctx, req)
 		if err != nil {
 			return err
 		}

@@ -50,7 +50,7 @@ func (l *Ledger) Usage(ctx context.Context, org, from, until string, each func(U
 		}
 		return each(u)
 	}
-	w, err := l.walletAt(ctx, org)
+	w, err := l.store.walletAt(ctx, org)
 	if err != nil {
 		return UsageRead{}, err
 	}
@@ -71,7 +71,7 @@ func (l *Ledger) Usage(ctx context.Context, org, from, until string, each func(U
 				return out, err
 			}
 			// A document's name is its day's and a part's: no day's name is below another's part.
-			read, err := l.eachDayDocument(ctx, org, max(m+"-", from), min(next+"-", until), usageDocuments-out.Documents,
+			read, err := l.store.eachDayDocument(ctx, org, max(m+"-", from), min(next+"-", until), usageDocuments-out.Documents,
 				func(d *pb.Document) error { return eachOfDay(d, within) })
 			out.Documents += max(read, 1) // a query that finds nothing costs a read
 			if errors.Is(err, errTooManyDays) {

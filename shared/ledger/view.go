@@ -171,11 +171,19 @@ func checkEntryDoc(doc string) error {
 // Entries lists a wallet's entries, newest first, those before a moment (the zero time for the newest), at most limit. The lanes of the
 // index are merged by the store.
 func (l *Ledger) Entries(ctx context.Context, org string, before time.Time, limit int) ([]*credit.Entry, error) {
+	return l.EntriesBetween(ctx, org, time.Time{}, before, limit)
+}
+
+// EntriesBetween is Entries for those at or after a moment too; the zero time for all.
+func (l *Ledger) EntriesBetween(ctx context.Context, org string, since, before time.Time, limit int) ([]*credit.Entry, error) {
 	if err := credit.CheckOrg(org); err != nil {
 		return nil, err
 	}
 	q := from("entries", int32(limit))
 	q.Where = inAnyLane()
+	if !since.IsZero() {
+		q.Where = both(q.Where, where("at", pb.StructuredQuery_FieldFilter_GREATER_THAN_OR_EQUAL, timeValue(since)))
+	}
 	if !before.IsZero() {
 		q.Where = both(q.Where, where("at", pb.StructuredQuery_FieldFilter_LESS_THAN, timeValue(before)))
 	}

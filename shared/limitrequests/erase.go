@@ -33,6 +33,9 @@ func (d *Desk) EraseTexts(ctx context.Context, org, sub string, holds func(text 
 				if r.Answer != "" && r.Answer != erasedText && (r.By == sub || r.DecidedBy == sub || holds(r.Answer)) {
 					updates = append(updates, firestore.Update{Path: "answer", Value: erasedText})
 				}
+				if r.SubjectName != erasedText && holds(r.SubjectName) {
+					updates = append(updates, firestore.Update{Path: "subject_name", Value: erasedText})
+				}
 				if len(updates) == 0 {
 					continue
 				}

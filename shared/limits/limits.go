@@ -19,6 +19,7 @@ import (
 
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/table"
+	"github.com/fluxori/ai-credits/shared/throttle"
 )
 
 //go:embed limits.json
@@ -45,6 +46,8 @@ type Function struct {
 	AckDeadlineSeconds int `json:"ack_deadline_seconds,omitempty"`
 	// Bounds are those of the function's ledger; nil for one that has none.
 	Bounds *Bounds `json:"ledger,omitempty"`
+	// Caller bounds how often one caller asks one instance; nil for a function that only Google and Stripe call.
+	Caller *Caller `json:"caller,omitempty"`
 	// GCPercent is how far the heap may grow beyond what is live before it is collected; 0 for the runtime's 100 percent.
 	GCPercent int    `json:"gc_percent,omitempty"`
 	Reason    string `json:"reason"`
@@ -60,6 +63,23 @@ type Bounds struct {
 	RecentEntries    int `json:"recent_entries"`
 	WalletsAtWork    int `json:"wallets_at_work"`
 	LingerMicros     int `json:"linger_micros"`
+}
+
+// Caller bounds one caller. Its meaning is that of [throttle.Options].
+type Caller struct {
+	PerSecond int `json:"per_second"`
+	Burst     int `json:"burst"`
+	// Remembered is how many callers an instance remembers.
+	Remembered int `json:"remembered"`
+}
+
+// Gate returns what holds callers to the function's bound; nil if it has none.
+func (f Function) Gate() (*throttle.Gate, error) {
+	c := f.Caller
+	if c == nil {
+		return nil, nil //nolint:nilnil // of a function without callers
+	}
+	return throttle.New(throttle.Options{PerSecond: c.PerSecond, Burst: c.Burst, Callers: c.Remembered})
 }
 
 // Ledger returns the options of the function's ledger; clock, publisher and logger are the caller's to add. A function without one is an
@@ -149,6 +169,11 @@ func (c *checker) function(f Function) {
 	if f.PushConcurrency > 0 {
 		c.Within(f.Name+": push_concurrency", f.PushConcurrency, 1, f.Concurrency)
 		c.Within(f.Name+": ack_deadline_seconds", f.AckDeadlineSeconds, 10, 600)
+	}
+	if f.Caller != nil {
+		c.Within(f.Name+": caller per_second", f.Caller.PerSecond, 1, 100_000)
+		c.Within(f.Name+": caller burst", f.Caller.Burst, f.Concurrency, 1_000_000) // a caller alone can fill an instance
+		c.Within(f.Name+": caller remembered", f.Caller.Remembered, f.Concurrency, 100_000)
 	}
 	if f.Bounds != nil {
 		c.bounds(f)

@@ -1,15 +1,16 @@
-// Package notify tells an organisation of alerts: as an entry of its dashboard's feed, by e-mail to its administrators, both, or not at all,
-// as the organisation chose. Requests for higher limits are told to administrators, and what becomes of one to the member who made it, by both.
+// Package notify tells an organisation of alerts: as an entry of its dashboard's feed, by e-mail to its administrators and its billing contact, both,
+// or not at all, as the organisation chose for their kind. Requests for higher limits are told to administrators, and what becomes of one to the
+// member who made it.
 //
 // Invariants:
 //   - An alert is told once by each channel, whatever is delivered again, at once or later. The choice is the one in force when the alert
-//     was first met. Only a mail that the server took and whose answer was lost may go out twice, with the same message id.
+//     was first met; that of the recipients the one in force when a mail goes out. Only a mail that the server took and whose answer was lost may go out twice, with the same message id.
 //   - The feed does not wait for the mail server. A mail server that is down leaves the alert to be delivered again, and the mail goes out then.
 //   - One address that is refused keeps nobody else from being told.
 //   - Each mail can be left by one click, without signing in: then its address gets no more mails of that topic, until it comes back. The feed stays.
 //   - Addresses, the names of members and what they write are read or sent when they are needed, and kept nowhere.
 //
-// It does not own alerts (package credit), settings, addresses and the feed (package orgs), or delivery and its repetition (Pub/Sub).
+// It does not own alerts (package credit), their kinds, settings, addresses and the feed (package orgs), or delivery and its repetition (Pub/Sub).
 package notify
 
 import (
@@ -25,7 +26,6 @@ import (
 
 	"cloud.google.com/go/firestore"
 
-	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/events"
 	"github.com/fluxori/ai-credits/shared/orgs"
 )
@@ -114,7 +114,8 @@ func (n *Notifier) Tell(ctx context.Context, e events.Credit) error {
 	if err != nil {
 		return err
 	}
-	c, err := n.claim(ctx, o.ID, e.ID, wants(o, e.Type, orgs.Dashboard), wants(o, e.Type, orgs.Email))
+	channels := o.Alerts.Channels(words.kind)
+	c, err := n.claim(ctx, o.ID, e.ID, slices.Contains(channels, orgs.Dashboard), slices.Contains(channels, orgs.Email))
 	if errors.Is(err, errDone) {
 		return nil
 	}
@@ -125,24 +126,6 @@ func (n *Notifier) Tell(ctx context.Context, e events.Credit) error {
 		return errors.Join(err, c.release(ctx))
 	}
 	return c.finish(ctx)
-}
-
-// wants reports whether an organisation chose to be told of a kind of alert by a channel. Debt goes where a low balance does. Notices of
-// limits are in the feed, and by mail if those of a low balance would be, switched on or not: who sets a limit wants to be told. Of limit requests
-// everybody concerned is told by each channel: a person waits for the answer. So it is with a cycle's statement, a renewal that did not come,
-// and auto top-ups: they are about money that was paid, or should have been.
-func wants(o orgs.Org, kind credit.EventKind, channel orgs.Channel) bool {
-	switch kind {
-	case credit.EventExpiring:
-		return o.Alerts.Expiry.Wants(channel)
-	case credit.EventLimit, credit.EventLimitFull:
-		return channel == orgs.Dashboard || slices.Contains(o.Alerts.LowBalance.Channels, channel)
-	case events.LimitRequested, events.LimitRequestGranted, events.LimitRequestDeclined, events.CycleClosed, events.RenewalMissing,
-		events.TopUpMade, events.TopUpDeclined, events.TopUpCapped:
-		return true
-	default:
-		return o.Alerts.LowBalance.Wants(channel)
-	}
 }
 
 // deliver does what is left to do of a delivery: the feed first, for it does not depend on anybody else.
@@ -159,12 +142,12 @@ func (n *Notifier) deliver(ctx context.Context, c *claim, e events.Credit, o org
 	if !c.Email {
 		return nil
 	}
-	return n.mailAll(ctx, c, e, o)
+	return n.mailAll(ctx, c, e, o, words.kind)
 }
 
 // mailAll sends an alert's mail to everybody it is for who does not have it. The mail of one does not wait for that of another.
-func (n *Notifier) mailAll(ctx context.Context, c *claim, e events.Credit, o orgs.Org) error {
-	addresses, name, err := n.recipients(ctx, e, o)
+func (n *Notifier) mailAll(ctx context.Context, c *claim, e events.Credit, o orgs.Org, kind orgs.KindRow) error {
+	addresses, name, err := n.recipients(ctx, e, o, kind)
 	if err != nil {
 		return err
 	}
@@ -172,7 +155,7 @@ func (n *Notifier) mailAll(ctx context.Context, c *claim, e events.Credit, o org
 	if err != nil {
 		return err
 	}
-	if addresses, err = n.optOuts.staying(ctx, o.ID, topicOf(e.Type), addresses); err != nil {
+	if addresses, err = n.optOuts.staying(ctx, o.ID, kind.Topic, addresses); err != nil {
 		return err
 	}
 	for _, to := range addresses {
@@ -201,7 +184,7 @@ func (n *Notifier) mailAll(ctx context.Context, c *claim, e events.Credit, o org
 
 // compose makes an alert's mail to an address, with the link by which that address leaves the topic.
 func (n *Notifier) compose(ctx context.Context, e events.Credit, o orgs.Org, words written, to string) (Mail, error) {
-	token, err := n.optOuts.Token(ctx, o.ID, topicOf(e.Type), to)
+	token, err := n.optOuts.Token(ctx, o.ID, words.kind.Topic, to)
 	if err != nil {
 		return Mail{}, err
 	}

@@ -18,37 +18,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/fluxori/ai-credits/shared/coded"
-	"github.com/fluxori/ai-credits/shared/credit"
-	"github.com/fluxori/ai-credits/shared/events"
+	"github.com/fluxori/ai-credits/shared/orgs"
 )
-
-// Topic is what an address may leave: kinds of alerts that people see as one.
-type Topic string
-
-// The topics.
-const (
-	TopicBalance  Topic = "balance"  // low balance, debt
-	TopicExpiry   Topic = "expiry"   // credits that lapse soon
-	TopicLimits   Topic = "limits"   // thresholds of limits, limits reached
-	TopicRequests Topic = "requests" // requests for higher limits, and their answers
-	TopicPayments Topic = "payments" // refunds, disputes, and whatever else is about money
-)
-
-// topicOf is the topic of a kind of alert.
-func topicOf(kind credit.EventKind) Topic {
-	switch kind {
-	case credit.EventLowBalance, credit.EventDebt, credit.EventDebtCeiling:
-		return TopicBalance
-	case credit.EventExpiring:
-		return TopicExpiry
-	case credit.EventLimit, credit.EventLimitFull:
-		return TopicLimits
-	case events.LimitRequested, events.LimitRequestGranted, events.LimitRequestDeclined:
-		return TopicRequests
-	default:
-		return TopicPayments
-	}
-}
 
 const (
 	// keyBytes is how long the key is that tokens are signed with, signatureBytes how much of a signature a token bears.
@@ -86,21 +57,21 @@ type keyDoc struct {
 
 // optOut is the document orgs/{org}/optouts/{hash of an address}.
 type optOut struct {
-	V      int64     `firestore:"v"`
-	Topics []Topic   `firestore:"topics"`
-	At     time.Time `firestore:"at"`
+	V      int64        `firestore:"v"`
+	Topics []orgs.Topic `firestore:"topics"`
+	At     time.Time    `firestore:"at"`
 }
 
 // Choice is what a token is about.
 type Choice struct {
 	Org   string
-	Topic Topic
+	Topic orgs.Topic
 	// address is the hash of the address that the mail went to.
 	address string
 }
 
 // Token makes the token by which an address leaves a topic. One read, and a write, the first time. The error is an *Error, `unavailable`.
-func (o *OptOuts) Token(ctx context.Context, org string, topic Topic, address string) (string, error) {
+func (o *OptOuts) Token(ctx context.Context, org string, topic orgs.Topic, address string) (string, error) {
 	key, err := o.signingKey(ctx)
 	if err != nil {
 		return "", err
@@ -129,7 +100,7 @@ func (o *OptOuts) Read(ctx context.Context, token string) (Choice, error) {
 	if !hmac.Equal(given, sign(key, string(said))) || len(parts) != 3 { //nolint:mnd // organisation, topic, address
 		return Choice{}, wrong
 	}
-	return Choice{Org: parts[0], Topic: Topic(parts[1]), address: parts[2]}, nil
+	return Choice{Org: parts[0], Topic: orgs.Topic(parts[1]), address: parts[2]}, nil
 }
 
 // Set makes the address of a choice leave its topic, or come back to it. It may be repeated. One write. The error is an *Error, `unavailable`.
@@ -150,7 +121,7 @@ func (o *OptOuts) Set(ctx context.Context, c Choice, out bool) error {
 }
 
 // staying are those of some addresses who have not left a topic. A read for each, in one call. The error is an *Error, `unavailable`.
-func (o *OptOuts) staying(ctx context.Context, org string, topic Topic, addresses []string) ([]string, error) {
+func (o *OptOuts) staying(ctx context.Context, org string, topic orgs.Topic, addresses []string) ([]string, error) {
 	if len(addresses) == 0 {
 		return nil, nil
 	}

@@ -59,7 +59,7 @@ func TestWhoLeavesATopicGetsNoMoreOfItsMails(t *testing.T) {
 	}
 	o := optOuts(t, d.house)
 	c, err := o.Read(t.Context(), link.Query().Get("token"))
-	if err != nil || c.Org != "acme" || c.Topic != notify.TopicRequests {
+	if err != nil || c.Org != "acme" || c.Topic != orgs.TopicRequests {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	for range 2 {
@@ -87,7 +87,7 @@ func TestALinkThatIsNotOursLeavesNothing(t *testing.T) {
 	t.Parallel()
 	h := open(t, engine.New(t))
 	o := optOuts(t, h)
-	token, err := o.Token(t.Context(), "acme", notify.TopicBalance, "a@acme.test")
+	token, err := o.Token(t.Context(), "acme", orgs.TopicBalance, "a@acme.test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,12 +95,12 @@ func TestALinkThatIsNotOursLeavesNothing(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	body, signature, _ := strings.Cut(token, ".")
-	other, err := o.Token(t.Context(), "globex", notify.TopicBalance, "a@acme.test")
+	other, err := o.Token(t.Context(), "globex", orgs.TopicBalance, "a@acme.test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	foreign, _, _ := strings.Cut(other, ".")
-	stranger, err := optOuts(t, open(t, engine.New(t))).Token(t.Context(), "acme", notify.TopicBalance, "a@acme.test")
+	stranger, err := optOuts(t, open(t, engine.New(t))).Token(t.Context(), "acme", orgs.TopicBalance, "a@acme.test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestTheKeyIsMadeOnce(t *testing.T) {
 		o := optOuts(t, h)
 		all.Go(func() {
 			var err error
-			if tokens[i], err = o.Token(t.Context(), "acme", notify.TopicLimits, "a@acme.test"); err != nil {
+			if tokens[i], err = o.Token(t.Context(), "acme", orgs.TopicLimits, "a@acme.test"); err != nil {
 				t.Error(err)
 			}
 		})

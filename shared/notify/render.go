@@ -44,15 +44,14 @@ type page struct {
 	Org, Title, Text, Link string
 	// Leave is the link by which the address gets no more of these mails.
 	Leave string
-	// Personal says that it is for one member, and not for the administrators; Payments that it is for the billing contact too.
-	Personal, Payments bool
+	// Personal says that it is for one member, and not for the administrators; Contact that it is for the billing contact too.
+	Personal, Contact bool
 }
 
 // written is an alert in words.
 type written struct {
 	title, text string
-	personal    bool
-	payments    bool
+	kind        orgs.KindRow
 }
 
 func parseTemplates() (*templates, error) {
@@ -79,8 +78,8 @@ func (t *templates) writeAbout(e events.Credit, o orgs.Org, name string) (writte
 	asks := e.Type == events.LimitRequested || e.Type == events.LimitRequestGranted || e.Type == events.LimitRequestDeclined
 	limits := e.Type == credit.EventLimit || e.Type == credit.EventLimitFull
 	cycles := e.Type == events.CycleClosed || e.Type == events.RenewalMissing
-	unknown := t.texts.Lookup(title) == nil || t.texts.Lookup(text) == nil
-	if unknown || asks != (e.LimitRequest != nil) || limits != (e.Limit != nil) || cycles != (e.Cycle != nil) {
+	kind, known := orgs.KindOf(e.Type)
+	if !known || t.texts.Lookup(title) == nil || t.texts.Lookup(text) == nil || asks != (e.LimitRequest != nil) || limits != (e.Limit != nil) || cycles != (e.Cycle != nil) {
 		return written{}, &Error{coded.Reason{Is: "invalid_request", Says: fmt.Sprintf("There are no words for an alert of the kind %q.", e.Type)}}
 	}
 	f := facts{Org: o.Name, Credits: e.Credits, Held: e.Balance.Held, Reason: e.Reason, Request: readRequest(e, name)}
@@ -104,7 +103,7 @@ func (t *templates) writeAbout(e events.Credit, o orgs.Org, name string) (writte
 		limit.ResetsAt = limit.ResetsAt.In(zone)
 		f.Limit = &limit
 	}
-	w := written{personal: personal(e), payments: topicOf(e.Type) == TopicPayments}
+	w := written{kind: kind}
 	if w.title, err = t.text(title, f); err != nil {
 		return written{}, err
 	}
@@ -114,7 +113,7 @@ func (t *templates) writeAbout(e events.Credit, o orgs.Org, name string) (writte
 
 // mail makes the two bodies of an alert's e-mail.
 func (t *templates) mail(w written, o orgs.Org, link, leave string) (plain, html string, err error) {
-	p := page{Org: o.Name, Title: w.title, Text: w.text, Link: link, Leave: leave, Personal: w.personal, Payments: w.payments}
+	p := page{Org: o.Name, Title: w.title, Text: w.text, Link: link, Leave: leave, Personal: w.kind.Personal, Contact: o.Alerts.TellsContact(w.kind)}
 	if plain, err = t.text("mail.txt.tmpl", p); err != nil {
 		return "", "", err
 	}

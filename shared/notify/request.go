@@ -54,7 +54,8 @@ func readRequest(e events.Credit, name string) *request {
 
 // personal reports whether an alert is for one member alone: what has become of the member's request.
 func personal(e events.Credit) bool {
-	return e.LimitRequest != nil && e.Type != events.LimitRequested
+	kind, _ := orgs.KindOf(e.Type)
+	return kind.Personal
 }
 
 // audience is who sees an alert in the feed.
@@ -70,9 +71,9 @@ func audience(e events.Credit) orgs.Audience {
 	return orgs.Administrators
 }
 
-// recipients are the addresses that an alert's mail goes to: the administrators, of what is about payments the billing contact too, and of an answer
-// the member who asked; and the name of the member whom it is about, if it is about one.
-func (n *Notifier) recipients(ctx context.Context, e events.Credit, o orgs.Org) (addresses []string, name string, err error) {
+// recipients are the addresses that an alert's mail goes to: the administrators, the billing contact too if it is to be told of the kind, and of an
+// answer the member who asked; and the name of the member whom it is about, if it is about one.
+func (n *Notifier) recipients(ctx context.Context, e events.Credit, o orgs.Org, kind orgs.KindRow) (addresses []string, name string, err error) {
 	if e.LimitRequest != nil {
 		m, err := n.orgs.Member(ctx, e.OrgID, e.LimitRequest.UserID)
 		if no, ok := errors.AsType[*orgs.Error](err); ok && no.Code() == "not_found" {
@@ -84,7 +85,7 @@ func (n *Notifier) recipients(ctx context.Context, e events.Credit, o orgs.Org) 
 		if name = m.Name; name == "" {
 			name = aMember
 		}
-		if personal(e) {
+		if kind.Personal {
 			if m.Email == "" {
 				return nil, name, nil
 			}
@@ -94,7 +95,7 @@ func (n *Notifier) recipients(ctx context.Context, e events.Credit, o orgs.Org) 
 	if addresses, err = n.orgs.Administrators(ctx, e.OrgID); err != nil {
 		return nil, "", fmt.Errorf("alert %s: %w", e.ID, err)
 	}
-	if contact := o.BillingContact; contact != "" && topicOf(e.Type) == TopicPayments &&
+	if contact := o.BillingContact; contact != "" && o.Alerts.TellsContact(kind) &&
 		!slices.ContainsFunc(addresses, func(a string) bool { return strings.EqualFold(a, contact) }) {
 		addresses = append(addresses, contact)
 	}

@@ -1,6 +1,7 @@
 package orgs
 
 import (
+	"maps"
 	"net/mail"
 	"slices"
 	"strings"
@@ -68,6 +69,21 @@ func (a Alerts) Check() error {
 	}
 	checkChannels(&f, "low_balance", a.LowBalance.Enabled, a.LowBalance.Channels)
 	checkChannels(&f, "expiry", a.Expiry.Enabled, a.Expiry.Channels)
+	for _, k := range slices.Sorted(maps.Keys(a.Chosen)) {
+		if _, ok := k.Row(); !ok || k.HasOwnSetting() {
+			f.add("kinds", "may not hold %q", k)
+			continue
+		}
+		checkChannels(&f, "kinds."+string(k), false, a.Chosen[k])
+	}
+	for i, k := range a.Contact {
+		switch row, ok := k.Row(); {
+		case !ok || row.Personal:
+			f.add("billing_contact", "may not hold %q", k)
+		case slices.Contains(a.Contact[:i], k):
+			f.add("billing_contact", "must not name a kind twice")
+		}
+	}
 	return f.err()
 }
 

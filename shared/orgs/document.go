@@ -40,6 +40,10 @@ type orgDoc struct {
 type alertsDoc struct {
 	LowBalance lowBalanceDoc `firestore:"low_balance"`
 	Expiry     expiryDoc     `firestore:"expiry"`
+	// Kinds has what was chosen for other kinds, BillingContact the kinds that the billing contact was chosen for, if that was.
+	Kinds          map[string][]Channel `firestore:"kinds,omitempty"`
+	BillingContact []Kind               `firestore:"billing_contact,omitempty"`
+	ContactChosen  bool                 `firestore:"contact_chosen,omitempty"`
 }
 
 type lowBalanceDoc struct {
@@ -95,7 +99,7 @@ func encodeOrg(o Org) orgDoc {
 	return orgDoc{
 		V: schemaVersion, Org: o.ID, Revision: o.Revision, Name: o.Name, Country: o.Country, Zone: o.Zone, Currency: o.Currency,
 		OwnerEmail: o.OwnerEmail, OwnerKey: strings.ToLower(o.OwnerEmail), OwnerSub: o.ownerSub, BillingContact: o.BillingContact, Roster: o.roster, NameKey: strings.ToLower(o.Name),
-		Alerts:    alertsDoc{LowBalance: lowBalanceDoc(o.Alerts.LowBalance), Expiry: expiryDoc(o.Alerts.Expiry)},
+		Alerts:    encodeAlerts(o.Alerts),
 		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
 	}
 }
@@ -108,8 +112,35 @@ func decodeOrg(snapshot *firestore.DocumentSnapshot) (Org, error) {
 	return Org{
 		ID: d.Org, Revision: d.Revision, Currency: d.Currency, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt, ownerSub: d.OwnerSub, roster: d.Roster,
 		Profile: Profile{Name: d.Name, Country: d.Country, Zone: d.Zone, OwnerEmail: d.OwnerEmail, BillingContact: d.BillingContact},
-		Alerts:  Alerts{LowBalance: LowBalance(d.Alerts.LowBalance), Expiry: Expiry(d.Alerts.Expiry)},
+		Alerts:  decodeAlerts(d.Alerts),
 	}, nil
+}
+
+func encodeAlerts(a Alerts) alertsDoc {
+	return alertsDoc{
+		LowBalance: lowBalanceDoc(a.LowBalance), Expiry: expiryDoc(a.Expiry), Kinds: keyed[string](a.Chosen), BillingContact: a.Contact,
+		ContactChosen: a.Contact != nil,
+	}
+}
+
+func decodeAlerts(d alertsDoc) Alerts {
+	out := Alerts{LowBalance: LowBalance(d.LowBalance), Expiry: Expiry(d.Expiry), Chosen: keyed[Kind](d.Kinds)}
+	if d.ContactChosen {
+		out.Contact = append([]Kind{}, d.BillingContact...)
+	}
+	return out
+}
+
+// keyed is a map under keys of another type of text: Firestore's client reads maps with plain strings for keys only.
+func keyed[To, From ~string](m map[From][]Channel) map[To][]Channel {
+	if len(m) == 0 {
+		return nil
+	}
+	out := make(map[To][]Channel, len(m))
+	for k, channels := range m {
+		out[To(k)] = channels
+	}
+	return out
 }
 
 func encodeMember(m Member) memberDoc {

@@ -19,6 +19,7 @@ package orgs
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -59,10 +60,14 @@ type Profile struct {
 	BillingContact string
 }
 
-// Alerts is what an organisation wants to be told.
+// Alerts is what an organisation wants to be told. [Alerts.Channels] and [Alerts.TellsContact] say what that comes to.
 type Alerts struct {
 	LowBalance LowBalance
 	Expiry     Expiry
+	// Chosen has the channels of those other kinds that the organisation chose them for; none is off.
+	Chosen map[Kind][]Channel
+	// Contact are the kinds whose mails the billing contact gets beside the administrators; nil while nobody has chosen.
+	Contact []Kind
 }
 
 // LowBalance is the alert of a low balance.
@@ -92,14 +97,23 @@ func DefaultAlerts() Alerts {
 func (a Alerts) equal(b Alerts) bool {
 	return a.LowBalance.Enabled == b.LowBalance.Enabled && a.LowBalance.Threshold == b.LowBalance.Threshold &&
 		slices.Equal(a.LowBalance.Channels, b.LowBalance.Channels) &&
-		a.Expiry.Enabled == b.Expiry.Enabled && slices.Equal(a.Expiry.Channels, b.Expiry.Channels)
+		a.Expiry.Enabled == b.Expiry.Enabled && slices.Equal(a.Expiry.Channels, b.Expiry.Channels) &&
+		maps.EqualFunc(a.Chosen, b.Chosen, slices.Equal) && (a.Contact == nil) == (b.Contact == nil) && slices.Equal(a.Contact, b.Contact)
 }
 
-// Wants reports whether a channel is to be used.
-func (l LowBalance) Wants(c Channel) bool { return l.Enabled && slices.Contains(l.Channels, c) }
-
-// Wants reports whether a channel is to be used.
-func (e Expiry) Wants(c Channel) bool { return e.Enabled && slices.Contains(e.Channels, c) }
+// after are the settings when they are changed to what b says: kinds that b does not name, and a billing contact that b says nothing of, stay.
+func (a Alerts) after(b Alerts) Alerts {
+	chosen := maps.Clone(a.Chosen)
+	if chosen == nil {
+		chosen = make(map[Kind][]Channel, len(b.Chosen))
+	}
+	maps.Copy(chosen, b.Chosen)
+	b.Chosen = chosen
+	if b.Contact == nil {
+		b.Contact = a.Contact
+	}
+	return b
+}
 
 // Org is an organisation.
 type Org struct {
@@ -182,6 +196,18 @@ type Notification struct {
 	// ReadAt and ReadBy say who marked it as read first; zero and empty while nobody has.
 	ReadAt time.Time
 	ReadBy string
+}
+
+// ordered returns the settings with each list in one order.
+func (a Alerts) ordered() Alerts {
+	a.LowBalance.Channels, a.Expiry.Channels = ordered(a.LowBalance.Channels), ordered(a.Expiry.Channels)
+	a.Chosen = maps.Clone(a.Chosen)
+	for k, channels := range a.Chosen {
+		a.Chosen[k] = ordered(channels)
+	}
+	a.Contact = slices.Clone(a.Contact)
+	slices.Sort(a.Contact)
+	return a
 }
 
 // ordered returns the channels without repeats, in one order.

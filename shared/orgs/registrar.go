@@ -61,7 +61,8 @@ func (r *Registrar) Put(ctx context.Context, org string, p Profile) (out Org, cr
 	return out, created, r.tell(ctx, out)
 }
 
-// SetAlerts makes an organisation's alert settings what it says. Errors are an *Error, `invalid_request`, `unknown_org` or `unavailable`,
+// SetAlerts makes an organisation's alert settings what it says; kinds that it has no choice for, and a billing contact that it says nothing of, stay as
+// they are. Errors are an *Error, `invalid_request`, `unknown_org` or `unavailable`,
 // or the ledger's.
 func (r *Registrar) SetAlerts(ctx context.Context, org string, a Alerts) (Org, error) {
 	if credit.CheckOrg(org) != nil {
@@ -70,8 +71,7 @@ func (r *Registrar) SetAlerts(ctx context.Context, org string, a Alerts) (Org, e
 	if err := a.Check(); err != nil {
 		return Org{}, err
 	}
-	a.LowBalance.Channels, a.Expiry.Channels = ordered(a.LowBalance.Channels), ordered(a.Expiry.Channels)
-	out, err := r.store.setAlerts(ctx, org, a)
+	out, err := r.store.setAlerts(ctx, org, a.ordered())
 	if err != nil {
 		return Org{}, err
 	}

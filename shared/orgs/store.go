@@ -173,10 +173,11 @@ func (s *Store) setAlerts(ctx context.Context, org string, a Alerts) (out Org, e
 		if out, err = decodeOrg(snapshot); err != nil {
 			return err
 		}
-		if out.Alerts.equal(a) {
+		changed := out.Alerts.after(a)
+		if out.Alerts.equal(changed) {
 			return nil
 		}
-		out.Alerts, out.UpdatedAt = a, s.now()
+		out.Alerts, out.UpdatedAt = changed, s.now()
 		out.Revision++
 		return tx.Set(s.org(org), encodeOrg(out))
 	})

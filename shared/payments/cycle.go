@@ -85,7 +85,7 @@ func (r *Receiver) opened(ctx context.Context, d Decision, known Subscription) e
 	return r.settleGrace(ctx, s)
 }
 
-// reflectsGrace reports whether two states of a subscription give its current period the same grace.
+// reflectsGrace reports whether two states of a subscription give its current period, and the one before, the same grace.
 func reflectsGrace(a, b Subscription) bool {
-	return a.Period == b.Period && a.renews(a.Period.End) == b.renews(b.Period.End)
+	return a.Period == b.Period && a.renews(a.Period.End) == b.renews(b.Period.End) && a.Live() == b.Live()
 }

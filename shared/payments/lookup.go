@@ -3,6 +3,7 @@ package payments
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -48,32 +49,47 @@ func (s store) find(ctx context.Context, written string) (Purchase, error) {
 	return *r.purchase, nil
 }
 
-// Place is where in an organisation's purchases a page ended: after this one. The zero Place is before the newest.
+// Place is where in a list a page ended: after this one. The zero Place is before the newest.
 type Place struct {
-	At        time.Time
-	Reference string
+	At time.Time
+	ID string
 }
 
-// Purchases returns at most n of an organisation's purchases, the newest first, from what comes after a place. A read for each. The error is
-// an *Error, `unavailable`.
+// Purchases returns at most n of an organisation's purchases, the newest first, from what comes after a place, which is told by when a purchase
+// was made and its reference. A read for each. The error is an *Error, `unavailable`.
 func (s *Shop) Purchases(ctx context.Context, org string, after Place, n int) ([]Purchase, error) {
+	all := s.store.purchases()
+	query := all.Where("org", "==", org).OrderBy("created_at", firestore.Desc)
+	return newest(ctx, all, query, after, n, func(d purchaseDocument) Purchase { return d.Purchase })
+}
+
+// Cycles returns at most n of an organisation's cycles that were paid for and have begun by a moment, the newest first, from what comes after a
+// place, which is told by a cycle's start and its id. A read for each. The error is an *Error, `unavailable`.
+func (p *Plans) Cycles(ctx context.Context, org string, by time.Time, after Place, n int) ([]Cycle, error) {
+	all := p.receiver.store.cycles()
+	query := all.Where("org", "==", org).Where("period.start", "<=", by).OrderBy("period.start", firestore.Desc)
+	return newest(ctx, all, query, after, n, func(d cycleDocument) Cycle { return d.Cycle })
+}
+
+// newest reads a page of a list that is ordered by a time, newest first.
+func newest[D, T any](ctx context.Context, all *firestore.CollectionRef, query firestore.Query, after Place, n int, of func(D) T) ([]T, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	query := s.store.purchases().Where("org", "==", org).OrderBy("created_at", firestore.Desc).OrderBy(firestore.DocumentID, firestore.Desc).Limit(n)
-	if !after.At.IsZero() && ValidReference(after.Reference) {
-		query = query.StartAfter(after.At, s.store.purchases().Doc(after.Reference))
+	query = query.OrderBy(firestore.DocumentID, firestore.Desc).Limit(n)
+	if !after.At.IsZero() && validObjectID(strings.ReplaceAll(after.ID, "-", "")) { // a reference has dashes
+		query = query.StartAfter(after.At, all.Doc(after.ID))
 	}
 	snapshots, err := query.Documents(ctx).GetAll()
 	if err != nil {
-		return nil, storeDown(fmt.Errorf("list the purchases of %s: %w", org, err))
+		return nil, storeDown(fmt.Errorf("list %s: %w", all.ID, err))
 	}
-	out := make([]Purchase, len(snapshots))
+	out := make([]T, len(snapshots))
 	for i, snapshot := range snapshots {
-		var d purchaseDocument
+		var d D
 		if err := decode(snapshot, &d); err != nil {
 			return nil, err
 		}
-		out[i] = d.Purchase
+		out[i] = of(d)
 	}
 	return out, nil
 }

@@ -123,6 +123,8 @@ func planSession(e Event, k Known) Decision {
 		d.Doubt = doubt(WrongCurrency, "paid in %s, offered in %s", s.Currency, p.Currency)
 	case status == Paid && s.Total-s.Tax+s.Discount != p.Amount:
 		d.Doubt = doubt(WrongAmount, "paid %d less tax of %d after a discount of %d, offered for %d %s", s.Total, s.Tax, s.Discount, p.Amount, p.Currency)
+	case p.TopUp != "" && s.Tax != p.Tax.Amount:
+		d.Doubt = doubt(WrongAmount, "a tax of %d is told, and %d was charged", s.Tax, p.Tax.Amount)
 	case s.Discount != 0 && !p.Discounts:
 		d.Doubt = doubt(WrongAmount, "a discount of %d was taken off, and none was offered", s.Discount)
 	}

@@ -60,10 +60,13 @@ func (c planChange) keep(ctx context.Context) error {
 	return c.explain("keep", err)
 }
 
+// upgradable reports whether nothing is outstanding, so that more can be charged.
+func upgradable(s Subscription) bool { return s.Status == Active || s.Status == Trialing }
+
 // upgrade begins a dearer plan now. Stripe charges for what is left of the period, or for a new period when the old plan was free; if it cannot,
 // nothing changes.
 func (c planChange) upgrade(ctx context.Context) error {
-	if c.s.Status != Active && c.s.Status != Trialing {
+	if !upgradable(c.s) {
 		return declined(errOutstanding)
 	}
 	if err := c.release(ctx); err != nil {
@@ -101,22 +104,44 @@ func (c planChange) downgrade(ctx context.Context) error {
 	if schedule.CurrentPhase == nil {
 		return stripeDown(fmt.Errorf("schedule %s of %s has no current phase", schedule.ID, c.s.ID))
 	}
-	item := c.s.Items[0]
-	quantity := stripe.Int64(item.Quantity)
-	_, err = c.schedules().Update(schedule.ID, &stripe.SubscriptionScheduleParams{
+	return c.reschedule(ctx, schedule)
+}
+
+// reschedule lets a schedule that the subscription has begin the plan.
+func (c planChange) reschedule(ctx context.Context, schedule *stripe.SubscriptionSchedule) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err := c.schedules().Update(schedule.ID, &stripe.SubscriptionScheduleParams{
 		Params: c.params(ctx, "downgrade"), EndBehavior: stripe.String("release"), ProrationBehavior: stripe.String("none"),
-		Phases: []*stripe.SubscriptionSchedulePhaseParams{
-			{
-				Items:     []*stripe.SubscriptionSchedulePhaseItemParams{{Price: stripe.String(item.Price), Quantity: quantity}},
-				StartDate: stripe.Int64(schedule.CurrentPhase.StartDate), EndDate: stripe.Int64(c.s.Period.End.Unix()),
-			},
-			{
-				Items:      []*stripe.SubscriptionSchedulePhaseItemParams{{Price: stripe.String(c.price.ID), Quantity: quantity}},
-				Iterations: stripe.Int64(1),
-			},
-		},
+		Phases: c.phases(schedule),
 	})
 	return c.explain("downgrade", err)
+}
+
+// phases are what a schedule does: the current period as it is, its trial and coupon included, and then the cheaper plan.
+func (c planChange) phases(schedule *stripe.SubscriptionSchedule) []*stripe.SubscriptionSchedulePhaseParams {
+	item := c.s.Items[0]
+	quantity := stripe.Int64(item.Quantity)
+	now := &stripe.SubscriptionSchedulePhaseParams{
+		Items:     []*stripe.SubscriptionSchedulePhaseItemParams{{Price: stripe.String(item.Price), Quantity: quantity}},
+		StartDate: stripe.Int64(schedule.CurrentPhase.StartDate), EndDate: stripe.Int64(c.s.Period.End.Unix()),
+	}
+	later := &stripe.SubscriptionSchedulePhaseParams{
+		Items:      []*stripe.SubscriptionSchedulePhaseItemParams{{Price: stripe.String(c.price.ID), Quantity: quantity}},
+		Iterations: stripe.Int64(1),
+	}
+	for _, p := range schedule.Phases {
+		if p.StartDate != schedule.CurrentPhase.StartDate {
+			continue
+		}
+		if p.TrialEnd != 0 {
+			now.TrialEnd = stripe.Int64(p.TrialEnd)
+		}
+		if p.Coupon != nil {
+			now.Coupon, later.Coupon = stripe.String(p.Coupon.ID), stripe.String(p.Coupon.ID)
+		}
+	}
+	return []*stripe.SubscriptionSchedulePhaseParams{now, later}
 }
 
 // explain says what an error of Stripe's means to who asked.

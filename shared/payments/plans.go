@@ -71,7 +71,7 @@ func (p *Plans) Subscription(ctx context.Context, org string) (Standing, error) 
 	return p.standing(ctx, s)
 }
 
-// current is an organisation's subscription: the latest that has not ended, else the latest.
+// current is an organisation's subscription: the latest that runs, else the latest that has not ended, else the latest.
 func (p *Plans) current(ctx context.Context, org string) (Subscription, error) {
 	if err := credit.CheckOrg(org); err != nil {
 		return Subscription{}, fmt.Errorf("the subscription of %q: %w", org, err)
@@ -98,12 +98,17 @@ func (p *Plans) current(ctx context.Context, org string) (Subscription, error) {
 	}), nil
 }
 
-// rank orders what is alive after what is not.
+// rank orders subscriptions: what has ended, what is alive without being billed (it was never paid, or its trial ran out without a card), and
+// what runs.
 func rank(s Subscription) int {
-	if s.Live() {
+	switch {
+	case !s.Live():
+		return 0
+	case s.Status == Active || s.Status == Trialing || s.Status == PastDue:
+		return 2
+	default:
 		return 1
 	}
-	return 0
 }
 
 func (p *Plans) standing(ctx context.Context, s Subscription) (Standing, error) {

@@ -134,31 +134,15 @@ func (s store) resolve(ctx context.Context, id string, decide func(Aside) []fire
 	return out, err
 }
 
-// Asides returns at most n of what was put aside, the newest first, from what comes after a place, whose reference is the event's id. An empty
-// state is all. A read for each. The error is an *Error, `unavailable`.
+// Asides returns at most n of what was put aside, the newest first, from what comes after a place, which is told by when that was and the
+// event's id. An empty state is all. A read for each. The error is an *Error, `unavailable`.
 func (r *Receiver) Asides(ctx context.Context, state AsideState, after Place, n int) ([]Aside, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	query := r.store.asides().OrderBy("at", firestore.Desc).OrderBy(firestore.DocumentID, firestore.Desc).Limit(n)
+	all := r.store.asides()
+	query := all.OrderBy("at", firestore.Desc)
 	if state != "" {
 		query = query.Where("state", "==", string(state))
 	}
-	if !after.At.IsZero() && validObjectID(after.Reference) {
-		query = query.StartAfter(after.At, r.store.asides().Doc(after.Reference))
-	}
-	snapshots, err := query.Documents(ctx).GetAll()
-	if err != nil {
-		return nil, storeDown(fmt.Errorf("list what was put aside: %w", err))
-	}
-	out := make([]Aside, len(snapshots))
-	for i, snapshot := range snapshots {
-		var d asideDocument
-		if err := decode(snapshot, &d); err != nil {
-			return nil, err
-		}
-		out[i] = d.Aside
-	}
-	return out, nil
+	return newest(ctx, all, query, after, n, func(d asideDocument) Aside { return d.Aside })
 }
 
 // Replay receives again what was put aside, as Stripe has it now: settled once its cause is mended, and waiting on otherwise, with the reason

@@ -70,6 +70,8 @@ type Purchase struct {
 	TopUp    string `firestore:"top_up,omitempty"`
 	Customer string `firestore:"customer,omitempty"`
 	Card     string `firestore:"card,omitempty"`
+	// Tax is an auto top-up's; that of a checkout is worked out there.
+	Tax Tax `firestore:"tax,omitempty"`
 	// Session and CheckoutURL are Stripe's, once the checkout is open.
 	Session     string `firestore:"session,omitempty"`
 	CheckoutURL string `firestore:"checkout_url,omitempty"`
@@ -152,8 +154,8 @@ func (p Payment) with(f Fact) Payment {
 		p.PaidAt = earlier(p.PaidAt, f.At)
 	}
 	p.Grants = slices.Clone(p.Grants)
-	for _, g := range f.Grants {
-		if !slices.Contains(p.Grants, g) {
+	for _, g := range f.Grants { // told again when the catalogue has changed, they are still those that were granted
+		if !slices.ContainsFunc(p.Grants, func(known Granted) bool { return known.ID == g.ID }) {
 			p.Grants = append(p.Grants, g)
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stripe/stripe-go/v76"
 
 	"github.com/fluxori/ai-credits/shared/embedded/engine"
 	"github.com/fluxori/ai-credits/shared/needs"
@@ -79,6 +80,8 @@ func mocked(t *testing.T, g *Gateway) map[string]func() error {
 		Reference: "CR-7F3K-9QX2", Org: "acme", Offer: Offer{Credits: 1000, Amount: 79900, Currency: "ZAR", AutomaticTax: true, Discounts: true},
 		TopUp: "topup:acme:1", Customer: "cus_1", Card: "pm_1", CreatedAt: span.Start,
 	}
+	taxed := purchase
+	taxed.Tax.Calculation = "taxcalc_1"
 	change := planChange{
 		gateway: g, key: "plan:acme:k", price: planPrice{ID: "price_1"},
 		s: Subscription{
@@ -102,8 +105,11 @@ func mocked(t *testing.T, g *Gateway) map[string]func() error {
 		"Gateway.refund": func() error {
 			return g.refund(ctx, Payment{ID: "pi_1", Org: "acme", Reference: purchase.Reference}, OwnRefund{N: 1, Amount: 100})
 		},
-		"Gateway.charge": func() error { _, err := g.charge(ctx, purchase); return err },
-		"Gateway.cardOf": func() error { _, err := g.cardOf(ctx, "cus_1"); return err },
+		"Gateway.charge":    func() error { _, err := g.charge(ctx, purchase); return err },
+		"Gateway.taxOn":     func() error { _, err := g.taxOn(ctx, "cus_1", purchase.Offer); return err },
+		"Gateway.recordTax": func() error { return g.recordTax(ctx, taxed) },
+		"Gateway.upcoming":  func() error { _, err := g.upcoming(ctx, change.s, "price_2", span.Start); return err },
+		"Gateway.cardOf":    func() error { _, err := g.cardOf(ctx, "cus_1"); return err },
 		"Gateway.page": func() error {
 			for _, src := range append([]source{eventSource}, swept...) {
 				if err := mockedPage(ctx, g, src, span); err != nil {
@@ -111,7 +117,9 @@ func mocked(t *testing.T, g *Gateway) map[string]func() error {
 				}
 			}
 			_, _, err := g.became(ctx, purchase)
-			return err
+			_, _, failed := g.Taken(ctx, span, "")
+			_, refunds := g.RefundedSince(ctx, "ch_1", span.Start, span.End)
+			return errors.Join(err, failed, refunds)
 		},
 		"Gateway.object": func() error {
 			s, err := g.subscription(ctx, "sub_1")
@@ -126,6 +134,13 @@ func mocked(t *testing.T, g *Gateway) map[string]func() error {
 		"planChange.release": func() error { return change.release(ctx) },
 		"planChange.keep":    func() error { return change.keep(ctx) },
 		"planChange.upgrade": func() error { return change.upgrade(ctx) },
+		"planChange.reschedule": func() error {
+			return change.reschedule(ctx, &stripe.SubscriptionSchedule{
+				ID:           "sub_sched_1",
+				CurrentPhase: &stripe.SubscriptionScheduleCurrentPhase{StartDate: span.Start.Unix()},
+				Phases:       []*stripe.SubscriptionSchedulePhase{{StartDate: span.Start.Unix(), TrialEnd: span.End.Unix(), Coupon: &stripe.Coupon{ID: "half"}}},
+			})
+		},
 		"planChange.downgrade": func() error {
 			first := change
 			first.s.Schedule = ""
@@ -198,11 +213,11 @@ func TestEveryRequestIsOneThatStripeTakes(t *testing.T) {
 	want := []string{
 		"GET /v1/charges", "GET /v1/charges/{id}", "GET /v1/checkout/sessions", "GET /v1/checkout/sessions/{id}", "GET /v1/customers/search",
 		"GET /v1/customers/{id}", "GET /v1/disputes", "GET /v1/disputes/{id}", "GET /v1/events", "GET /v1/events/{id}", "GET /v1/invoices",
-		"GET /v1/invoices/{id}", "GET /v1/invoices/{id}/lines", "GET /v1/payment_intents", "GET /v1/payment_intents/{id}", "GET /v1/payment_methods",
+		"GET /v1/invoices/upcoming", "GET /v1/invoices/{id}", "GET /v1/invoices/{id}/lines", "GET /v1/payment_intents", "GET /v1/payment_intents/{id}", "GET /v1/payment_methods",
 		"GET /v1/refunds", "GET /v1/refunds/{id}", "GET /v1/subscription_schedules/{id}", "GET /v1/subscriptions/{id}",
 		"POST /v1/billing_portal/sessions", "POST /v1/checkout/sessions", "POST /v1/customers", "POST /v1/customers/{id}", "POST /v1/payment_intents",
 		"POST /v1/refunds", "POST /v1/subscription_schedules", "POST /v1/subscription_schedules/{id}", "POST /v1/subscription_schedules/{id}/release",
-		"POST /v1/subscriptions/{id}",
+		"POST /v1/subscriptions/{id}", "POST /v1/tax/calculations", "POST /v1/tax/transactions/create_from_calculation",
 	}
 	if diff := cmp.Diff(want, a.kinds()); diff != "" {
 		t.Errorf("other kinds of requests were sent than this test knows of:\n%s", diff)

@@ -145,20 +145,29 @@ func (r *Receiver) receiveSubscription(ctx context.Context, n Notice, e Event) (
 	return Recorded, r.store.saw(ctx, n, r.seen(n, Recorded, about))
 }
 
-// settleGrace lets the credits of a subscription's period be used after its end while it will renew, and not otherwise.
+// settleGrace lets the credits of a subscription's period be used after its end while it will renew, and not otherwise. When it has ended, the
+// payment for its current period is not awaited either, so that the credits of the one before have no grace any more.
 func (r *Receiver) settleGrace(ctx context.Context, s Subscription) error {
 	items := s.itemIDs()
 	if len(items) == 0 || s.Period.End.IsZero() {
 		return nil
 	}
-	refused, err := carryOut(ctx, r.opts.Ledger.Do, s.Org, credit.AwaitRenewal{
-		Items: items, End: s.Period.End, Until: s.usableUntil(s.Period.End, r.opts.Grace), Actor: actor, Reason: "subscription " + s.ID,
-	})
-	if refused != nil {
-		r.opts.Log.WarnContext(ctx, "a subscription's organisation has no wallet", slog.String("subscription", s.ID), slog.String("org", s.Org),
-			slog.String("detail", refused.Detail))
+	awaits := []credit.AwaitRenewal{{Start: s.Period.Start, End: s.Period.End, Until: s.usableUntil(s.Period.End, r.opts.Grace)}}
+	if !s.Live() {
+		awaits = append(awaits, credit.AwaitRenewal{End: s.Period.Start, Until: s.Period.Start})
 	}
-	return err
+	for _, a := range awaits {
+		a.Items, a.Actor, a.Reason = items, actor, "subscription "+s.ID
+		refused, err := carryOut(ctx, r.opts.Ledger.Do, s.Org, a)
+		if err != nil {
+			return err
+		}
+		if refused != nil {
+			r.opts.Log.WarnContext(ctx, "a subscription's organisation has no wallet", slog.String("subscription", s.ID), slog.String("org", s.Org),
+				slog.String("detail", refused.Detail))
+		}
+	}
+	return nil
 }
 
 // subscription is a subscription as it is now, with what its schedule will do; the zero Subscription when Stripe does not have it.

@@ -76,13 +76,17 @@ func (s Subscription) Live() bool {
 	return s.ID != "" && s.Status != Canceled && s.Status != lapsed
 }
 
-// renews reports whether a period that ends at end is followed by another that is billed.
+// renews reports whether a period that ends at end is followed by another that is billed. One that the current period cut short is not.
 func (s Subscription) renews(end time.Time) bool {
-	if s.Unbilled && (s.ResumesAt.IsZero() || s.ResumesAt.After(end)) {
+	switch {
+	case !s.Live(), s.Status == Paused, end.After(s.Period.Start) && end.Before(s.Period.End):
+		return false
+	case s.Unbilled && (s.ResumesAt.IsZero() || s.ResumesAt.After(end)):
+		return false
+	case s.CancelAtPeriodEnd && !s.Period.End.After(end):
 		return false
 	}
-	ends := s.CancelAtPeriodEnd && !s.Period.End.After(end)
-	return s.Live() && !ends && (s.EndsAt.IsZero() || s.EndsAt.After(end))
+	return s.EndsAt.IsZero() || s.EndsAt.After(end)
 }
 
 // usableUntil is until when credits of a period of the subscription's can be used.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,8 +18,11 @@ import (
 	"github.com/fluxori/ai-credits/shared/credit"
 )
 
-// metaTopUp marks a payment intent as an auto top-up of ours, and names it.
-const metaTopUp = "top_up"
+// metaTopUp marks a payment intent as an auto top-up of ours, and names it; metaTax is how much of it is tax, in minor units.
+const (
+	metaTopUp = "top_up"
+	metaTax   = "tax"
+)
 
 // TopUp is a purchase for which the card that the organisation has at Stripe is charged, without anyone there.
 type TopUp struct {
@@ -28,6 +32,8 @@ type TopUp struct {
 	// Reference is the purchase's, chosen beforehand, and Offer what it sells.
 	Reference string
 	Offer
+	// Tax is charged beside the offer's price.
+	Tax Tax
 	// BegunAt is when the attempt began.
 	BegunAt time.Time
 }
@@ -40,6 +46,8 @@ type Charged struct {
 	Card string
 	// Code is why it failed: Stripe's code, such as card_declined or authentication_required; no_card without a card.
 	Code string
+	// Unknown says that a charge which counts as failed may have been made all the same.
+	Unknown bool
 }
 
 // The codes of charges that fail without Stripe's saying so.
@@ -55,13 +63,14 @@ func (s *Shop) PriceOf(ctx context.Context, pkg, country string) (Offer, error) 
 		return Offer{}, fmt.Errorf("the price of %s: %w", pkg, err)
 	}
 	o, err := offerOf(prices, Order{Package: pkg, Country: country})
-	o.AutomaticTax, o.Discounts = false, false // those are for checkouts
+	o.Discounts = false // for checkouts
 	return o, err
 }
 
 // Charge records a top-up's purchase, and charges for it. The card is chosen once, and written down before it is charged: however often this is
 // called, and wherever it was broken off before, Stripe is sent the same request under the same key, and charges once. The credits come with
-// the event payment_intent.succeeded. An attempt that Stripe may have forgotten by now is not charged again. Errors are an *Error,
+// the event payment_intent.succeeded. An attempt that Stripe may have forgotten by now is not charged again: unless that event has come, nobody
+// knows whether it was charged. Errors are an *Error,
 // `unavailable`: whether the card was charged is told when it is called again.
 func (s *Shop) Charge(ctx context.Context, t TopUp) (Charged, error) {
 	if err := credit.CheckOrg(t.Org); err != nil {
@@ -69,7 +78,7 @@ func (s *Shop) Charge(ctx context.Context, t TopUp) (Charged, error) {
 	}
 	now := s.opts.Now().UTC().Truncate(time.Microsecond)
 	if now.Sub(t.BegunAt) > resumeWithin {
-		return Charged{Status: Failed, Code: codeTooLate}, nil
+		return s.forgotten(ctx, t)
 	}
 	p, err := s.chargeable(ctx, t, now)
 	if err != nil {
@@ -78,6 +87,11 @@ func (s *Shop) Charge(ctx context.Context, t TopUp) (Charged, error) {
 	out := Charged{Status: Failed, Card: p.Card, Code: codeNoCard}
 	if p.Card != "" {
 		if out, err = s.opts.Stripe.charge(ctx, p); err != nil {
+			return Charged{}, err
+		}
+	}
+	if out.Status == Paid {
+		if err := s.opts.Stripe.recordTax(ctx, p); err != nil {
 			return Charged{}, err
 		}
 	}
@@ -90,6 +104,18 @@ func (s *Shop) Charge(ctx context.Context, t TopUp) (Charged, error) {
 	}
 	_, err = s.store.learn(ctx, f)
 	return out, err
+}
+
+// forgotten is what became of a charge of which Stripe may not know any more, as far as events told.
+func (s *Shop) forgotten(ctx context.Context, t TopUp) (Charged, error) {
+	known, err := s.store.load(ctx, t.Reference, "")
+	switch {
+	case err != nil:
+		return Charged{}, err
+	case known.purchase != nil && known.purchase.Status == Paid:
+		return Charged{Status: Paid, Card: known.purchase.Card}, nil
+	}
+	return Charged{Status: Failed, Code: codeTooLate, Unknown: known.purchase != nil}, nil
 }
 
 // chargeable finds a top-up's purchase, or records it with the card that is to be charged.
@@ -115,7 +141,7 @@ func (s *Shop) chargeable(ctx context.Context, t TopUp, now time.Time) (p Purcha
 			return err
 		}
 		p = Purchase{
-			Reference: t.Reference, Org: t.Org, Offer: t.Offer, Status: Created, TopUp: t.ID, Customer: c.Customer, Card: card,
+			Reference: t.Reference, Org: t.Org, Offer: t.Offer, Status: Created, TopUp: t.ID, Customer: c.Customer, Card: card, Tax: t.Tax,
 			CreatedAt: now, Timeline: []Moment{{At: now, What: "created"}},
 		}
 		return s.store.commit(ctx, []write{func(tx *firestore.Transaction) error {
@@ -156,13 +182,13 @@ func (g *Gateway) charge(ctx context.Context, p Purchase) (Charged, error) {
 	defer cancel()
 	pi, err := paymentintent.Client{B: g.backend, Key: g.key}.New(&stripe.PaymentIntentParams{
 		Params:        stripe.Params{Context: ctx, IdempotencyKey: stripe.String(p.TopUp)},
-		Amount:        stripe.Int64(p.Amount),
+		Amount:        stripe.Int64(p.Amount + p.Tax.Amount),
 		Currency:      stripe.String(strings.ToLower(string(p.Currency))),
 		Customer:      stripe.String(p.Customer),
 		PaymentMethod: stripe.String(p.Card), PaymentMethodTypes: stripe.StringSlice([]string{"card"}),
 		Confirm: stripe.Bool(true), OffSession: stripe.Bool(true),
 		Description: stripe.String("AI credits, auto top-up " + p.Reference),
-		Metadata:    map[string]string{metaOrg: p.Org, metaReference: p.Reference, metaTopUp: p.TopUp},
+		Metadata:    map[string]string{metaOrg: p.Org, metaReference: p.Reference, metaTopUp: p.TopUp, metaTax: strconv.FormatInt(p.Tax.Amount, 10)},
 	})
 	out := Charged{Status: Pending, Card: p.Card}
 	refused, ok := errors.AsType[*stripe.Error](err)
@@ -192,9 +218,16 @@ func (n Notice) intentEvent(e Event) (Event, error) {
 	if !validObjectID(pi.ID) {
 		return Event{}, fmt.Errorf("the payment intent of %s has the id %q", n.ID, pi.ID)
 	}
+	var tax int64
+	if told := pi.Metadata[metaTax]; told != "" {
+		var err error
+		if tax, err = strconv.ParseInt(told, 10, 64); err != nil {
+			return Event{}, fmt.Errorf("the payment intent of %s has the tax %q", n.ID, told)
+		}
+	}
 	e.Session = &Session{
 		Mode: "payment", Reference: pi.Metadata[metaReference], Org: pi.Metadata[metaOrg], TopUp: pi.Metadata[metaTopUp], Payment: pi.ID,
-		Currency: string(pi.Currency), Total: pi.Amount,
+		Currency: string(pi.Currency), Total: pi.Amount, Tax: tax,
 	}
 	return e, nil
 }

@@ -6,6 +6,13 @@ import (
 	"time"
 )
 
+// taxed is a charge with tax.
+func taxed(amount int64, tax string) map[string]any {
+	return map[string]any{
+		"amount": amount, "metadata": map[string]any{"org_id": "acme", "reference": "CR-7F3K-9QX2", "top_up": "topup:acme:1", "tax": tax},
+	}
+}
+
 // TestOnlyOurOwnTopUpsAreGrantedByTheirPayment: a checkout's and an invoice's payments succeed too, and other events tell of those.
 func TestOnlyOurOwnTopUpsAreGrantedByTheirPayment(t *testing.T) {
 	t.Parallel()
@@ -27,6 +34,9 @@ func TestOnlyOurOwnTopUpsAreGrantedByTheirPayment(t *testing.T) {
 		{name: "a top-up that failed", kind: "payment_intent.payment_failed"},
 		{name: "a checkout's payment", kind: "payment_intent.succeeded", change: map[string]any{"metadata": map[string]any{"org_id": "acme", "reference": "CR-7F3K-9QX2"}}, nothing: true},
 		{name: "an invoice's payment", kind: "payment_intent.succeeded", change: map[string]any{"invoice": "in_1"}, nothing: true},
+		{name: "a top-up with tax", kind: "payment_intent.succeeded", change: taxed(11385, "1485"), purchase: func(p *Purchase) { p.Tax.Amount = 1485 }, granted: 100},
+		{name: "less tax than was charged", kind: "payment_intent.succeeded", change: taxed(10900, "1000"), purchase: func(p *Purchase) { p.Tax.Amount = 1485 }, doubt: WrongAmount},
+		{name: "a price that is called tax", kind: "payment_intent.succeeded", change: taxed(9900, "1485"), purchase: func(p *Purchase) { p.Tax.Amount = 1485 }, doubt: WrongAmount},
 		{name: "another amount", kind: "payment_intent.succeeded", change: map[string]any{"amount": 9800}, doubt: WrongAmount},
 		{name: "another currency", kind: "payment_intent.succeeded", change: map[string]any{"currency": "usd"}, doubt: WrongCurrency},
 		{name: "another top-up's purchase", kind: "payment_intent.succeeded", purchase: func(p *Purchase) { p.TopUp = "topup:acme:2" }, doubt: WrongSession},

@@ -40,7 +40,7 @@ type year struct {
 // drawn on after its cycle, and nothing that was bought has expired.
 func TestAYearOfBilling(t *testing.T) {
 	t.Parallel()
-	orgs := 20
+	orgs, began := 20, time.Now()
 	if needs.Thorough() {
 		orgs = 200
 	}
@@ -64,7 +64,7 @@ func TestAYearOfBilling(t *testing.T) {
 	for _, s := range y.orgs {
 		total += y.check(t, s)
 	}
-	t.Logf("%d organisations, %d grants, %v", orgs, total, y.did)
+	t.Logf("%d organisations, %d grants, %v, in %v", orgs, total, y.did, time.Since(began).Round(time.Second))
 	for _, what := range []string{"upgrade", "downgrade", "cancel", "keep", "card fails", "card works", "bought", "hold", "duplicate", "spent"} {
 		if y.did[what] == 0 {
 			t.Errorf("nothing of the kind %q happened", what)

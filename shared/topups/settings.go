@@ -20,7 +20,7 @@ type Wish struct {
 	Threshold int64 `firestore:"threshold"`
 	// Package is what is bought.
 	Package string `firestore:"package"`
-	// MonthlyCap is what may be charged in a calendar month, in minor units of the organisation's currency.
+	// MonthlyCap is what may be charged in a calendar month, with tax, in minor units of the organisation's currency.
 	MonthlyCap int64 `firestore:"monthly_cap"`
 }
 
@@ -46,7 +46,7 @@ type Settings struct {
 
 // Breaker is open since a charge failed.
 type Breaker struct {
-	// Code is why: Stripe's code, no_card, or abandoned.
+	// Code is why: Stripe's code, no_card, abandoned, not_sold, other_currency or no_tax_place.
 	Code string `firestore:"code"`
 	// Card is the one that was charged; empty for none.
 	Card string    `firestore:"card"`
@@ -82,9 +82,9 @@ func (s Settings) wishing(w Wish, currency catalogue.Currency, now time.Time) Se
 	return s
 }
 
-// withCard are the settings once the organisation pays with a card.
+// withCard are the settings once the organisation pays with a card. What another card does not help stays as it is.
 func (s Settings) withCard(card string, now time.Time) Settings {
-	if s.Breaker == nil || s.Breaker.Card == card {
+	if b := s.Breaker; b == nil || b.Card == card || b.Code == codeNotSold || b.Code == codeOtherCurrency {
 		return s
 	}
 	s.Breaker, s.UpdatedAt = nil, now
@@ -129,6 +129,7 @@ type Attempt struct {
 	// Reference is its purchase's, Offer what that sells.
 	Reference string         `firestore:"reference"`
 	Offer     payments.Offer `firestore:"offer"`
+	Tax       payments.Tax   `firestore:"tax"`
 	Window    string         `firestore:"window"`
 	// Code is why it was declined.
 	Code    string    `firestore:"code"`
@@ -136,16 +137,41 @@ type Attempt struct {
 	EndedAt time.Time `firestore:"ended_at"`
 }
 
+// cost is what is charged for an attempt, with tax.
+func (a Attempt) cost() int64 { return a.Offer.Amount + a.Tax.Amount }
+
+// The codes of attempts that nothing can be charged for.
+const (
+	codeNotSold       = "not_sold"       // the package is sold no more
+	codeOtherCurrency = "other_currency" // the organisation pays in another currency than that of its cap
+	codeNoTaxPlace    = "no_tax_place"   // where the customer is, and so its tax, is not known
+)
+
+// hindrance is why nothing can be charged for an attempt; empty for nothing.
+func (a Attempt) hindrance(s Settings) string {
+	switch {
+	case a.Offer.Credits == 0:
+		return codeNotSold
+	case a.Offer.Currency != s.Currency:
+		return codeOtherCurrency
+	default:
+		return a.Code
+	}
+}
+
 // begin decides about a crossing that has no attempt yet.
 func begin(s Settings, a Attempt, nextMonth time.Time) (Settings, Attempt) {
 	switch spent := s.SpentIn(a.Window); {
 	case !s.Enabled || s.Breaker != nil || s.Package != a.Offer.Package: // settings that changed just now cross anew
 		a.State = Off
-	case a.Offer.Currency != s.Currency || a.Offer.Amount > s.MonthlyCap-spent:
+	case a.hindrance(s) != "":
+		a.State, a.Code, a.EndedAt = Declined, a.hindrance(s), a.BegunAt
+		s.Breaker = &Breaker{Code: a.Code, At: a.BegunAt}
+	case a.cost() > s.MonthlyCap-spent:
 		a.State, s.ResumeAt, s.Resuming = Capped, nextMonth, false
 	default:
 		a.State = Begun
-		s.Window, s.Spent = a.Window, spent+a.Offer.Amount
+		s.Window, s.Spent = a.Window, spent+a.cost()
 	}
 	return s, a
 }
@@ -158,8 +184,8 @@ func end(s Settings, a Attempt, c payments.Charged, now time.Time) (Settings, At
 	a.State, a.Code, a.EndedAt = Made, c.Code, now
 	if c.Status == payments.Failed {
 		a.State = Declined
-		if s.Window == a.Window {
-			s.Spent -= a.Offer.Amount
+		if s.Window == a.Window && !c.Unknown {
+			s.Spent -= a.cost()
 		}
 		s.Breaker = &Breaker{Code: c.Code, Card: c.Card, At: now}
 	}

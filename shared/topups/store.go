@@ -58,6 +58,17 @@ func (s store) get(ctx context.Context, org string) (Settings, error) {
 	return d.Settings, nil
 }
 
+// getAttempt reads an organisation's settings, and an attempt; nil for none.
+func (s store) getAttempt(ctx context.Context, org string, n int64) (Settings, *Attempt, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	r, err := s.load(ctx, org, n)
+	if err != nil {
+		return Settings{}, nil, unavailable(fmt.Errorf("read attempt %d of the auto top-up of %s: %w", n, org, err))
+	}
+	return r.settings, r.attempt, nil
+}
+
 // change makes an organisation's settings what do says, and returns them. Doing so again changes nothing more.
 func (s store) change(ctx context.Context, org string, do func(Settings) Settings) (out Settings, err error) {
 	err = s.insist(ctx, func(ctx context.Context) error {

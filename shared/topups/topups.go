@@ -31,6 +31,7 @@ type Organisations interface {
 
 // Till prices and charges, as a *payments.Shop does.
 type Till interface {
+	TaxOn(ctx context.Context, b payments.Buyer, o payments.Offer) (payments.Tax, error)
 	PriceOf(ctx context.Context, pkg, country string) (payments.Offer, error)
 	Charge(ctx context.Context, t payments.TopUp) (payments.Charged, error)
 }
@@ -169,23 +170,7 @@ func (k *Keeper) Run(ctx context.Context, org string, n int64) (Attempt, error) 
 	if err != nil {
 		return Attempt{}, fmt.Errorf("top-up %d of %s: %w", n, org, err)
 	}
-	s, err := k.store.get(ctx, org)
-	if err != nil {
-		return Attempt{}, err
-	}
-	window, next := k.window(o)
-	fresh := Attempt{N: n, Reference: payments.NewReference(), Window: window, BegunAt: k.now()}
-	if s.Enabled {
-		if fresh.Offer, err = k.opts.Till.PriceOf(ctx, s.Package, o.Country); err != nil {
-			return Attempt{}, err
-		}
-	}
-	a, err := k.store.changeAttempt(ctx, org, n, func(s Settings, was *Attempt) (Settings, Attempt) {
-		if was != nil {
-			return s, *was
-		}
-		return begin(s, fresh, next)
-	})
+	a, err := k.begun(ctx, o, n)
 	if err != nil {
 		return Attempt{}, err
 	}
@@ -199,11 +184,55 @@ func (k *Keeper) Run(ctx context.Context, org string, n int64) (Attempt, error) 
 	return a, k.notice(ctx, org, a)
 }
 
+// begun is the attempt for a crossing: the one that is recorded, whatever the settings and prices have become, else a new one.
+func (k *Keeper) begun(ctx context.Context, o orgs.Org, n int64) (Attempt, error) {
+	s, was, err := k.store.getAttempt(ctx, o.ID, n)
+	if err != nil || was != nil {
+		return value(was), err
+	}
+	window, next := k.window(o)
+	fresh := Attempt{N: n, Reference: payments.NewReference(), Window: window, BegunAt: k.now()}
+	if s.Enabled {
+		if fresh.Offer, err = k.offer(ctx, s.Package, o.Country); err != nil {
+			return Attempt{}, err
+		}
+		fresh.Tax, err = k.opts.Till.TaxOn(ctx, buyer(o), fresh.Offer)
+		if errors.Is(err, payments.ErrNoTaxPlace) {
+			fresh.Code, err = codeNoTaxPlace, nil
+		}
+		if err != nil {
+			return Attempt{}, err
+		}
+	}
+	return k.store.changeAttempt(ctx, o.ID, n, func(s Settings, was *Attempt) (Settings, Attempt) {
+		if was != nil {
+			return s, *was
+		}
+		return begin(s, fresh, next)
+	})
+}
+
+// value is an attempt, or the zero Attempt for none.
+func value(a *Attempt) Attempt {
+	if a == nil {
+		return Attempt{}
+	}
+	return *a
+}
+
+// offer is what a package sells now; no credits when it is sold no more.
+func (k *Keeper) offer(ctx context.Context, pkg, country string) (payments.Offer, error) {
+	out, err := k.opts.Till.PriceOf(ctx, pkg, country)
+	if no, ok := errors.AsType[*catalogue.Error](err); ok && no.Code() != "unavailable" {
+		return payments.Offer{Package: pkg}, nil
+	}
+	return out, err
+}
+
 // charge charges for an attempt that has begun, and ends it.
 func (k *Keeper) charge(ctx context.Context, o orgs.Org, a Attempt) (Attempt, error) {
 	charged, err := k.opts.Till.Charge(ctx, payments.TopUp{
-		ID: id(o.ID, a.N), Reference: a.Reference, Offer: a.Offer, BegunAt: a.BegunAt,
-		Buyer: payments.Buyer{Org: o.ID, Name: o.Name, Email: o.OwnerEmail},
+		ID: id(o.ID, a.N), Reference: a.Reference, Offer: a.Offer, Tax: a.Tax, BegunAt: a.BegunAt, Buyer: buyer(o),
 	})
 	if err != nil {
 		return Attempt{}, err
@@ -214,6 +243,11 @@ func (k *Keeper) charge(ctx context.Context, o orgs.Org, a Attempt) (Attempt, er
 		}
 		return end(s, *was, charged, k.now())
 	})
+}
+
+// buyer is an organisation as it buys.
+func buyer(o orgs.Org) payments.Buyer {
+	return payments.Buyer{Org: o.ID, Name: o.Name, Email: o.OwnerEmail}
 }
 
 // id is the crossing's, and Stripe's idempotency key.

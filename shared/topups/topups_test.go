@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"cloud.google.com/go/firestore"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
@@ -26,7 +28,11 @@ import (
 	"github.com/fluxori/ai-credits/shared/topups"
 )
 
-const price = 9900 // of credits-100, in cents
+// The price of credits-100, in cents, and the tax on it where the catalogue adds tax.
+const (
+	price = 9900
+	tax   = 1485
+)
 
 // world is an organisation acme with a card at Stripe, and what keepers need. It publishes, too.
 type world struct {
@@ -44,6 +50,8 @@ type world struct {
 	// die, if set, is asked at each call of Firestore and Stripe whether the process dies there, and whether it is dead.
 	die   func() (dies, dead bool)
 	after bool // the call at which it dies takes effect
+	// taxes counts the sales of which Stripe Tax was told.
+	taxes int
 }
 
 // Publish implements topups.Publisher and the ledger's.
@@ -82,7 +90,7 @@ func newWorld(t *testing.T, card stripestand.Card) *world {
 	t.Cleanup(server.Close)
 	w.url = server.URL
 	var err error
-	w.stand, err = stripestand.New(stripestand.Options{Now: w.now, BaseURL: server.URL})
+	w.stand, err = stripestand.New(stripestand.Options{Now: w.now, BaseURL: server.URL, TaxBasisPoints: 1500})
 	check(t, err)
 	log := slog.New(slog.DiscardHandler)
 	w.prices = catalogue.NewStore(w.engine.Client, log, catalogue.StoreOptions{})
@@ -115,6 +123,9 @@ func (w *world) setCard(t *testing.T, card stripestand.Card) string {
 // stripe is Stripe, as far as the process lives to see.
 func (w *world) stripe(rw http.ResponseWriter, r *http.Request) {
 	dies, dead := w.dies()
+	if !dead && (!dies || w.after) && strings.Contains(r.URL.Path, "/tax/transactions/") {
+		w.taxes++
+	}
 	switch {
 	case !dies && !dead:
 		w.stand.Handler().ServeHTTP(rw, r)
@@ -186,29 +197,48 @@ func (w *world) run(t *testing.T, n int64, want topups.State) topups.Attempt {
 	return a
 }
 
+// addTax lets the catalogue add tax to prices.
+func (w *world) addTax(t *testing.T) {
+	t.Helper()
+	seed, err := catalogue.Seed()
+	check(t, err)
+	doc := seed.Document()
+	doc.Version++
+	doc.Checkout.AutomaticTax = true
+	next, err := catalogue.New(doc)
+	check(t, err)
+	w.prices = catalogue.NewStore(w.engine.Client, slog.New(slog.DiscardHandler), catalogue.StoreOptions{}) // as every process knows it by now
+	check(t, w.prices.Publish(t.Context(), next, "operator"))
+}
+
 // TestAnAttemptThatIsCutOffAnywhereEndsOnce kills the process at each call of Firestore and of Stripe, before and after it takes effect.
 func TestAnAttemptThatIsCutOffAnywhereEndsOnce(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		card   stripestand.Card
+		tax    bool
 		state  topups.State
 		status string
 		spent  int64
 		notice string
 	}{
-		{stripestand.CardVisa, topups.Made, "succeeded", price, "topup-made:acme:1"},
-		{stripestand.CardFailsLater, topups.Declined, "requires_payment_method", 0, "topup-declined:acme:1"},
+		{stripestand.CardVisa, false, topups.Made, "succeeded", price, "topup-made:acme:1"},
+		{stripestand.CardVisa, true, topups.Made, "succeeded", price + tax, "topup-made:acme:1"},
+		{stripestand.CardFailsLater, false, topups.Declined, "requires_payment_method", 0, "topup-declined:acme:1"},
 	}
 	const most = 60
 	for _, tt := range tests {
 		for _, after := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, after=%t", tt.state, after), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, tax=%t, after=%t", tt.state, tt.tax, after), func(t *testing.T) {
 				t.Parallel()
 				for point := 1; ; point++ {
 					if point == most {
 						t.Fatalf("no end after %d points", most)
 					}
 					w := newWorld(t, tt.card)
+					if tt.tax {
+						w.addTax(t)
+					}
 					w.wish(t, 100_000)
 					died := w.cutOff(t, point, after)
 					w.run(t, 1, tt.state)
@@ -216,6 +246,9 @@ func TestAnAttemptThatIsCutOffAnywhereEndsOnce(t *testing.T) {
 					s := w.settings(t)
 					if got := w.charges(t); got[tt.status] != 1 || len(got) != 1 || s.Spent != tt.spent || (s.Breaker != nil) != (tt.state == topups.Declined) {
 						t.Fatalf("cut off at %d: %v, %+v", point, got, s)
+					}
+					if tt.tax != (w.taxes > 0) {
+						t.Fatalf("cut off at %d: %d sales with tax were told", point, w.taxes)
 					}
 					if !slices.Equal(w.published, []string{tt.notice}) {
 						t.Fatalf("cut off at %d: told %q", point, w.published)
@@ -280,6 +313,22 @@ func TestDeliveriesAtOnceChargeOnce(t *testing.T) {
 	wg.Wait()
 	if got := w.charges(t); got["succeeded"] != 1 || len(got) != 1 || w.settings(t).Spent != price {
 		t.Errorf("%v, %+v", got, w.settings(t))
+	}
+}
+
+func TestTaxIsChargedBesideThePriceAndCountsUnderTheCap(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, stripestand.CardVisa)
+	w.addTax(t)
+	w.wish(t, 2*(price+tax)-1)
+	w.run(t, 1, topups.Made)
+	w.run(t, 1, topups.Made)
+	w.run(t, 2, topups.Capped)
+	if got, s := w.charges(t), w.settings(t); got["succeeded"] != 1 || s.Spent != price+tax || w.taxes != 1 {
+		t.Errorf("%v, %+v, %d sales with tax were told", got, s, w.taxes)
+	}
+	if w.purchase(t)["amount"] != int64(price) {
+		t.Errorf("%v", w.purchase(t))
 	}
 }
 
@@ -363,11 +412,102 @@ func TestTheBreakerIsClosedByAnotherCardOrOtherSettings(t *testing.T) {
 
 func TestAnAttemptThatStripeMayHaveForgottenIsNotCharged(t *testing.T) {
 	t.Parallel()
+	for name, charged := range map[string]bool{"which it never saw": false, "which it charged, and nobody knows": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, stripestand.CardVisa)
+			for point := 1; w.purchase(t) == nil || charged && len(w.charges(t)) == 0; point++ { // the process dies once that is done
+				w = newWorld(t, stripestand.CardVisa)
+				w.wish(t, price)
+				w.cutOff(t, point, true)
+			}
+			w.clock = w.clock.Add(24 * time.Hour)
+			if a := w.run(t, 1, topups.Declined); a.Code != "abandoned" || (len(w.charges(t)) == 0) == charged {
+				t.Errorf("%+v, %v", a, w.charges(t))
+			}
+			if s := w.settings(t); s.Breaker == nil || s.Spent != price { // it may have been charged: the cap must not be left behind
+				t.Errorf("%+v", s)
+			}
+			w.wish(t, price)
+			w.run(t, 2, topups.Capped)
+		})
+	}
+}
+
+// purchase is the one that is recorded; nil for none.
+func (w *world) purchase(t *testing.T) map[string]any {
+	t.Helper()
+	all, err := w.engine.Client.Collection("purchases").Documents(t.Context()).GetAll()
+	check(t, err)
+	if len(all) == 0 {
+		return nil
+	}
+	return all[0].Data()
+}
+
+func TestWhatIsTooLateToAskButWasToldIsMade(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, stripestand.CardVisa)
 	w.wish(t, 100_000)
-	w.cutOff(t, 8, false)
+	for point := 1; len(w.charges(t)) == 0; point++ {
+		w.cutOff(t, point, true)
+	}
+	reference, ok := w.purchase(t)["reference"].(string)
+	if !ok {
+		t.Fatal("no purchase")
+	}
+	_, err := w.engine.Client.Collection("purchases").Doc(reference).Update(t.Context(), []firestore.Update{{Path: "status", Value: payments.Paid}}) // Stripe's event came
+	check(t, err)
 	w.clock = w.clock.Add(24 * time.Hour)
-	if a := w.run(t, 1, topups.Declined); a.Code != "abandoned" || len(w.charges(t)) != 0 {
+	w.run(t, 1, topups.Made)
+	if s := w.settings(t); s.Breaker != nil || s.Spent != price {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestAPackageThatIsSoldNoMoreStopsTopUpsAndIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, stripestand.CardVisa)
+	w.wish(t, 100_000)
+	for point := 1; len(w.charges(t)) == 0; point++ {
+		w.cutOff(t, point, true)
+	}
+	seed, err := catalogue.Seed()
+	check(t, err)
+	doc := seed.Document()
+	doc.Version++
+	doc.Packages = slices.DeleteFunc(doc.Packages, func(p catalogue.Package) bool { return p.ID == "credits-100" })
+	next, err := catalogue.New(doc)
+	check(t, err)
+	w.prices = catalogue.NewStore(w.engine.Client, slog.New(slog.DiscardHandler), catalogue.StoreOptions{}) // as every process knows it by now
+	check(t, w.prices.Publish(t.Context(), next, "operator"))
+	w.run(t, 1, topups.Made) // what was begun is ended
+	for range 2 {
+		if a := w.run(t, 2, topups.Declined); a.Code != "not_sold" {
+			t.Errorf("%+v", a)
+		}
+	}
+	check(t, w.keeper(t).CardSet(t.Context(), "acme", w.setCard(t, stripestand.CardVisa))) // another card does not help
+	if s := w.settings(t); s.Breaker == nil || s.Spent != price {
+		t.Errorf("%+v", s)
+	}
+	w.run(t, 3, topups.Off)
+	if want := []string{"topup-made:acme:1", "topup-declined:acme:2"}; !slices.Equal(w.published, want) {
+		t.Errorf("told %q", w.published)
+	}
+}
+
+func TestACapInAnotherCurrencyStopsTopUps(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, stripestand.CardVisa)
+	w.wish(t, 100_000)
+	registrar, err := orgs.NewRegistrar(w.orgs, w.ledger, w.prices)
+	check(t, err)
+	_, _, err = registrar.Put(t.Context(), "acme", orgs.Profile{Name: "Acme", Country: "NL", Zone: "Europe/Amsterdam", OwnerEmail: "owner@acme.example"})
+	check(t, err)
+	if a := w.run(t, 1, topups.Declined); a.Code != "other_currency" || len(w.charges(t)) != 0 {
 		t.Errorf("%+v, %v", a, w.charges(t))
 	}
+	w.wish(t, 100_000)
+	w.run(t, 2, topups.Made)
 }

@@ -202,3 +202,47 @@ func (c *Checker) SameRoutes(t testing.TB, registered []string) {
 			"and what it takes and gives to schemas (the notation is in shared/apidoc/README.md)", pattern, cmp.Or(c.Document.Server, "/…"))
 	}
 }
+
+// Call is a route of a document with everything in its path filled in.
+type Call struct {
+	// Name is the route's, such as "GET /orgs/{org}/balance".
+	Name, Method, Path string
+	Route              apidoc.Route
+}
+
+// Calls are all routes of the document, with what stands for each name in braces; for one that is not among values its own name does.
+func (c *Checker) Calls(values map[string]string) []Call {
+	out := make([]Call, 0, len(c.Document.Routes))
+	for _, rt := range c.Document.Routes {
+		method, path, _ := strings.Cut(strings.TrimSuffix(rt.Name, "{$}"), " ")
+		for _, name := range apidoc.Variables(path) {
+			path = strings.Replace(path, "{"+name+"}", cmp.Or(values[name], name), 1)
+		}
+		out = append(out, Call{Name: rt.Name, Method: method, Path: path, Route: rt.Value})
+	}
+	return out
+}
+
+// SlowsDown fails unless a function stops a caller who asks too often, on every route of its document and before it looks at anything. The function
+// is to let a caller ask twice at once, and once more a second later. probe asks as one caller or another; what it is to be refused for when it passes is
+// invalid_request; wait lets a second pass.
+func (c *Checker) SlowsDown(t testing.TB, probe func(caller, method, path string) *httptest.ResponseRecorder, wait func()) {
+	t.Helper()
+	calls := c.Calls(nil)
+	first := calls[0]
+	want := func(what string, w *httptest.ResponseRecorder, status int) {
+		t.Helper()
+		if w.Code != status || status == http.StatusTooManyRequests && (w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), `"rate_limited"`)) {
+			t.Errorf("%s: %d, want %d; Retry-After %q: %s", what, w.Code, status, w.Header().Get("Retry-After"), w.Body)
+		}
+	}
+	for range 2 {
+		want("within the burst", probe("eager", first.Method, first.Path), http.StatusBadRequest)
+	}
+	for _, call := range calls {
+		want(call.Name, probe("eager", call.Method, call.Path), http.StatusTooManyRequests)
+	}
+	want("another caller", probe("calm", first.Method, first.Path), http.StatusBadRequest)
+	wait()
+	want("after the wait", probe("eager", first.Method, first.Path), http.StatusBadRequest)
+}

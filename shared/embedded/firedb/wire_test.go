@@ -97,3 +97,16 @@ func BenchmarkCommitIsRead(b *testing.B) {
 		})
 	}
 }
+
+// FuzzCommitIsRead reads any bytes as a commit, as package proto does.
+func FuzzCommitIsRead(f *testing.F) {
+	c := newCodec()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var want, got pb.CommitRequest
+		wantErr := proto.Unmarshal(b, &want)
+		gotErr := c.Unmarshal(mem.BufferSlice{mem.SliceBuffer(b)}, &got)
+		if (wantErr == nil) != (gotErr == nil) || wantErr == nil && !proto.Equal(&want, &got) {
+			t.Fatalf("read %v, %v; package proto %v, %v", &got, gotErr, &want, wantErr)
+		}
+	})
+}

@@ -42,7 +42,7 @@ func (s *Stand) apiEndpoints() []endpointSpec {
 	groups := [][]endpointSpec{
 		customerEndpoints, methodEndpoints, catalogueEndpoints, sessionEndpoints, intentEndpoints, chargeEndpoints,
 		refundEndpoints, disputeEndpoints, subscriptionEndpoints, scheduleEndpoints, invoiceEndpoints,
-		eventEndpoints, portalEndpoints,
+		eventEndpoints, portalEndpoints, upcomingEndpoint, taxEndpoints,
 	}
 	var all []endpointSpec
 	for _, g := range groups {

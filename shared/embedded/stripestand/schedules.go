@@ -41,6 +41,7 @@ type phase struct {
 	Metadata          metadata    `json:"metadata"`
 	ProrationBehavior string      `json:"proration_behavior"`
 	StartDate         int64       `json:"start_date"`
+	TrialEnd          instant     `json:"trial_end"`
 }
 
 type phaseItem struct {
@@ -56,7 +57,7 @@ var scheduleEndpoints = []endpointSpec{
 	{
 		"POST /v1/subscription_schedules/{id}", newSpec("end_behavior release|cancel", "metadata map",
 			"phases[][items][][price]", "phases[][items][][quantity] int", "phases[][items][][metadata] map",
-			"phases[][start_date] time", "phases[][end_date] time", "phases[][iterations] int", "phases[][metadata] map",
+			"phases[][start_date] time", "phases[][end_date] time", "phases[][iterations] int", "phases[][metadata] map", "phases[][trial_end] time",
 			"phases[][proration_behavior] create_prorations|none|always_invoice",
 			"proration_behavior create_prorations|none|always_invoice"), (*op).updateSchedule,
 	},
@@ -92,6 +93,9 @@ func (o *op) createSchedule() (any, error) {
 	now := phase{
 		Currency: sub.Currency, StartDate: sub.CurrentPeriodStart, EndDate: sub.CurrentPeriodEnd,
 		Metadata: metadata{}, ProrationBehavior: "create_prorations",
+	}
+	if sub.Status == subTrialing {
+		now.TrialEnd = sub.TrialEnd
 	}
 	for _, item := range sub.Items.Data {
 		now.Items = append(now.Items, phaseItem{Metadata: metadata{}, Price: item.Price.ID, Quantity: item.Quantity})
@@ -168,6 +172,9 @@ func (o *op) phases(sc *schedule, sub *subscription) ([]phase, error) {
 			if at := o.p.integer(path + "[start_date]"); at != 0 && at != start {
 				return nil, invalid("", path+"[start_date]", "You can not modify the start date of the current phase.")
 			}
+			if sub.Status == subTrialing && p.TrialEnd != sub.TrialEnd {
+				return nil, invalid("", path+"[trial_end]", "The stand-in does not end the trial of the current phase through a schedule")
+			}
 			if !sub.holds(p.Items) {
 				return nil, invalid("", path+"[items]", "The stand-in does not change the items of the current phase through a schedule")
 			}
@@ -184,7 +191,7 @@ func (o *op) phases(sc *schedule, sub *subscription) ([]phase, error) {
 func (o *op) phase(path string, start int64, sub *subscription) (phase, error) {
 	p := phase{
 		Currency: sub.Currency, StartDate: start, Metadata: metadata{},
-		ProrationBehavior: o.p.strOr(path+"[proration_behavior]", "create_prorations"),
+		ProrationBehavior: o.p.strOr(path+"[proration_behavior]", "create_prorations"), TrialEnd: instant(o.p.integer(path + "[trial_end]")),
 	}
 	var err error
 	if p.Metadata, err = o.p.meta(path+"[metadata]", nil); err != nil {
