@@ -17,6 +17,7 @@ const (
 
 	messageTiBNanos = 40_000_000_000 // Pub/Sub, published and delivered alike
 	logGiBNanos     = 500_000_000    // Cloud Logging
+	sampleNanos     = 60             // Cloud Monitoring: $0.06 per million samples of figures
 	jobNanos        = 100_000_000    // Cloud Scheduler, a month
 	secretNanos     = 60_000_000     // Secret Manager, a version and month
 )

@@ -15,11 +15,11 @@ var sizes = []int64{10, 1_000, 100_000}
 
 // bill is what a month costs, in nano-dollars.
 type bill struct {
-	documents, stored, compute, messages, logs, fixed int64
+	documents, stored, compute, messages, watching, fixed int64
 }
 
 func (b bill) total() int64 {
-	return b.documents + b.stored + b.compute + b.messages + b.logs + b.fixed
+	return b.documents + b.stored + b.compute + b.messages + b.watching + b.fixed
 }
 
 // fixed is what is paid whether anybody comes or not: jobs with their runs, instances that are kept, secrets.
@@ -28,7 +28,7 @@ type fixed struct {
 }
 
 // secretsKept are the secrets, each in two versions.
-const secretsKept = 3 * 2
+const secretsKept = 5 * 2
 
 func always() (fixed, error) {
 	list, err := wiring.Load()
@@ -68,8 +68,8 @@ func month(c counted, f fixed, orgs int64) bill {
 		stored:    priceOf(kept, gib, storedGiBNanos+recoveredGiBNanos) + priceOf(kept, gib, backupGiBNanos)*backupsKept,
 		compute:   runNanos(orgs * requests),
 		messages:  priceOf(orgs*messages*2*messageBytes, tib, messageTiBNanos),
-		logs:      priceOf(orgs*requests*logLineBytes, gib, logGiBNanos),
-		fixed: f.jobs*jobNanos + runNanos(f.runs) + f.secrets*secretNanos +
+		watching:  priceOf(orgs*requests*logLineBytes, gib, logGiBNanos) + min(orgs*requests, senders*monthSeconds/60)*samplesSent*sampleNanos,
+		fixed: f.jobs*jobNanos + runNanos(f.runs) + f.secrets*secretNanos + f.runs*samplesSent*sampleNanos +
 			f.keptMilliCPU*monthSeconds*idleSecondNanos/1000 + f.keptMiB*monthSeconds*gibSecondNanos/1024,
 	}
 }
@@ -89,11 +89,11 @@ func report(ctx context.Context) (string, error) {
 	for _, o := range []operations{c.debit, c.view, c.page, c.grant} {
 		fmt.Fprintf(&out, "| %s | %s | %s | %s | %s |\n", o.what, per(o.reads, o.requests), per(o.writes, o.requests), per(o.deletes, o.requests), dollars(o.nanos(1_000_000)))
 	}
-	out.WriteString("\n| organisations | documents | stored, with backups | compute | messages | logs | fixed | $ a month | $ per organisation |\n|---|---|---|---|---|---|---|---|---|\n")
+	out.WriteString("\n| organisations | documents | stored, with backups | compute | messages | logs and figures | fixed | $ a month | $ per organisation |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, orgs := range sizes {
 		b := month(c, f, orgs)
 		fmt.Fprintf(&out, "| %s | %s | %s | %s | %s | %s | %s | **%s** | %s |\n", thousands(orgs), dollars(b.documents), dollars(b.stored), dollars(b.compute),
-			dollars(b.messages), dollars(b.logs), dollars(b.fixed), dollars(b.total()), dollars(b.total()/orgs))
+			dollars(b.messages), dollars(b.watching), dollars(b.fixed), dollars(b.total()), dollars(b.total()/orgs))
 	}
 	return out.String(), nil
 }

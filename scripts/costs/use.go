@@ -23,6 +23,12 @@ const (
 	messageBytes  = 1 * kib // the least that Pub/Sub bills
 )
 
+// What the functions record is sent once a minute by an instance that serves, and with each run of a job.
+const (
+	samplesSent = 300 // at once: each class of a histogram is one
+	senders     = 5   // instances that serve at any time, on average
+)
+
 // requests are those of one organisation in a month, without the system's own.
 const requests = debits + usageEvents + checks + balances + entryPages + grants + alertsAMonth
 

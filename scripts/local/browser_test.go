@@ -35,7 +35,7 @@ type browser struct {
 }
 
 // browserLife bounds what one browser is used for.
-const browserLife = 3 * time.Minute
+const browserLife = 5 * time.Minute
 
 // openBrowser starts a Chromium of its own with a window of a width.
 func openBrowser(t *testing.T, base string, width int64) *browser {

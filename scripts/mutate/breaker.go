@@ -23,14 +23,15 @@ type breaker struct {
 	root   string
 	folder string // of overlays
 	search bool
+	flags  []string // of the tests, beside what this sets
 }
 
-func newBreaker(root string, search bool) (*breaker, error) {
+func newBreaker(root string, search bool, flags ...string) (*breaker, error) {
 	folder, err := os.MkdirTemp("", "mutate")
 	if err != nil {
 		return nil, err
 	}
-	return &breaker{root: root, folder: folder, search: search}, nil
+	return &breaker{root: root, folder: folder, search: search, flags: flags}, nil
 }
 
 func (b *breaker) close() { _ = os.RemoveAll(b.folder) }
@@ -104,8 +105,11 @@ func (b *breaker) test(ctx context.Context, m mutation, match, not string) (stri
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, binary, "-test.v", "-test.failfast", "-test.timeout="+(testTime-time.Minute).String(), "-test.run="+match, "-test.skip="+not)
-	cmd.Dir = filepath.Join(b.root, filepath.Dir(m.File))
+	args := append([]string{
+		"-test.v", "-test.failfast", "-test.timeout=" + (testTime - time.Minute).String(), "-test.run=" + match, "-test.skip=" + not,
+	}, b.flags...)
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Dir = filepath.Join(b.root, m.folder())
 	cmd.WaitDelay = 10 * time.Second
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

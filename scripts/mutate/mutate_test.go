@@ -28,7 +28,7 @@ func TestMutationsFitTheCodeAndNameATest(t *testing.T) {
 	}
 	tests := map[string]string{} // the tests of a package, as text
 	for _, m := range list {
-		folder := filepath.Join(root, filepath.Dir(m.File))
+		folder := filepath.Join(root, m.folder())
 		if tests[folder] == "" {
 			files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
 			if err != nil {
@@ -107,15 +107,15 @@ func TestPanics(t *testing.T) {
 		search bool
 		want   string // what a row says
 	}{
-		{mutation{"taken away", "sums/sums.go", "a + b", "a - b", "TestAdd"}, false, "TestAdd"},
-		{mutation{"found", "sums/sums.go", "a + b", "a * b", ""}, true, "TestAdd"},
-		{mutation{"the known test does not notice", "sums/sums.go", "a + b", "a - b", "TestPanics"}, true, "TestAdd"},
-		{mutation{"it panics", "sums/sums.go", "a + b", "1", "TestPanics"}, false, "TestPanics"},
-		{mutation{"nobody looks", "sums/sums.go", "return 7", "return 8", ""}, true, "**nothing**"},
-		{mutation{"nobody is known to look", "sums/sums.go", "return 7", "return 8", ""}, false, "no test is known"},
-		{mutation{"its test is gone", "sums/sums.go", "a + b", "a - b", "TestGone"}, false, "no test matches"},
-		{mutation{"it does not build", "sums/sums.go", "a + b", "a +", "TestAdd"}, false, "does not build"},
-		{mutation{"it does not fit", "sums/sums.go", "return", "", "TestAdd"}, false, "no longer fits"},
+		{mutation{Name: "taken away", File: "sums/sums.go", Old: "a + b", New: "a - b", CaughtBy: "TestAdd"}, false, "TestAdd"},
+		{mutation{Name: "found", File: "sums/sums.go", Old: "a + b", New: "a * b", CaughtBy: ""}, true, "TestAdd"},
+		{mutation{Name: "the known test does not notice", File: "sums/sums.go", Old: "a + b", New: "a - b", CaughtBy: "TestPanics"}, true, "TestAdd"},
+		{mutation{Name: "it panics", File: "sums/sums.go", Old: "a + b", New: "1", CaughtBy: "TestPanics"}, false, "TestPanics"},
+		{mutation{Name: "nobody looks", File: "sums/sums.go", Old: "return 7", New: "return 8", CaughtBy: ""}, true, "**nothing**"},
+		{mutation{Name: "nobody is known to look", File: "sums/sums.go", Old: "return 7", New: "return 8", CaughtBy: ""}, false, "no test is known"},
+		{mutation{Name: "its test is gone", File: "sums/sums.go", Old: "a + b", New: "a - b", CaughtBy: "TestGone"}, false, "no test matches"},
+		{mutation{Name: "it does not build", File: "sums/sums.go", Old: "a + b", New: "a +", CaughtBy: "TestAdd"}, false, "does not build"},
+		{mutation{Name: "it does not fit", File: "sums/sums.go", Old: "return", New: "", CaughtBy: "TestAdd"}, false, "no longer fits"},
 	} {
 		t.Run(tt.Name, func(t *testing.T) {
 			t.Parallel()
@@ -149,7 +149,7 @@ func TestAListThatMakesNoSenseIsRefused(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "x.go"), []byte("a"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	twice := []mutation{{"one", "x.go", "a", "b", ""}, {"one", "x.go", "a", "c", ""}}
+	twice := []mutation{{Name: "one", File: "x.go", Old: "a", New: "b"}, {Name: "one", File: "x.go", Old: "a", New: "c"}}
 	if err := save(root, twice); err != nil {
 		t.Fatal(err)
 	}

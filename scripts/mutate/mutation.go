@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,12 +24,16 @@ type mutation struct {
 	File string `json:"file"`
 	Old  string `json:"old"`
 	New  string `json:"new"`
-	// CaughtBy is a test of the file's package that notices.
+	// CaughtBy is a test that notices. It is one of the file's package, unless Tests is the path of another.
 	CaughtBy string `json:"caught_by"`
+	Tests    string `json:"tests,omitempty"`
 }
 
-// pkg is the package whose tests are to notice.
-func (m mutation) pkg() string { return "./" + filepath.ToSlash(filepath.Dir(m.File)) }
+// folder is that of the package whose tests are to notice, beneath the root.
+func (m mutation) folder() string { return cmp.Or(m.Tests, filepath.Dir(m.File)) }
+
+// pkg is that package.
+func (m mutation) pkg() string { return "./" + filepath.ToSlash(m.folder()) }
 
 // apply is the file with the mutation.
 func (m mutation) apply(root string) ([]byte, error) {

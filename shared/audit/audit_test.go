@@ -279,15 +279,15 @@ type planted struct {
 	plant func(t *testing.T, s *system)
 	// event is the caller's id of the entry that must be named; empty for none, or another.
 	event string
-	seq   func(s *system, t *testing.T) int64
+	seq   func(t *testing.T, s *system) int64
 	where string
 	field string
 	want  string // what is expected, and found
 	got   string
 }
 
-func seqOf(id string) func(s *system, t *testing.T) int64 {
-	return func(s *system, t *testing.T) int64 {
+func seqOf(id string) func(t *testing.T, s *system) int64 {
+	return func(t *testing.T, s *system) int64 {
 		t.Helper()
 		return s.read(t, entryPath("acme", id))["seq"].(int64)
 	}
@@ -300,12 +300,12 @@ func plants() []planted {
 			if _, err := s.Client.Doc(entryPath("acme", "job-2")).Delete(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-		}, seq: func(s *system, t *testing.T) int64 { return seqOf("job-3")(s, t) - 1 }, where: "entry", field: "seq"},
+		}, seq: func(t *testing.T, s *system) int64 { return seqOf("job-3")(t, s) - 1 }, where: "entry", field: "seq"},
 		{name: "the last entry is lost", plant: func(t *testing.T, s *system) {
 			if _, err := s.Client.Doc(entryPath("acme", "job-7")).Delete(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-		}, seq: func(s *system, t *testing.T) int64 { return seqOf("job-6")(s, t) + 1 }, where: "entry", field: "the last"},
+		}, seq: func(t *testing.T, s *system) int64 { return seqOf("job-6")(t, s) + 1 }, where: "entry", field: "the last"},
 		{name: "a debit is doubled in its figures", plant: func(t *testing.T, s *system) {
 			e := s.read(t, entryPath("acme", "job-3"))
 			change := e["changes"].([]any)[0].(map[string]any)
@@ -331,7 +331,7 @@ func plants() []planted {
 			a, b := s.read(t, entryPath("acme", "job-2")), s.read(t, entryPath("acme", "job-3"))
 			s.patch(t, entryPath("acme", "job-2"), firestore.Update{Path: "seq", Value: b["seq"]})
 			s.patch(t, entryPath("acme", "job-3"), firestore.Update{Path: "seq", Value: a["seq"]})
-		}, where: "entry", field: "seq", seq: func(s *system, t *testing.T) int64 { return seqOf("job-3")(s, t) }},
+		}, where: "entry", field: "seq", seq: func(t *testing.T, s *system) int64 { return seqOf("job-3")(t, s) }},
 		{name: "an entry is another organisation's", plant: func(t *testing.T, s *system) {
 			s.patch(t, entryPath("acme", "job-3"), firestore.Update{Path: "org", Value: "globex"})
 		}, event: "job-3", where: "entry", field: "org", want: "acme", got: "globex"},
@@ -444,7 +444,7 @@ func (s *system) finds(t *testing.T, p planted) {
 	var seq int64
 	switch {
 	case p.seq != nil:
-		seq = p.seq(s, t)
+		seq = p.seq(t, s)
 	case p.event != "":
 		seq = s.read(t, entryPath("acme", p.event))["seq"].(int64)
 	}

@@ -120,7 +120,7 @@ func (c checkpoints) load(ctx context.Context, org string, head Checkpoint) (*st
 		}
 		var p part
 		if err := d.DataTo(&p); err != nil {
-			return nil, nil //nolint:nilnil,nilerr // damaged
+			return nil, nil //nolint:nilnil // damaged
 		}
 		packed = append(packed, p.Data...)
 	}
@@ -129,7 +129,7 @@ func (c checkpoints) load(ctx context.Context, org string, head Checkpoint) (*st
 	}
 	s, err := unpack(org, packed)
 	if err != nil || s.book.Seq != head.Seq {
-		return nil, nil //nolint:nilnil,nilerr // of another form
+		return nil, nil //nolint:nilnil // of another form
 	}
 	return s, nil
 }

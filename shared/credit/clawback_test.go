@@ -123,6 +123,7 @@ func TestTargetNeitherOverflowsNorExceedsWhatWasGranted(t *testing.T) {
 		{1000, 0, 100, 0},
 		{1000, 100, 0, 0},
 		{1000, 101, 100, 1000},
+		{1000, 250, 100, 1000},
 		{1, 99, 100, 0},
 		{credit.MaxCredits, math.MaxInt64 - 1, math.MaxInt64, credit.MaxCredits - 1},
 		{math.MaxInt64, math.MaxInt64 / 2, math.MaxInt64, math.MaxInt64 / 2},

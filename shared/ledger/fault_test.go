@@ -368,3 +368,27 @@ func wantRefusal(t *testing.T, l *ledger.Ledger, c credit.Command, code string) 
 		t.Errorf("%+v: %v, want %s", c, err, code)
 	}
 }
+
+// TestACommitWhoseAnswerIsLostIsAnsweredAsTheFirst: to its caller it is no repetition, and what it tells goes out at once.
+func TestACommitWhoseAnswerIsLostIsAnsweredAsTheFirst(t *testing.T) {
+	t.Parallel()
+	db := openStore(t)
+	p := &published{}
+	l := db.ledger(t, ledger.Options{Publish: p})
+	fund(t, l, "acme", 150)
+	if _, err := l.Do(t.Context(), "acme", credit.Configure{LowBalance: &credit.Threshold{On: true, Credits: 100}}); err != nil {
+		t.Fatal(err)
+	}
+	for i, code := range []codes.Code{codes.Unavailable, codes.DeadlineExceeded, codes.Internal, codes.Aborted} {
+		db.Hooks.Set(firedb.Rule{Method: "Commit", Count: 1, Fault: firedb.Fault{Code: code, After: true}})
+		told := len(p.ids)
+		r, err := l.Do(t.Context(), "acme", debit(code.String(), 20))
+		if err != nil || r.Replayed || r.Entry == nil || r.After.Available != int64(130-20*i) {
+			t.Errorf("%v: %+v, %v", code, r, err)
+		}
+		if i == 2 && len(p.ids) != told+1 { // 90 are left
+			t.Errorf("%v: told %q", code, p.ids[told:])
+		}
+		db.Hooks.Set()
+	}
+}
