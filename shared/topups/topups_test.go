@@ -208,7 +208,7 @@ func (w *world) addTax(t *testing.T) {
 	next, err := catalogue.New(doc)
 	check(t, err)
 	w.prices = catalogue.NewStore(w.engine.Client, slog.New(slog.DiscardHandler), catalogue.StoreOptions{}) // as every process knows it by now
-	check(t, w.prices.Publish(t.Context(), next))
+	check(t, w.prices.Publish(t.Context(), next, "operator"))
 }
 
 // TestAnAttemptThatIsCutOffAnywhereEndsOnce kills the process at each call of Firestore and of Stripe, before and after it takes effect.
@@ -480,7 +480,7 @@ func TestAPackageThatIsSoldNoMoreStopsTopUpsAndIsTold(t *testing.T) {
 	next, err := catalogue.New(doc)
 	check(t, err)
 	w.prices = catalogue.NewStore(w.engine.Client, slog.New(slog.DiscardHandler), catalogue.StoreOptions{}) // as every process knows it by now
-	check(t, w.prices.Publish(t.Context(), next))
+	check(t, w.prices.Publish(t.Context(), next, "operator"))
 	w.run(t, 1, topups.Made) // what was begun is ended
 	for range 2 {
 		if a := w.run(t, 2, topups.Declined); a.Code != "not_sold" {
