@@ -10,6 +10,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/embedded/stripestand"
 	"github.com/fluxori/ai-credits/shared/orgs"
@@ -61,6 +62,10 @@ var permitted = map[string]struct {
 	"POST /orgs/{org}/promotions/redeem":             {who: "admin", body: `{"code":"WELCOME"}`},
 	"GET /orgs/{org}/referral":                       {who: "member admin support"},
 	"POST /orgs/{org}/referral/claim":                {who: "admin", body: `{"code":"{referral}"}`},
+	"GET /organisations":                             {who: "support platform"},
+	"GET /operations/catalogue":                      {who: "platform"},
+	"POST /operations/catalogue/proposals":           {who: "platform", body: "{catalogue}"},
+	"POST /operations/catalogue":                     {who: "platform", body: "{catalogue}"},
 	"GET /operations/promotions/{code}":              {who: "platform"},
 	"PUT /operations/promotions/{code}":              {who: "platform", body: welcomeTerms},
 	"GET /operations/dead-letters":                   {who: "support platform"},
@@ -168,7 +173,7 @@ func TestEveryRouteAdmitsExactlyItsRoles(t *testing.T) {
 			event := s.nobodys(t)
 			s.must(t, s.platform(t), http.MethodPut, "/operations/promotions/WELCOME", welcomeTerms)
 			code := fmt.Sprint(s.must(t, s.token(t, "globex-admin"), http.MethodGet, "/orgs/globex/referral", "").body["code"])
-			body := strings.Replace(want.body, "{referral}", code, 1)
+			body := strings.NewReplacer("{referral}", code, "{catalogue}", seedWith(t, func(*catalogue.Document) {})).Replace(want.body)
 			method, path, _ := strings.Cut(pattern, " ")
 			for who, token := range cast(t, s) {
 				for _, org := range []string{"acme", "globex", "nowhere-" + who} {

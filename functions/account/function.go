@@ -21,6 +21,7 @@
 //	GET  /account/orgs/{org}/purchases/{reference}      a purchase with its timeline
 //	POST /account/orgs/{org}/purchases/{reference}/recover   ask Stripe now, and credit it if it is paid
 //	GET  /account/purchases/{reference}                 the same by its reference alone (support, platform)
+//	GET  /account/organisations?name=                   organisations by the beginning of their names (support, platform)
 //	GET  /account/people?email=                         in which organisations somebody with the address is, as member or owner (support, platform)
 //	GET  /account/orgs/{org}/purchases/{reference}/receipt   where Stripe shows the payment's receipt
 //	GET  /account/orgs/{org}/purchases/{reference}/refund   what a refund would give now
@@ -47,6 +48,9 @@
 //	POST /account/orgs/{org}/promotions/redeem          redeem a promotion's code (Idempotency-Key)
 //	GET  /account/orgs/{org}/referral                   the code to pass on, and what it brings
 //	POST /account/orgs/{org}/referral/claim             say by whose code the organisation came (Idempotency-Key)
+//	GET  /account/operations/catalogue?version=         the version in force, or another, whole (platform)
+//	POST /account/operations/catalogue/proposals        what a document would change and break; writes nothing (platform)
+//	POST /account/operations/catalogue                  put a document in force, upon the version it was made from (platform)
 //	GET  /account/operations/promotions/{code}, PUT     a promotion's terms and how often it was redeemed (platform)
 //	GET  /account/operations/dead-letters?state=        messages that could not be handled, newest first (support, platform)
 //	POST /account/operations/dead-letters/{id}/replay   send one again, once its reason is gone (support, platform)
@@ -74,6 +78,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/deadletters"
 	"github.com/fluxori/ai-credits/shared/erasure"
 	"github.com/fluxori/ai-credits/shared/identity"
@@ -90,7 +95,7 @@ import (
 const deadline = 20 * time.Second
 
 func init() {
-	serve.Register("account", build, serve.Deadline(deadline), serve.BodyLimit(bodyMaxBytes))
+	serve.Register("account", build, serve.Deadline(deadline), serve.BodyLimit(catalogue.DocumentMax+1))
 }
 
 // build opens the clients that live as long as the function.

@@ -21,13 +21,16 @@ import (
 	"github.com/fluxori/ai-credits/shared/topups"
 )
 
-// bodyMaxBytes is ample for every body: the largest is a profile.
+// bodyMaxBytes is ample for every body but a catalogue: the largest is a profile.
 const bodyMaxBytes = 16 << 10
 
 // prices knows the catalogue in force and those before it, as a *catalogue.Store does.
 type prices interface {
 	Current(ctx context.Context) (*catalogue.Catalogue, error)
 	Version(ctx context.Context, version int64) (*catalogue.Catalogue, error)
+	Published(ctx context.Context, version int64) (catalogue.Publication, error)
+	Propose(ctx context.Context, data []byte) (catalogue.Proposal, error)
+	Publish(ctx context.Context, c *catalogue.Catalogue, by string) error
 }
 
 // handler answers people. It decides nothing but who may ask.

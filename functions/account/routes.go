@@ -83,6 +83,7 @@ func routes() []route {
 		{Method: http.MethodPost, Path: "/orgs/{org}/purchases", May: []role{admin}, Moves: true, serve: (*handler).buy},
 		{Method: http.MethodGet, Path: "/orgs/{org}/purchases", May: []role{admin, support, platform}, Query: paging(), serve: (*handler).history},
 		{Method: http.MethodPost, Path: "/orgs/{org}/purchases/{reference}/recover", May: []role{member, admin, support}, serve: (*handler).recoverPurchase},
+		{Method: http.MethodGet, Path: "/organisations", May: []role{support, platform}, Query: append([]string{"name"}, paging()...), serve: (*handler).findOrgs},
 		{Method: http.MethodGet, Path: "/purchases/{reference}", May: []role{support, platform}, serve: (*handler).findPurchase},
 		{Method: http.MethodGet, Path: "/people", May: []role{support, platform}, Query: []string{"email"}, serve: (*handler).findPeople},
 		{Method: http.MethodGet, Path: "/operations/reconciliation", May: []role{platform}, serve: (*handler).reconciliation},
@@ -104,6 +105,9 @@ func routes() []route {
 		{Method: http.MethodPost, Path: "/orgs/{org}/promotions/redeem", May: []role{admin}, Moves: true, serve: (*handler).redeem},
 		{Method: http.MethodGet, Path: "/orgs/{org}/referral", May: []role{member, admin, support}, serve: (*handler).referral},
 		{Method: http.MethodPost, Path: "/orgs/{org}/referral/claim", May: []role{admin}, Moves: true, serve: (*handler).claim},
+		{Method: http.MethodGet, Path: "/operations/catalogue", May: []role{platform}, Query: []string{"version"}, serve: (*handler).getCatalogue},
+		{Method: http.MethodPost, Path: "/operations/catalogue/proposals", May: []role{platform}, serve: (*handler).proposeCatalogue},
+		{Method: http.MethodPost, Path: "/operations/catalogue", May: []role{platform}, serve: (*handler).publishCatalogue},
 		{Method: http.MethodGet, Path: "/operations/promotions/{code}", May: []role{platform}, serve: (*handler).getPromotion},
 		{Method: http.MethodPut, Path: "/operations/promotions/{code}", May: []role{platform}, serve: (*handler).putPromotion},
 

@@ -24,7 +24,7 @@ func (s *system) republish(t testing.TB, change func(*catalogue.Document)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := catalogue.NewStore(s.Client, slog.New(slog.DiscardHandler), catalogue.StoreOptions{}).Publish(t.Context(), next); err != nil {
+	if err := catalogue.NewStore(s.Client, slog.New(slog.DiscardHandler), catalogue.StoreOptions{}).Publish(t.Context(), next, "operator"); err != nil {
 		t.Fatal(err)
 	}
 }

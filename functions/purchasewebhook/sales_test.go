@@ -27,7 +27,7 @@ func (w *world) sell(t *testing.T, c catalogue.Checkout) {
 	document.Version, document.Checkout = 2, c
 	next, err := catalogue.New(document)
 	check(t, err)
-	check(t, prices.Publish(t.Context(), next))
+	check(t, prices.Publish(t.Context(), next, "operator"))
 	gateway, err := payments.NewGateway(payments.GatewayOptions{Key: "sk_test_local", URL: w.stripe.URL})
 	check(t, err)
 	w.shop, err = payments.NewShop(payments.ShopOptions{

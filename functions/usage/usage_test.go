@@ -228,7 +228,7 @@ func (s *system) mend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.prices.Publish(t.Context(), next); err != nil {
+	if err := s.prices.Publish(t.Context(), next, "operator"); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -22,37 +22,35 @@ func jobVerbs() []verb {
 	fire := func(do func(*schedule.Schedule, context.Context, string) (schedule.Row, error)) func(*tool, *flag.FlagSet) action {
 		return func(t *tool, flags *flag.FlagSet) action {
 			j := t.jobFlags(flags)
-			return func(ctx context.Context, name string) error { return j.one(ctx, name, do) }
+			return func(ctx context.Context, o []string) error { return j.one(ctx, o[0], do) }
 		}
 	}
 	return []verb{
-		{name: "jobs list", summary: "what is scheduled, how it does, and how it differs from the list", prepare: func(t *tool, flags *flag.FlagSet) action {
+		{name: "jobs list", example: "jobs list -project PROJECT", summary: "what is scheduled, how it does, and how it differs from the list", prepare: func(t *tool, flags *flag.FlagSet) action {
 			j := t.jobFlags(flags)
-			return func(ctx context.Context, _ string) error { return j.list(ctx) }
+			return func(ctx context.Context, _ []string) error { return j.list(ctx) }
 		}},
-		{name: "jobs apply", summary: "make the jobs those of the list, after showing what changes", prepare: func(t *tool, flags *flag.FlagSet) action {
+		{name: "jobs apply", asks: true, example: "jobs apply -project PROJECT -dry-run", summary: "make the jobs those of the list, after showing what changes", prepare: func(t *tool, flags *flag.FlagSet) action {
 			j := t.jobFlags(flags)
 			flags.BoolVar(&j.dryRun, "dry-run", false, "show what would change, and change nothing")
-			flags.BoolVar(&j.yes, "yes", false, "do not ask")
-			return func(ctx context.Context, _ string) error { return j.apply(ctx) }
+			return func(ctx context.Context, _ []string) error { return j.apply(ctx) }
 		}},
-		{name: "jobs run", operand: "JOB", summary: "fire a job now", prepare: fire((*schedule.Schedule).Run)},
-		{name: "jobs pause", operand: "JOB", summary: "keep a job from being fired", prepare: fire((*schedule.Schedule).Pause)},
-		{name: "jobs resume", operand: "JOB", summary: "let a paused job be fired again", prepare: fire((*schedule.Schedule).Resume)},
+		{name: "jobs run", operands: []string{"JOB"}, example: "jobs run expiry-sweep -project PROJECT", summary: "fire a job now", prepare: fire((*schedule.Schedule).Run)},
+		{name: "jobs pause", operands: []string{"JOB"}, example: "jobs pause expiry-sweep -project PROJECT", summary: "keep a job from being fired", prepare: fire((*schedule.Schedule).Pause)},
+		{name: "jobs resume", operands: []string{"JOB"}, example: "jobs resume expiry-sweep -project PROJECT", summary: "let a paused job be fired again", prepare: fire((*schedule.Schedule).Resume)},
 	}
 }
 
 // jobs runs the verbs about jobs.
 type jobs struct {
 	*tool
-	place       schedule.Place
-	dryRun, yes bool
+	place  schedule.Place
+	dryRun bool
 }
 
 func (t *tool) jobFlags(flags *flag.FlagSet) *jobs {
 	j := &jobs{tool: t}
-	project, _ := t.lookup("GOOGLE_CLOUD_PROJECT")
-	flags.StringVar(&j.place.Project, "project", project, "the project; GOOGLE_CLOUD_PROJECT unless given")
+	flags.StringVar(&j.place.Project, "project", t.setting("GOOGLE_CLOUD_PROJECT"), "the project; GOOGLE_CLOUD_PROJECT unless given")
 	flags.StringVar(&j.place.Region, "region", defaultRegion, "the region")
 	flags.StringVar(&j.place.BaseURL, "url", "", "what functions' names are added to; https://REGION-PROJECT.cloudfunctions.net unless given")
 	flags.StringVar(&j.place.Account, "account", "", "the service account that jobs run as; scheduler@PROJECT.iam.gserviceaccount.com unless given")
@@ -92,7 +90,7 @@ func (j *jobs) list(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return j.answer(rows, func(w io.Writer) { table(w, rows) })
+		return j.show(rows)
 	})
 }
 
@@ -102,7 +100,7 @@ func (j *jobs) one(ctx context.Context, name string, do func(*schedule.Schedule,
 		if err != nil {
 			return err
 		}
-		return j.answer(row, func(w io.Writer) { table(w, []schedule.Row{row}) })
+		return j.show([]schedule.Row{row})
 	})
 }
 
@@ -131,17 +129,19 @@ func (j *jobs) apply(ctx context.Context) error {
 		}
 		plan(shown, a.Planned, len(rows))
 		if len(a.Planned) > 0 && !j.dryRun {
-			if !j.yes {
-				question := fmt.Sprintf("Make %d changes to the jobs of project %s in %s?", len(a.Planned), j.place.Project, j.place.Region)
-				if err := j.confirm(ctx, question); err != nil {
-					return err
-				}
+			what := fmt.Sprintf("This makes %d changes to the jobs of project %s in %s.", len(a.Planned), j.place.Project, j.place.Region)
+			if err := j.confirm(ctx, what, "yes"); err != nil {
+				return err
 			}
 			if a.Done, err = s.Apply(ctx, a.Planned); err != nil {
 				return fmt.Errorf("%d of %d changes were made: %w", len(a.Done), len(a.Planned), err)
 			}
 		}
-		return j.answer(a, func(w io.Writer) { fmt.Fprintf(w, "%d changes were made\n", len(a.Done)) })
+		if j.json {
+			return j.printValue(a)
+		}
+		_, err = fmt.Fprintf(j.out, "%d changes were made\n", len(a.Done))
+		return err
 	})
 }
 
@@ -158,24 +158,29 @@ func plan(w io.Writer, rows []schedule.Row, jobs int) {
 	}
 }
 
-// table shows jobs to people.
-func table(w io.Writer, rows []schedule.Row) {
-	fmt.Fprintln(w, "JOB\tSCHEDULE\tZONE\tSTATE\tNEXT\tLAST\tLAST ERROR\tTO DO")
-	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Schedule, r.Zone, r.State, moment(r.Next), moment(r.Last), dash(r.LastError), dash(string(r.Action)))
+// show tells of jobs: as a table, or a line each.
+func (j *jobs) show(rows []schedule.Row) error {
+	if j.json {
+		for _, r := range rows {
+			if err := j.printValue(r); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-}
-
-func moment(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.UTC().Format(time.RFC3339)
-}
-
-func dash(s string) string {
-	if s == "" || s == string(schedule.None) {
-		return "-"
-	}
-	return s
+	return table(j.tool, rows, []column[schedule.Row]{
+		{head: "JOB", cell: func(r schedule.Row) string { return r.Name }},
+		{head: "SCHEDULE", cell: func(r schedule.Row) string { return r.Schedule }},
+		{head: "ZONE", cell: func(r schedule.Row) string { return r.Zone }},
+		{head: "STATE", cell: func(r schedule.Row) string { return r.State }},
+		{head: "NEXT (UTC)", cell: func(r schedule.Row) string { return moment(&r.Next, time.UTC) }},
+		{head: "LAST (UTC)", cell: func(r schedule.Row) string { return moment(&r.Last, time.UTC) }},
+		{head: "LAST ERROR", cell: func(r schedule.Row) string { return r.LastError }},
+		{head: "TO DO", cell: func(r schedule.Row) string {
+			if r.Action == schedule.None {
+				return ""
+			}
+			return string(r.Action)
+		}},
+	})
 }

@@ -1,131 +1,140 @@
 // Command creditsctl is the operators' tool.
 //
-//	go run ./scripts/creditsctl                              # the verbs
-//	go run ./scripts/creditsctl jobs apply -project PROJECT  # make Cloud Scheduler's jobs those of the list
-//	go run ./scripts/creditsctl jobs list -h                 # a verb's flags
+//	go run ./scripts/creditsctl                       # the verbs
+//	go run ./scripts/creditsctl help adjust           # one verb: flags, who may, an example
+//	go run ./scripts/creditsctl balance acme          # of the system on this machine
+//	go run ./scripts/creditsctl balance acme -to https://europe-west4-PROJECT.cloudfunctions.net
 //
-// It signs in as whoever runs it: Google's application default credentials.
+// What concerns organisations, purchases, messages and the catalogue goes through the function account, as the person whose ID token is given; jobs
+// through Cloud Scheduler, as Google's application default credentials. README.md has a walk through it.
 //
-// Invariants: what changes more than it names is shown first, and asks, unless -yes is given; -dry-run changes nothing. People read tables
-// on standard output; -json gives programs the same there, and nothing else. Questions and errors go to standard error. Every command ends
-// within its -timeout. It decides nothing itself: each verb asks a package that does.
+// Invariants: what moves credits or money, or cannot be undone, is shown first and asks, unless -yes is given; where nobody can answer and -yes
+// is not given, it is refused. What takes a key prints it before the first attempt, so that it can be repeated as the same. People read tables on
+// standard output; -json gives programs the API's own JSON there, one object a line, and nothing else. Questions, progress and errors go to
+// standard error. Every command ends within its -timeout. It ends with 0 if it was done, 1 if it was refused or failed, 2 if it was not understood.
+//
+// It does not own what anybody may do, nor what anything does: each verb asks a function or a package that decides.
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
+	_ "time/tzdata" // organisations' zones, wherever it runs
 
+	"golang.org/x/term"
 	"google.golang.org/api/option"
+)
+
+// What the command ends with.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	t := &tool{in: os.Stdin, out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv}
-	if err := t.run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "creditsctl:", err)
-		stop()
-		os.Exit(1) //nolint:gocritic // stop has been called
+	t := &tool{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, terminal: term.IsTerminal(int(os.Stdin.Fd())), http: http.DefaultClient, //nolint:gosec // a descriptor is small
+		sleep: sleep,
 	}
+	code := t.main(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
 }
-
-// verb is something that the tool does. Its name may be several words.
-type verb struct {
-	name    string
-	operand string // what it wants beside its flags; empty for nothing
-	summary string
-	// prepare adds the verb's flags, and returns what is run once they are parsed.
-	prepare func(t *tool, flags *flag.FlagSet) action
-}
-
-// action runs a verb on its operand.
-type action func(ctx context.Context, operand string) error
-
-// verbs are all that the tool does.
-func verbs() []verb { return slices.Concat(jobVerbs(), walletVerbs()) }
 
 // tool is one run of the command.
 type tool struct {
-	in       io.Reader
+	in io.Reader
+	// terminal says that somebody sits there who can answer.
+	terminal bool
 	out, err io.Writer
 	lookup   func(string) (string, bool) // of the environment
+	http     *http.Client
+	sleep    func(context.Context, time.Duration) error
 	// options reach Google's services; none for the real ones.
 	options []option.ClientOption
 
 	// What every verb's flags say.
 	json    bool
 	timeout time.Duration
+	yes     bool
 }
 
 // defaultTimeout bounds one command, with the time that a person takes to answer.
 const defaultTimeout = 2 * time.Minute
 
 // errUsage says that the command line was not understood; how it should be has been printed.
-var errUsage = errors.New("that is no command")
+var errUsage = errors.New("not understood")
+
+// main runs the command and returns what it ends with.
+func (t *tool) main(ctx context.Context, args []string) int {
+	err := t.run(ctx, args)
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return exitDone
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(t.err, "creditsctl:", err)
+		return exitUsage
+	}
+	fmt.Fprintln(t.err, "creditsctl:", err)
+	return exitFailed
+}
 
 func (t *tool) run(ctx context.Context, args []string) error {
+	if len(args) > 0 && slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {
+		return t.help(args[1:])
+	}
 	v, rest, ok := find(args)
 	if !ok {
 		t.usage()
-		if len(args) == 0 || slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {
-			return flag.ErrHelp
-		}
-		return fmt.Errorf("%w: %s", errUsage, strings.Join(args, " "))
+		return fmt.Errorf("%w: %q", errUsage, strings.Join(args, " "))
 	}
-	flags := flag.NewFlagSet(v.name, flag.ContinueOnError)
-	flags.SetOutput(t.err)
-	flags.Usage = func() {
-		fmt.Fprintf(t.err, "creditsctl %s %s[flags]: %s\n", v.name, spaced(v.operand), v.summary)
-		flags.PrintDefaults()
-	}
-	flags.BoolVar(&t.json, "json", false, "answer in JSON")
-	flags.DurationVar(&t.timeout, "timeout", defaultTimeout, "how long it may take")
-	do := v.prepare(t, flags)
+	flags, do := t.prepare(v)
 	operands, err := parse(flags, rest)
 	if err != nil {
 		return err
 	}
-	wanted := 0
-	if v.operand != "" {
-		wanted = 1
-	}
-	if len(operands) != wanted {
+	if len(operands) != len(v.operands) {
 		flags.Usage()
-		return fmt.Errorf("%w: %s takes %d operands, not %d", errUsage, v.name, wanted, len(operands))
+		return fmt.Errorf("%w: %s takes %d operands, not %d", errUsage, v.name, len(v.operands), len(operands))
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	return do(ctx, strings.Join(operands, ""))
+	return do(ctx, operands)
 }
 
-// find returns the verb that the arguments begin with, and those after it.
-func find(args []string) (verb, []string, bool) {
-	for _, v := range verbs() {
-		words := strings.Fields(v.name)
-		if len(args) >= len(words) && slices.Equal(args[:len(words)], words) {
-			return v, args[len(words):], true
-		}
+// prepare makes the flags of a verb, and what runs once they are parsed.
+func (t *tool) prepare(v verb) (*flag.FlagSet, action) {
+	flags := flag.NewFlagSet(v.name, flag.ContinueOnError)
+	flags.SetOutput(t.err)
+	flags.Usage = func() { t.describe(v, flags) }
+	flags.BoolVar(&t.json, "json", false, "answer in JSON, one object a line")
+	flags.DurationVar(&t.timeout, "timeout", defaultTimeout, "how long it may take")
+	if v.asks {
+		flags.BoolVar(&t.yes, "yes", false, "do not ask")
 	}
-	return verb{}, nil, false
+	return flags, v.prepare(t, flags)
 }
 
 // parse reads flags before, between and after operands.
 func parse(flags *flag.FlagSet, args []string) (operands []string, err error) {
 	for {
-		if err := flags.Parse(args); err != nil {
+		switch err := flags.Parse(args); {
+		case errors.Is(err, flag.ErrHelp):
 			return nil, err
+		case err != nil:
+			return nil, fmt.Errorf("%w: %w", errUsage, err)
 		}
 		if flags.NArg() == 0 {
 			return operands, nil
@@ -134,56 +143,14 @@ func parse(flags *flag.FlagSet, args []string) (operands []string, err error) {
 	}
 }
 
-func (t *tool) usage() {
-	fmt.Fprintln(t.err, "creditsctl VERB [flags], where VERB is")
-	w := tabwriter.NewWriter(t.err, 0, 0, 2, ' ', 0)
-	for _, v := range verbs() {
-		fmt.Fprintf(w, "  %s %s\t%s\n", v.name, v.operand, v.summary)
-	}
-	w.Flush()
-	fmt.Fprintln(t.err, "creditsctl VERB -h lists a verb's flags.")
-}
-
-func spaced(s string) string {
-	if s == "" {
-		return ""
-	}
-	return s + " "
-}
-
-// answer prints a value as JSON when that was asked for, and otherwise as a table that rows writes, cells separated by tabs.
-func (t *tool) answer(value any, rows func(w io.Writer)) error {
-	if t.json {
-		e := json.NewEncoder(t.out)
-		e.SetIndent("", "  ")
-		return e.Encode(value)
-	}
-	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	rows(w)
-	return w.Flush()
-}
-
-// errNotConfirmed says that a person did not agree.
-var errNotConfirmed = errors.New("not confirmed: nothing was changed")
-
-// confirm asks a person. Anything but yes is no, and so is no answer before the context ends.
-func (t *tool) confirm(ctx context.Context, question string) error {
-	fmt.Fprintf(t.err, "%s [yes/no] ", question)
-	answered := make(chan string, 1)
-	go func() {
-		line, err := bufio.NewReader(io.LimitReader(t.in, 1<<10)).ReadString('\n')
-		if err != nil && line == "" {
-			line = "no"
-		}
-		answered <- strings.ToLower(strings.TrimSpace(line))
-	}()
+// sleep waits, or returns ctx's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
-	case a := <-answered:
-		if a != "yes" && a != "y" {
-			return errNotConfirmed
-		}
+	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", errNotConfirmed, ctx.Err())
+		return ctx.Err()
 	}
 }

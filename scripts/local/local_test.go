@@ -103,7 +103,7 @@ func TestUsageIsChargedOnceAndWhatCannotBeIsPutAside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := prices.Publish(t.Context(), fixed); err != nil {
+	if err := prices.Publish(t.Context(), fixed, "operator"); err != nil {
 		t.Fatal(err)
 	}
 	c.eventually("the replayed usage", func() bool {

@@ -35,10 +35,10 @@ func (c *caller) buy() {
 	session := a.text("checkout_url")
 	session = session[strings.LastIndex(session, "/")+1:]
 	var err error
-	switch {
-	case c.chance(8):
+	switch c.rand.IntN(8) {
+	case 0:
 		err = c.w.stand.DeclineCheckout(session)
-	case c.chance(8):
+	case 1:
 		if err = c.w.stand.PayLater(session); err == nil {
 			err = c.w.stand.SettleLater(session, !c.chance(4))
 		}
@@ -83,7 +83,7 @@ func (c *caller) refund() {
 
 // intervene is what happens at Stripe without us: refunds from its dashboard, disputes opened, won and lost, refunds that fail.
 func (c *caller) intervene() {
-	payments := c.w.payments()
+	payments := c.w.payments(c.ctx)
 	p, ok := pick(c, payments)
 	if !ok {
 		return
@@ -135,11 +135,9 @@ func (c *caller) adjust() {
 // freeze stops an organisation's spending for a while.
 func (c *caller) freeze() {
 	for _, way := range []string{"freeze", "thaw"} {
-		o := c.begin(operation{Kind: way, ID: c.id("z")})
-		for {
-			if c.end(o, c.call(o, http.MethodPost, "/account/orgs/"+c.org+"/"+way, c.as("support"), map[string]any{"reason": "a look"})) || o.Outcome == refused || o.Attempts > 10*maxAttempts {
-				break
-			}
+		o := c.begin(operation{Kind: way, ID: c.id("z"), Outcome: unknown})
+		for o.Outcome == unknown && o.Attempts < 10*maxAttempts {
+			c.end(o, c.call(o, http.MethodPost, "/account/orgs/"+c.org+"/"+way, c.as("support"), map[string]any{"reason": "a look"}))
 		}
 	}
 }

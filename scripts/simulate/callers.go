@@ -24,6 +24,7 @@ const (
 
 // caller is somebody who uses the system: one goroutine, with choices of its own.
 type caller struct {
+	ctx     context.Context //nolint:containedctx // of its life; each request has a deadline of its own
 	w       *world
 	rand    *rand.Rand
 	history *history
@@ -104,7 +105,7 @@ func (c *caller) as(role string) func() (string, error) {
 }
 
 func (c *caller) asService() func() (string, error) {
-	return func() (string, error) { return c.w.serviceToken(context.Background(), aiServices, base+"/debit") }
+	return func() (string, error) { return c.w.serviceToken(c.ctx, aiServices, base+"/debit") }
 }
 
 // call sends a request until a definite answer comes, or the caller gives up.
@@ -127,7 +128,7 @@ func (c *caller) call(o *operation, method, path string, token func() (string, e
 
 // attempt sends a request once. What passes by itself is no definite answer.
 func (c *caller) attempt(method, path string, token func() (string, error), key string, sent []byte) answer {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(c.ctx, patience)
 	defer cancel()
 	raw, err := token()
 	must(err)

@@ -73,12 +73,6 @@ func (f *faults) strikes(k kind) bool {
 	return true
 }
 
-func (f *faults) count(k kind, n int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.counts[k] += n
-}
-
 // sum is what was injected. Of messages the broker counts for itself.
 func (f *faults) sum() map[kind]int {
 	f.mu.Lock()

@@ -63,7 +63,7 @@ func (f *fleet) function(name string) (serve.Function, bool) {
 }
 
 // start starts an instance.
-func (f *fleet) start(name string) (*instance, error) {
+func (f *fleet) start(ctx context.Context, name string) (*instance, error) {
 	fn, ok := f.function(name)
 	if !ok {
 		return nil, fmt.Errorf("there is no function %q", name)
@@ -73,7 +73,7 @@ func (f *fleet) start(name string) (*instance, error) {
 	id := fmt.Sprintf("%s#%d", name, f.started)
 	skew := time.Duration(f.rand.Int64N(int64(2*maxSkew))) - maxSkew
 	f.mu.Unlock()
-	ctx, end := context.WithCancel(context.Background())
+	ctx, end := context.WithCancel(context.WithoutCancel(ctx)) // it outlives the request for which it was started
 	h, err := fn.Build(ctx, serve.Env{
 		Lookup: envconfig.MapLookuper(maps.Clone(f.settings(name))), Log: f.log.With("instance", id),
 		Now: func() time.Time { return f.now().Add(skew) }, Dial: f.net.dialer(id),
@@ -90,7 +90,7 @@ func (f *fleet) start(name string) (*instance, error) {
 }
 
 // pick is an instance to serve a request: one that runs, or a new one while there are fewer than there may be.
-func (f *fleet) pick(name string) (*instance, error) {
+func (f *fleet) pick(ctx context.Context, name string) (*instance, error) {
 	f.mu.Lock()
 	running := f.running[name]
 	n := f.rand.IntN(perFunction)
@@ -98,7 +98,7 @@ func (f *fleet) pick(name string) (*instance, error) {
 	if n < len(running) {
 		return running[n], nil
 	}
-	return f.start(name)
+	return f.start(ctx, name)
 }
 
 // kill ends an instance as a machine that is switched off does.
@@ -176,7 +176,7 @@ func (f *fleet) killAll() {
 // ServeHTTP hands a request to an instance of the function that its path names. When that dies, the caller loses the connection.
 func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	in, err := f.pick(name)
+	in, err := f.pick(r.Context(), name)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return

@@ -40,10 +40,10 @@ func main() {
 	out := flag.String("out", "", "a folder for the histories of runs that break a rule; none without it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := runAll(ctx, p, *first, *seeds, *jobs, *out); err != nil {
+	err := runAll(ctx, p, *first, *seeds, *jobs, *out)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "simulate:", err)
-		stop()
 		os.Exit(1)
 	}
 }
@@ -99,7 +99,7 @@ func (r *runner) run(ctx context.Context, p plan) report {
 		err = errors.Join(json.Unmarshal(data, &out), os.Remove(file))
 	}
 	if err != nil || failed != nil && out.Broken == "" {
-		out.Result.Plan, out.Result.Broken = p, fmt.Sprintf("the process failed: %v", errors.Join(failed, err))
+		out.Plan, out.Broken = p, fmt.Sprintf("the process failed: %v", errors.Join(failed, err))
 		out.History = string(said[max(0, len(said)-maxTail):])
 	}
 	return out

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -16,11 +17,11 @@ type payment struct {
 }
 
 // stripeList asks the stand-in, beside all faults, for all that it has under a path.
-func stripeList[T any](w *world, path string, query url.Values) []T {
+func stripeList[T any](ctx context.Context, w *world, path string, query url.Values) []T {
 	var out []T
 	query.Set("limit", "100")
 	for {
-		req := httptest.NewRequest(http.MethodGet, path+"?"+query.Encode(), nil)
+		req := httptest.NewRequestWithContext(ctx, http.MethodGet, path+"?"+query.Encode(), nil)
 		req.Header.Set("Authorization", "Bearer sk_test_simulated")
 		res := httptest.NewRecorder()
 		w.stand.Handler().ServeHTTP(res, req)
@@ -46,7 +47,7 @@ func stripeList[T any](w *world, path string, query url.Values) []T {
 }
 
 // payments are all charges of checkouts that went through.
-func (w *world) payments() []payment {
+func (w *world) payments(ctx context.Context) []payment {
 	type charge struct {
 		Intent   string            `json:"payment_intent"`
 		Paid     bool              `json:"paid"`
@@ -59,9 +60,9 @@ func (w *world) payments() []payment {
 		Amount int64  `json:"amount"`
 		Status string `json:"status"`
 	}
-	disputes := stripeList[dispute](w, "/v1/disputes", url.Values{})
+	disputes := stripeList[dispute](ctx, w, "/v1/disputes", url.Values{})
 	var out []payment
-	for _, c := range stripeList[charge](w, "/v1/charges", url.Values{}) {
+	for _, c := range stripeList[charge](ctx, w, "/v1/charges", url.Values{}) {
 		if !c.Paid || c.Metadata["reference"] == "" {
 			continue
 		}

@@ -10,7 +10,7 @@ import (
 
 // settled checks, with all faults over and everything delivered, that what is stored is what was told to callers, and what Stripe has.
 func (s *simulation) settled(ctx context.Context) error {
-	payments := s.w.payments()
+	payments := s.w.payments(ctx)
 	redeemed := 0
 	for _, org := range s.orgs {
 		l, err := readLedger(ctx, s.w, org)
@@ -33,7 +33,7 @@ func (s *simulation) settled(ctx context.Context) error {
 			func() string { return s.told(org, j, entries) },
 			func() string { return s.asked(org, l) },
 			func() string { return s.paid(org, j, entries, payments) },
-			func() string { return s.subscribed(org, j, entries) },
+			func() string { return s.subscribed(ctx, org, j, entries) },
 			func() string { return s.warned(org, l, j) },
 		} {
 			if broken := check(); broken != "" {
@@ -148,7 +148,7 @@ func (s *simulation) paid(org string, j *judge, entries map[string]*entryDoc, pa
 }
 
 // subscribed compares an organisation's subscription credits with the invoices that Stripe has as paid.
-func (s *simulation) subscribed(org string, j *judge, entries map[string]*entryDoc) string {
+func (s *simulation) subscribed(ctx context.Context, org string, j *judge, entries map[string]*entryDoc) string {
 	type line struct {
 		ID        string `json:"id"`
 		Amount    int64  `json:"amount"`
@@ -170,7 +170,7 @@ func (s *simulation) subscribed(org string, j *judge, entries map[string]*entryD
 			grants++
 		}
 	}
-	for _, in := range stripeList[invoice](s.w, "/v1/invoices", url.Values{"customer": {customer}, "status": {"paid"}}) {
+	for _, in := range stripeList[invoice](ctx, s.w, "/v1/invoices", url.Values{"customer": {customer}, "status": {"paid"}}) {
 		for _, ln := range in.Lines.Data {
 			if ln.Proration || ln.Amount != planAmount {
 				continue

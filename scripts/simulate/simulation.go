@@ -76,7 +76,7 @@ func simulate(p plan, log *slog.Logger) Result {
 }
 
 func (s *simulation) run(ctx context.Context) error {
-	if err := s.found(); err != nil {
+	if err := s.found(ctx); err != nil {
 		return err
 	}
 	for round := range s.plan.Rounds {
@@ -98,9 +98,9 @@ func (s *simulation) run(ctx context.Context) error {
 }
 
 // found registers the organisations, before there is any fault.
-func (s *simulation) found() error {
-	c := s.caller("founder", "", 0)
-	ask := func(method, path, role string, body any) error {
+func (s *simulation) found(ctx context.Context) error {
+	c := s.caller(ctx, "founder", "", 0)
+	ask := func(method, path, role string, body any) error { //nolint:contextcheck // a caller has a context
 		o := c.begin(operation{Kind: "found", Subject: path})
 		if a := c.call(o, method, path, c.as(role), body); !c.end(o, a) {
 			return fmt.Errorf("%s %s: %d %s", method, path, a.status, o.Detail)
@@ -147,22 +147,22 @@ func (s *simulation) subscribe(org string) error {
 	return err
 }
 
-func (s *simulation) caller(name, org string, round int) *caller {
+func (s *simulation) caller(ctx context.Context, name, org string, round int) *caller {
 	return &caller{
-		w: s.w, rand: rand.New(rand.NewPCG(s.plan.Seed, s.rand.Uint64())), history: s.history, round: round, name: name, org: org, //nolint:gosec // likewise
+		ctx: ctx, w: s.w, rand: rand.New(rand.NewPCG(s.plan.Seed, s.rand.Uint64())), history: s.history, round: round, name: name, org: org, //nolint:gosec // likewise
 	}
 }
 
 // trouble has everybody busy while faults strike.
 func (s *simulation) trouble(ctx context.Context, round int) {
-	ctx, cancel := context.WithCancel(ctx)
+	lasting, cancel := context.WithCancel(ctx)
 	var background, busy sync.WaitGroup
-	background.Go(func() { s.w.faults.outages(ctx) })
-	background.Go(func() { s.schedule(ctx) })
+	background.Go(func() { s.w.faults.outages(lasting) })
+	background.Go(func() { s.schedule(lasting) })
 	until := s.history.size() + s.plan.Operations/s.plan.Rounds
 	for _, org := range s.orgs {
 		for i := range perOrg {
-			c := s.caller(fmt.Sprintf("%s.%d", org, i), org, round)
+			c := s.caller(ctx, fmt.Sprintf("%s.%d", org, i), org, round)
 			busy.Go(func() {
 				for s.history.size() < until {
 					c.something()
@@ -214,19 +214,19 @@ func (s *simulation) schedule(ctx context.Context) {
 			if s.w.faults.strikes(jobNever) {
 				continue
 			}
-			go s.fire(j)
+			go s.fire(context.WithoutCancel(ctx), j)
 			if s.w.faults.strikes(jobTwice) {
-				go s.fire(j)
+				go s.fire(context.WithoutCancel(ctx), j)
 			}
 		}
 	}
 }
 
 // fire runs a job.
-func (s *simulation) fire(j wiring.Job) {
-	c := &caller{w: s.w}
-	c.attempt(http.MethodPost, "/"+j.Function+j.Path, func() (string, error) {
-		return s.w.serviceToken(context.Background(), scheduling, base+"/"+j.Function)
+func (s *simulation) fire(ctx context.Context, j wiring.Job) {
+	c := &caller{ctx: ctx, w: s.w}
+	c.attempt(http.MethodPost, "/"+j.Function+j.Path, func() (string, error) { //nolint:contextcheck // likewise
+		return s.w.serviceToken(ctx, scheduling, base+"/"+j.Function)
 	}, "", nil)
 }
 
@@ -238,7 +238,7 @@ func (s *simulation) leap(ctx context.Context) {
 		must(s.w.stand.Run(ctx, s.w.now()))
 		for _, j := range s.w.wiring.Jobs {
 			if !s.w.faults.strikes(jobNever) {
-				s.fire(j)
+				s.fire(ctx, j)
 			}
 		}
 	}
@@ -252,7 +252,7 @@ func (s *simulation) rest(ctx context.Context) error {
 		time.Sleep(20 * time.Minute)
 		must(s.w.stand.Run(ctx, s.w.now()))
 		for _, j := range s.w.wiring.Jobs {
-			s.fire(j)
+			s.fire(ctx, j)
 		}
 		if err := s.w.stand.Wait(ctx); err != nil {
 			return fmt.Errorf("webhooks do not come to rest: %w", err)

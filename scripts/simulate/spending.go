@@ -105,7 +105,7 @@ func (c *caller) publish(o *operation, body any) bool {
 		times = 2
 	}
 	for range times {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(c.ctx, patience)
 		o.Attempts++
 		if _, err := p.Publish(ctx, &pubsub.Message{Data: data}).Get(ctx); err == nil {
 			o.Outcome = done

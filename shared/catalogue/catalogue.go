@@ -24,8 +24,8 @@ import (
 	"github.com/fluxori/ai-credits/shared/strictjson"
 )
 
-// documentMax bounds a Document as JSON, in bytes; Firestore takes 1 MiB.
-const documentMax = 512 << 10
+// DocumentMax bounds a Document as JSON, in bytes; Firestore takes 1 MiB.
+const DocumentMax = 512 << 10
 
 // Catalogue is one valid version. It is safe for concurrent use, and nothing it returns may be changed.
 type Catalogue struct {
@@ -69,7 +69,7 @@ func Parse(data []byte) (*Catalogue, error) {
 
 // decodeDocument reads a Document as JSON without checking it. The error is a *strictjson.Error.
 func decodeDocument(data []byte) (Document, error) {
-	document, err := strictjson.Unmarshal[Document](data, documentMax)
+	document, err := strictjson.Unmarshal[Document](data, DocumentMax)
 	if err != nil {
 		return Document{}, fmt.Errorf("parse catalogue: %w", err)
 	}
@@ -112,8 +112,8 @@ func (c *Catalogue) encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode catalogue %d: %w", c.document.Version, err)
 	}
-	if len(data) > documentMax {
-		return nil, &InvalidError{Version: c.document.Version, Problems: []string{fmt.Sprintf("it has %d bytes, at most %d are kept", len(data), documentMax)}}
+	if len(data) > DocumentMax {
+		return nil, &InvalidError{Version: c.document.Version, Problems: []string{fmt.Sprintf("it has %d bytes, at most %d are kept", len(data), DocumentMax)}}
 	}
 	return data, nil
 }

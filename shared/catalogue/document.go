@@ -12,7 +12,8 @@ const (
 	Year  Interval = "year"
 )
 
-// Document is one version of the catalogue as it is written: in the seed file, in Firestore and in operators' commands.
+// Document is one version of the catalogue as it is written: in the seed file, in Firestore and in operators' commands. What is left out of it is
+// left out again when it is written, since the reader refuses null.
 type Document struct {
 	// Version is 1 or more; a later version has a higher one.
 	Version int64 `json:"version"`
@@ -21,15 +22,15 @@ type Document struct {
 	// DefaultCurrency is that of countries which CountryCurrencies does not name.
 	DefaultCurrency Currency `json:"default_currency"`
 	// CountryCurrencies maps ISO 3166-1 alpha-2 codes to currencies.
-	CountryCurrencies map[string]Currency `json:"country_currencies"`
+	CountryCurrencies map[string]Currency `json:"country_currencies,omitzero"`
 	// Features are what credits are spent on.
-	Features []Feature `json:"features"`
+	Features []Feature `json:"features,omitzero"`
 	// Packages are fixed amounts of credits for sale.
-	Packages []Package `json:"packages"`
+	Packages []Package `json:"packages,omitzero"`
 	// CustomCredits prices any amount of credits, by currency. Empty if only packages are sold.
-	CustomCredits map[Currency]CustomCredits `json:"custom_credits"`
+	CustomCredits map[Currency]CustomCredits `json:"custom_credits,omitzero"`
 	// Plans are the subscriptions.
-	Plans []Plan `json:"plans"`
+	Plans []Plan `json:"plans,omitzero"`
 	// Checkout says how purchases are paid.
 	Checkout Checkout `json:"checkout"`
 	// Referral says what referrals give. Nil if nothing.

@@ -78,6 +78,14 @@ func unknownVersion(version int64) *Error {
 	}}
 }
 
+func notInForce(from, current int64) *Error {
+	return &Error{coded.Reason{
+		Is:   "invalid_request",
+		Says: fmt.Sprintf("It was made from version %d, and version %d is in force: take that one, and make the change again.", from, current),
+		With: map[string]any{"field": "version", "reason": "not_in_force", "current": current},
+	}}
+}
+
 func unavailable(cause error) *Error {
 	return &Error{coded.Reason{Is: "unavailable", Says: "The catalogue cannot be read now.", From: cause}}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -14,10 +15,13 @@ const changesMax = 1000
 
 // Proposal is a version that could be published, beside the one it would follow. An operator looks at it before publishing.
 type Proposal struct {
-	// From is the version in force when the proposal was made.
+	// From is the version that the Document was made from.
 	From int64
-	// To is what would be published. A version that somebody else published meanwhile has its number, so Publish refuses it then.
+	// To is what would be published, under the next number. A version that somebody else published meanwhile has that number, so Publish refuses
+	// it then.
 	To *Catalogue
+	// Published says that this very version was published already, so that there is nothing to do.
+	Published bool
 	// Changes are the differences, in the order of their places: what comes and what goes, value by value. None means that nothing but the
 	// number would change.
 	Changes []Change
@@ -33,12 +37,16 @@ type Change struct {
 	Before, After string
 }
 
-// Propose reads a Document as JSON and compares it with the current version; a Document without a version gets the next number. It writes
-// nothing. Errors are a *strictjson.Error or an *InvalidError about the document, or an *Error, `unavailable`, also when nothing has been seeded.
+// Propose reads a Document as JSON and compares it with the version that it was made from, which its version states: the one in force, or none
+// for whichever is. The proposal has the next number. Who took a version, changed it, and was overtaken by another's publication is refused, so
+// nobody's change is undone unseen. It writes nothing.
+//
+// Errors are a *strictjson.Error or an *InvalidError about the document; an *Error, `invalid_request` if the version it was made from is not in
+// force, or `unavailable`, also when nothing has been seeded.
 func (s *Store) Propose(ctx context.Context, data []byte) (Proposal, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
-	before, err := s.readCurrent(ctx)
+	current, err := s.readCurrent(ctx)
 	if err != nil {
 		return Proposal{}, unavailable(err)
 	}
@@ -46,18 +54,50 @@ func (s *Store) Propose(ctx context.Context, data []byte) (Proposal, error) {
 	if err != nil {
 		return Proposal{}, err
 	}
-	if document.Version == 0 {
-		document.Version = before.Version() + 1
+	p := Proposal{From: document.Version}
+	if p.From == 0 {
+		p.From = current.Version()
 	}
-	next, err := New(document)
-	if err != nil {
+	document.Version = p.From + 1
+	if p.To, err = New(document); err != nil {
 		return Proposal{}, err
 	}
-	changes, err := Compare(before, next)
-	if err != nil {
+	if p.From != current.Version() {
+		p.Published, err = s.isPublished(ctx, p.To, current.Version())
+		return p, err
+	}
+	if p.Changes, err = Compare(current, p.To); err != nil {
 		return Proposal{}, err
 	}
-	return Proposal{From: before.Version(), To: next, Changes: changes, Broken: before.brokenBy(next)}, nil
+	p.Broken = current.brokenBy(p.To)
+	return p, nil
+}
+
+// isPublished reports whether c is what is published under its number; if not, c was made from a version that is not in force, which is the error.
+func (s *Store) isPublished(ctx context.Context, c *Catalogue, current int64) (bool, error) {
+	if c.Version() > current {
+		return false, notInForce(c.Version()-1, current)
+	}
+	published, err := s.Version(ctx, c.Version())
+	if err != nil {
+		// Numbers may have been left out by whoever seeded with a higher one.
+		if reason, ok := errors.AsType[*Error](err); ok && reason.Code() == "unavailable" {
+			return false, err
+		}
+		return false, notInForce(c.Version()-1, current)
+	}
+	is, err := published.encode()
+	if err != nil {
+		return false, err
+	}
+	wanted, err := c.encode()
+	if err != nil {
+		return false, err
+	}
+	if !bytes.Equal(is, wanted) {
+		return false, notInForce(c.Version()-1, current)
+	}
+	return true, nil
 }
 
 // Compare lists the differences between two versions, but for their numbers: at most 1,000, in the order of their places.

@@ -3,6 +3,7 @@ package catalogue_test
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -61,7 +62,7 @@ func TestAProposalTellsWhatChangesAndNothingElse(t *testing.T) {
 	if after := dump(t, e); after != before {
 		t.Errorf("a proposal wrote %s over %s", after, before)
 	}
-	if err := store.Publish(t.Context(), p.To); err != nil {
+	if err := store.Publish(t.Context(), p.To, "operator"); err != nil {
 		t.Fatal(err)
 	}
 	c, err := store.Current(t.Context())
@@ -114,7 +115,7 @@ func TestWhatWouldBreakIsToldAndRefused(t *testing.T) {
 				t.Errorf("told %q, want %q", p.Broken, c.want)
 			}
 			before := dump(t, e)
-			err = store.Publish(t.Context(), p.To)
+			err = store.Publish(t.Context(), p.To, "operator")
 			if invalid, ok := errors.AsType[*catalogue.InvalidError](err); !ok || !slices.Equal(invalid.Problems, p.Broken) {
 				t.Errorf("published: %v, want %q", err, p.Broken)
 			}
@@ -138,7 +139,7 @@ func TestAFormerPriceAndANewCountryBreakNothing(t *testing.T) {
 	if err != nil || len(p.Broken) != 0 {
 		t.Errorf("%q, %v", p.Broken, err)
 	}
-	if err := store.Publish(t.Context(), p.To); err != nil {
+	if err := store.Publish(t.Context(), p.To, "operator"); err != nil {
 		t.Error(err)
 	}
 }
@@ -165,6 +166,109 @@ func TestAProposalMustBeValid(t *testing.T) {
 		if _, ok := errors.AsType[*catalogue.InvalidError](err); !ok {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestAllThatIsWrongIsToldAtOnce has faults of four kinds in one document.
+func TestAllThatIsWrongIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	e, store, _ := seeded(t)
+	before := dump(t, e)
+	_, err := store.Propose(t.Context(), proposed(t, func(d *catalogue.Document) {
+		d.Packages = append(d.Packages, d.Packages[0])
+		d.Features = append(d.Features, d.Features[0])
+		d.Packages[1].Prices["ZAR"] = 0
+		delete(d.Packages[2].Prices, "EUR")
+	}))
+	invalid, ok := errors.AsType[*catalogue.InvalidError](err)
+	if !ok {
+		t.Fatalf("%v", err)
+	}
+	want := []string{
+		`features has the id "market-trend-report" twice`, `packages has the id "credits-100" twice`,
+		`packages[1] ("credits-500").prices.ZAR is 0, and must be from 1 to 99999999`, `packages[2] ("credits-1000").prices lack EUR`,
+	}
+	if diff := cmp.Diff(want, invalid.Problems); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if after := dump(t, e); after != before {
+		t.Errorf("a proposal wrote %s over %s", after, before)
+	}
+}
+
+// TestWhatIsPublishedCanBeRead leaves out each part of a document in turn; what is accepted without it must be readable afterwards.
+func TestWhatIsPublishedCanBeRead(t *testing.T) {
+	t.Parallel()
+	var parts map[string]any
+	if err := json.Unmarshal(proposed(t, func(*catalogue.Document) {}), &parts); err != nil {
+		t.Fatal(err)
+	}
+	accepted := 0
+	for name := range parts {
+		e, store, _ := seeded(t)
+		left := maps.Clone(parts)
+		delete(left, name)
+		data, err := json.Marshal(left)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := store.Propose(t.Context(), data)
+		if err != nil || len(p.Broken) > 0 {
+			continue // refused, which is as good
+		}
+		accepted++
+		if err := store.Publish(t.Context(), p.To, "operator"); err != nil {
+			t.Errorf("without %s: %v", name, err)
+		}
+		if c, err := storeOn(e).Current(t.Context()); err != nil || c.Version() != 2 {
+			t.Errorf("without %s it is not readable: %v", name, err)
+		}
+	}
+	if accepted < 3 { // custom_credits, checkout, referral at least
+		t.Errorf("only %d parts can be left out", accepted)
+	}
+}
+
+// TestNeitherOfTwoOperatorsUndoesTheOther has both take version 1 and publish a change of it.
+func TestNeitherOfTwoOperatorsUndoesTheOther(t *testing.T) {
+	t.Parallel()
+	e, store, _ := seeded(t)
+	dearer := func(amount int64) []byte {
+		return proposed(t, func(d *catalogue.Document) {
+			d.Version = 1
+			d.Packages[0].Prices["USD"] = amount
+		})
+	}
+	first, err := store.Propose(t.Context(), dearer(649))
+	if err != nil || first.From != 1 || first.To.Version() != 2 {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	second, err := storeOn(e).Propose(t.Context(), dearer(699))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Publish(t.Context(), first.To, "first"); err != nil {
+		t.Fatal(err)
+	}
+	if err := storeOn(e).Publish(t.Context(), second.To, "second"); code(t, err) != "invalid_request" {
+		t.Errorf("the second was published over the first: %v", err)
+	}
+	if _, err := storeOn(e).Propose(t.Context(), dearer(699)); code(t, err) != "invalid_request" || !strings.Contains(err.Error(), "version 2 is in force") {
+		t.Errorf("the second proposes what was made from version 1: %v", err)
+	}
+	if again, err := storeOn(e).Propose(t.Context(), dearer(649)); err != nil || !again.Published || again.To.Version() != 2 {
+		t.Errorf("the first again: %+v, %v", again, err)
+	}
+	is, err := store.Published(t.Context(), 0)
+	if err != nil || is.By != "first" || !is.InForce || is.Version() != 2 || is.Document().Packages[0].Prices["USD"] != 649 {
+		t.Errorf("published: %+v, %v", is, err)
+	}
+	if _, err := store.Published(t.Context(), 3); code(t, err) != "not_found" {
+		t.Errorf("version 3: %v", err)
+	}
+	ahead := proposed(t, func(d *catalogue.Document) { d.Version = 7 })
+	if _, err := store.Propose(t.Context(), ahead); code(t, err) != "invalid_request" {
+		t.Errorf("made from a version that is not there: %v", err)
 	}
 }
 

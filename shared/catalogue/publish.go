@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/fluxori/ai-credits/shared/coded"
 	"github.com/fluxori/ai-credits/shared/versioned"
@@ -26,7 +28,7 @@ func (s *Store) Seed(ctx context.Context, c *Catalogue) error {
 		if seeded, err := s.seeded(tx.Get(s.pointer())); seeded || err != nil {
 			return err
 		}
-		return s.write(tx, c, data)
+		return s.write(tx, c, data, "")
 	}
 	if err := s.client.RunTransaction(ctx, seedOnce); err != nil {
 		// A commit whose answer was lost has seeded all the same, as has somebody who was quicker.
@@ -49,12 +51,12 @@ func (s *Store) seeded(snapshot *firestore.DocumentSnapshot, err error) (bool, e
 	return err == nil, err
 }
 
-// Publish makes c the current version. Its number must be higher than the current one's; to publish the same document
+// Publish makes c the current version, and notes who published it. Its number must be higher than the current one's; to publish the same document
 // again is no error and changes nothing. What would break for those who rely on the current version is refused; [Store.Propose] tells.
 //
 // Errors are an *InvalidError; an *Error, `not_found` if nothing has been seeded, `invalid_request` if the number is
 // taken, `unavailable` if a newer release has written; or Firestore's.
-func (s *Store) Publish(ctx context.Context, c *Catalogue) error {
+func (s *Store) Publish(ctx context.Context, c *Catalogue, by string) error {
 	data, err := c.encode()
 	if err != nil {
 		return err
@@ -64,7 +66,7 @@ func (s *Store) Publish(ctx context.Context, c *Catalogue) error {
 	begin := s.opts.Now()
 	var current bool
 	publish := func(_ context.Context, tx *firestore.Transaction) (err error) {
-		current, err = s.publish(tx, c, data)
+		current, err = s.publish(tx, c, data, by)
 		return err
 	}
 	if err := s.client.RunTransaction(ctx, publish); err != nil {
@@ -85,7 +87,7 @@ func (s *Store) Publish(ctx context.Context, c *Catalogue) error {
 
 // publish is the body of Publish's transaction. It reports whether c is now the current version: a version that was
 // published before need not be.
-func (s *Store) publish(tx *firestore.Transaction, c *Catalogue, data []byte) (current bool, err error) {
+func (s *Store) publish(tx *firestore.Transaction, c *Catalogue, data []byte, by string) (current bool, err error) {
 	snapshot, err := tx.Get(s.pointer())
 	if status.Code(err) == codes.NotFound {
 		return false, &Error{coded.Reason{Is: "not_found", Says: "There is no catalogue yet: seed it first."}}
@@ -110,7 +112,7 @@ func (s *Store) publish(tx *firestore.Transaction, c *Catalogue, data []byte) (c
 	if broken := before.brokenBy(c); len(broken) > 0 {
 		return false, &InvalidError{Version: c.Version(), Problems: broken}
 	}
-	return true, s.write(tx, c, data)
+	return true, s.write(tx, c, data, by)
 }
 
 // samePublished returns nil if what is published under c's number is c.
@@ -131,21 +133,61 @@ func (s *Store) samePublished(tx *firestore.Transaction, c *Catalogue, data []by
 	if err != nil {
 		return err
 	}
-	if published != string(data) {
+	if published.Document != string(data) {
 		return taken
 	}
 	return nil
 }
 
 // write creates c's document, which fails if there is one, and points to it.
-func (s *Store) write(tx *firestore.Transaction, c *Catalogue, data []byte) error {
-	if err := tx.Create(s.version(c.Version()), record{V: schemaVersion, Version: c.Version(), Document: string(data)}); err != nil {
+func (s *Store) write(tx *firestore.Transaction, c *Catalogue, data []byte, by string) error {
+	if err := tx.Create(s.version(c.Version()), record{V: schemaVersion, Version: c.Version(), Document: string(data), PublishedBy: by}); err != nil {
 		return fmt.Errorf("create catalogue %d: %w", c.Version(), err)
 	}
 	if err := tx.Set(s.pointer(), pointer{V: schemaVersion, Version: c.Version()}); err != nil {
 		return fmt.Errorf("point to catalogue %d: %w", c.Version(), err)
 	}
 	return nil
+}
+
+// Publication is a version as it was published.
+type Publication struct {
+	*Catalogue
+	At time.Time
+	// By is the subject of who published it; empty for what was seeded.
+	By string
+	// InForce says that it is the current version.
+	InForce bool
+}
+
+// Published reads a version that was published, or with 0 the current one, as it is in the store now. Errors are an *Error: `not_found` if there is
+// no such version, or `unavailable`.
+func (s *Store) Published(ctx context.Context, version int64) (Publication, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	defer cancel()
+	snapshot, err := s.pointer().Get(ctx)
+	if err != nil {
+		return Publication{}, unavailable(fmt.Errorf("read the pointer to the current catalogue: %w", err))
+	}
+	p, err := decodePointer(snapshot)
+	if err != nil {
+		return Publication{}, unavailable(err)
+	}
+	if version == 0 {
+		version = p.Version
+	}
+	snapshot, err = s.version(version).Get(ctx)
+	if status.Code(err) == codes.NotFound {
+		return Publication{}, notFound("version", strconv.FormatInt(version, 10))
+	}
+	if err != nil {
+		return Publication{}, unavailable(fmt.Errorf("read catalogue %d: %w", version, err))
+	}
+	c, r, err := decodeVersion(snapshot, version)
+	if err != nil {
+		return Publication{}, unavailable(err)
+	}
+	return Publication{Catalogue: c, At: r.CreatedAt, By: r.PublishedBy, InForce: version == p.Version}, nil
 }
 
 // explained reports whether err explains itself to the caller, so that nothing about it is unclear.

@@ -72,7 +72,7 @@ func TestPublishRefusesANumberThatIsTakenAndRepeatsItself(t *testing.T) {
 	t.Parallel()
 	e, store, _ := seeded(t)
 	second := next(t, 5, 120)
-	if err := store.Publish(t.Context(), second); err != nil {
+	if err := store.Publish(t.Context(), second, "operator"); err != nil {
 		t.Fatal(err)
 	}
 	before := dump(t, e)
@@ -89,7 +89,7 @@ func TestPublishRefusesANumberThatIsTakenAndRepeatsItself(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			fresh := storeOn(e)
-			if err := fresh.Publish(t.Context(), next(t, c.version, c.price)); code(t, err) != c.want {
+			if err := fresh.Publish(t.Context(), next(t, c.version, c.price), "operator"); code(t, err) != c.want {
 				t.Errorf("Publish: %v, want code %q", err, c.want)
 			}
 			if credits, version := bulkPrice(t, fresh); credits != 120 || version != 5 {
@@ -105,7 +105,7 @@ func TestPublishRefusesANumberThatIsTakenAndRepeatsItself(t *testing.T) {
 func TestPublishBeforeSeedingIsRefused(t *testing.T) {
 	t.Parallel()
 	e := engine.New(t)
-	if err := storeOn(e).Publish(t.Context(), next(t, 1, 100)); code(t, err) != "not_found" {
+	if err := storeOn(e).Publish(t.Context(), next(t, 1, 100), "operator"); code(t, err) != "not_found" {
 		t.Errorf("Publish: %v, want not_found", err)
 	}
 	if _, err := storeOn(e).Current(t.Context()); code(t, err) != "unavailable" {
@@ -122,7 +122,7 @@ func TestOfPublishersOfOneNumberOneWins(t *testing.T) {
 	var wg sync.WaitGroup
 	outcomes := make([]string, 4)
 	for i := range outcomes {
-		wg.Go(func() { outcomes[i] = code(t, storeOn(e).Publish(t.Context(), next(t, 2, int64(200+i)))) })
+		wg.Go(func() { outcomes[i] = code(t, storeOn(e).Publish(t.Context(), next(t, 2, int64(200+i)), "operator")) })
 	}
 	wg.Wait()
 	credits, version := bulkPrice(t, storeOn(e))
@@ -150,7 +150,7 @@ func TestALostAnswerIsNoLostOrDoubleWrite(t *testing.T) {
 				t.Errorf("version %d, want 1", version)
 			}
 			e.Hooks.Set(rule)
-			if err := store.Publish(t.Context(), next(t, 2, 120)); err != nil {
+			if err := store.Publish(t.Context(), next(t, 2, 120), "operator"); err != nil {
 				t.Fatalf("Publish: %v", err)
 			}
 			if credits, version := bulkPrice(t, storeOn(e)); credits != 120 || version != 2 {
@@ -175,7 +175,7 @@ func TestAStripePriceThatSubscribersPayIsNotDropped(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return store.Publish(t.Context(), c)
+		return store.Publish(t.Context(), c, "operator")
 	}
 	before := dump(t, e)
 	err := publish()

@@ -81,6 +81,8 @@ type record struct {
 	Version   int64     `firestore:"version"`
 	Document  string    `firestore:"document"`
 	CreatedAt time.Time `firestore:"created_at,serverTimestamp"`
+	// PublishedBy is the subject of who published it; none for what was seeded.
+	PublishedBy string `firestore:"published_by,omitempty"`
 }
 
 // NewStore returns a Store on client that reports to log.
@@ -263,19 +265,19 @@ func decodePointer(snapshot *firestore.DocumentSnapshot) (pointer, error) {
 	return p, nil
 }
 
-// decodeVersion reads a version's document, and returns its JSON too.
-func decodeVersion(snapshot *firestore.DocumentSnapshot, version int64) (*Catalogue, string, error) {
+// decodeVersion reads a version's document, and returns it too as it is stored.
+func decodeVersion(snapshot *firestore.DocumentSnapshot, version int64) (*Catalogue, record, error) {
 	var r record
 	if err := versioned.Read(snapshot, schemaVersion, &r); err != nil {
-		return nil, "", err
+		return nil, record{}, err
 	}
 	c, err := Parse([]byte(r.Document))
 	if err != nil {
 		// Said as text only: what is wrong with a stored document is not a caller's invalid request.
-		return nil, "", fmt.Errorf("document %s is not valid: %s", snapshot.Ref.Path, err.Error())
+		return nil, record{}, fmt.Errorf("document %s is not valid: %s", snapshot.Ref.Path, err.Error())
 	}
 	if c.Version() != version {
-		return nil, "", fmt.Errorf("document %s holds the version %d", snapshot.Ref.Path, c.Version())
+		return nil, record{}, fmt.Errorf("document %s holds the version %d", snapshot.Ref.Path, c.Version())
 	}
-	return c, r.Document, nil
+	return c, r, nil
 }

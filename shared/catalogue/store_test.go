@@ -125,7 +125,7 @@ func TestAPublishedVersionIsCurrentWithinTheStaleness(t *testing.T) {
 	e, publisher, clock := seeded(t)
 	reader, _ := newStore(e, clock)
 	bulkPrice(t, reader)
-	if err := publisher.Publish(t.Context(), next(t, 2, 120)); err != nil {
+	if err := publisher.Publish(t.Context(), next(t, 2, 120), "operator"); err != nil {
 		t.Fatal(err)
 	}
 	if credits, version := bulkPrice(t, publisher); credits != 120 || version != 2 {
@@ -151,7 +151,7 @@ func TestHalfWayToStaleNobodyWaits(t *testing.T) {
 	t.Parallel()
 	e, store, clock := seeded(t)
 	bulkPrice(t, store)
-	if err := storeOn(e).Publish(t.Context(), next(t, 2, 120)); err != nil {
+	if err := storeOn(e).Publish(t.Context(), next(t, 2, 120), "operator"); err != nil {
 		t.Fatal(err)
 	}
 	entered := make(chan struct{}, 10)
@@ -196,7 +196,7 @@ func TestALookThatIsOvertakenByAPublicationDoesNotUndoIt(t *testing.T) {
 		looked <- err
 	}()
 	<-entered
-	if err := store.Publish(t.Context(), next(t, 2, 120)); err != nil {
+	if err := store.Publish(t.Context(), next(t, 2, 120), "operator"); err != nil {
 		t.Error(err)
 	}
 	close(release)
@@ -293,7 +293,7 @@ func TestVersionsAreReadOnceAndUnknownOnesRefused(t *testing.T) {
 func TestMemoryHoldsABoundedNumberOfVersions(t *testing.T) {
 	t.Parallel()
 	e, publisher, clock := seeded(t)
-	if err := publisher.Publish(t.Context(), next(t, 2, 120)); err != nil {
+	if err := publisher.Publish(t.Context(), next(t, 2, 120), "operator"); err != nil {
 		t.Fatal(err)
 	}
 	store := catalogue.NewStore(e.Client, slog.New(slog.DiscardHandler), catalogue.StoreOptions{VersionsMax: 1, Now: clock.Now})
@@ -327,7 +327,7 @@ func TestANewerReleasesDocumentsAreNotGuessedAt(t *testing.T) {
 				t.Errorf("Current: %v, want unavailable although a version is in memory", err)
 			}
 			before := dump(t, e)
-			err := store.Publish(t.Context(), next(t, 3, 120))
+			err := store.Publish(t.Context(), next(t, 3, 120), "operator")
 			if code(t, err) != "unavailable" {
 				t.Errorf("Publish: %v, want unavailable", err)
 			}

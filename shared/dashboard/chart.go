@@ -1,5 +1,7 @@
 package dashboard
 
+import "github.com/fluxori/ai-credits/shared/numerals"
+
 // The columns' measures, in units of the chart's own.
 const (
 	columnWidth   = 20
@@ -35,9 +37,9 @@ func newColumns(labels []string, values []int64) columns {
 	for _, n := range values {
 		out.Max = max(out.Max, n)
 	}
-	out.Top = whole(out.Max)
+	out.Top = numerals.Whole(out.Max)
 	for i, n := range values {
-		b := bar{X: int64(i) * (columnWidth + columnGap), Width: columnWidth, Label: labels[i], Value: n, Text: whole(n), Marked: i%7 == 0}
+		b := bar{X: int64(i) * (columnWidth + columnGap), Width: columnWidth, Label: labels[i], Value: n, Text: numerals.Whole(n), Marked: i%7 == 0}
 		if out.Max > 0 {
 			b.Height = n * columnsHeight / out.Max
 		}

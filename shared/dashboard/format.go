@@ -1,51 +1,17 @@
 package dashboard
 
 import (
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/fluxori/ai-credits/shared/numerals"
 )
 
-// nbsp is a space that does not break a line.
-const nbsp = "\u00a0"
-
 // Credits writes a number as South African English does: 12 500.
-func (v *visit) Credits(n int64) string { return whole(n) }
-
-// whole writes a whole number with its thousands apart.
-func whole(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	sign := ""
-	if n < 0 {
-		sign, digits = "−", digits[1:]
-	}
-	var out strings.Builder
-	for i, digit := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			out.WriteString(nbsp)
-		}
-		out.WriteRune(digit)
-	}
-	return sign + out.String()
-}
+func (v *visit) Credits(n int64) string { return numerals.Whole(n) }
 
 // Money writes an amount in minor units: R 1 299,00.
-func (v *visit) Money(minor int64, currency string) string {
-	sign := ""
-	if minor < 0 {
-		sign, minor = "−", -minor
-	}
-	symbol, ok := map[string]string{"ZAR": "R" + nbsp, "USD": "US$", "EUR": "€"}[currency]
-	if !ok {
-		symbol = currency + nbsp
-	}
-	return sign + symbol + amount(minor)
-}
-
-// amount writes minor units, which are 0 or more, without a currency: 1 299,00.
-func amount(minor int64) string {
-	return whole(minor/100) + "," + strconv.FormatInt(minor%100+100, 10)[1:]
-}
+func (v *visit) Money(minor int64, currency string) string { return numerals.Money(minor, currency) }
 
 // monthName writes a month of the API's, 2006-01, in words.
 func monthName(month string) string {

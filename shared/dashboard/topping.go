@@ -3,8 +3,8 @@ package dashboard
 import (
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
+
+	"github.com/fluxori/ai-credits/shared/numerals"
 )
 
 // toppingData fills the page of auto top-up.
@@ -39,7 +39,7 @@ func (d toppingData) Cap() string {
 	if d.MonthlyCap == 0 {
 		return ""
 	}
-	return amount(d.MonthlyCap)
+	return numerals.Amount(d.MonthlyCap)
 }
 
 func (v *visit) topping() error {
@@ -78,25 +78,11 @@ func (v *visit) setTopping() error {
 	if err != nil {
 		return err
 	}
-	ceiling, ok := minorUnits(v.field("cap"))
+	ceiling, ok := numerals.Minor(v.field("cap"))
 	if !ok {
 		return wrong("Please write the monthly cap as an amount of money, such as 1 299,00.")
 	}
 	return v.do(http.MethodPut, v.in("auto-top-up"), map[string]any{
 		"enabled": v.field("enabled") != "", "threshold": threshold, "package": v.field("package"), "monthly_cap": ceiling,
 	}, nil)
-}
-
-// amountDigitsMax bounds the digits of an amount of money that people write.
-const amountDigitsMax = 13
-
-// minorUnits reads an amount of money as people write it, 1 299,00 or R 1299.5, in minor units.
-func minorUnits(written string) (int64, bool) {
-	written = strings.NewReplacer(" ", "", nbsp, "", "\u202f", "", "R", "", "US$", "", "€", "", ".", ",").Replace(written)
-	main, cents, _ := strings.Cut(written, ",")
-	if len(cents) > 2 || main == "" || len(main) > amountDigitsMax {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(main+(cents + "00")[:2], 10, 63)
-	return int64(n), err == nil //nolint:gosec // 63 bits
 }

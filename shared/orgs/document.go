@@ -25,10 +25,12 @@ type orgDoc struct {
 	Currency   string `firestore:"currency"`
 	OwnerEmail string `firestore:"owner_email"`
 	// OwnerKey is the owner's address in lower case, by which the organisation is found.
-	OwnerKey       string    `firestore:"owner_key"`
-	OwnerSub       string    `firestore:"owner_sub,omitempty"`
-	BillingContact string    `firestore:"billing_contact,omitempty"`
-	Alerts         alertsDoc `firestore:"alerts"`
+	OwnerKey       string `firestore:"owner_key"`
+	OwnerSub       string `firestore:"owner_sub,omitempty"`
+	BillingContact string `firestore:"billing_contact,omitempty"`
+	// NameKey is the name in lower case, by which support finds the organisation.
+	NameKey string    `firestore:"name_key"`
+	Alerts  alertsDoc `firestore:"alerts"`
 	// Roster counts the changes of who is in which team.
 	Roster    int64     `firestore:"roster,omitempty"`
 	CreatedAt time.Time `firestore:"created_at"`
@@ -96,7 +98,7 @@ type notificationDoc struct {
 func encodeOrg(o Org) orgDoc {
 	return orgDoc{
 		V: schemaVersion, Org: o.ID, Revision: o.Revision, Name: o.Name, Country: o.Country, Zone: o.Zone, Currency: o.Currency,
-		OwnerEmail: o.OwnerEmail, OwnerKey: strings.ToLower(o.OwnerEmail), OwnerSub: o.ownerSub, BillingContact: o.BillingContact, Roster: o.roster,
+		OwnerEmail: o.OwnerEmail, OwnerKey: strings.ToLower(o.OwnerEmail), OwnerSub: o.ownerSub, BillingContact: o.BillingContact, Roster: o.roster, NameKey: strings.ToLower(o.Name),
 		Alerts:    encodeAlerts(o.Alerts),
 		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
 	}

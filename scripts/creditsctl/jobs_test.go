@@ -24,7 +24,7 @@ const testJobs = "projects/fluxori-test/locations/europe-west4/jobs/"
 func command(t *testing.T, server *scheduletest.Server, in io.Reader, args ...string) (out, errs string, err error) {
 	t.Helper()
 	var o, e bytes.Buffer
-	c := &tool{in: in, out: &o, err: &e, options: server.Options(t), lookup: func(name string) (string, bool) {
+	c := &tool{in: in, terminal: true, out: &o, err: &e, options: server.Options(t), lookup: func(name string) (string, bool) {
 		return "fluxori-test", name == "GOOGLE_CLOUD_PROJECT"
 	}}
 	err = c.run(t.Context(), args)
@@ -59,6 +59,7 @@ func TestApplyAsksFirst(t *testing.T) {
 		err      error
 	}{
 		{"yes", "yes\n", nil, true, nil},
+		{"y", "y\n", nil, false, errNotConfirmed},
 		{"no", "no\n", nil, false, errNotConfirmed},
 		{"nothing", "\n", nil, false, errNotConfirmed},
 		{"nobody there", "", nil, false, errNotConfirmed},
@@ -77,7 +78,7 @@ func TestApplyAsksFirst(t *testing.T) {
 			if !strings.Contains(out, "create outbox (* * * * * Etc/UTC, https://europe-west4-fluxori-test.cloudfunctions.net/outbox)") {
 				t.Errorf("the change is not shown: %s", out)
 			}
-			if asked := strings.Contains(errs, "project fluxori-test"); asked != (len(tt.flags) == 0) {
+			if asked := strings.Contains(errs, "Type yes to go on"); asked != (len(tt.flags) == 0) {
 				t.Errorf("asked: %t: %s", asked, errs)
 			}
 			if calls := len(server.Calls()); tt.made && calls != count(t) || !tt.made && calls != 0 {
@@ -127,8 +128,15 @@ func TestJSONIsAllThatProgramsRead(t *testing.T) {
 	}
 	must(t, server, "jobs", "pause", "outbox")
 	var rows []schedule.Row
-	if err := json.Unmarshal([]byte(must(t, server, "jobs", "list", "-json")), &rows); err != nil || len(rows) != count(t) {
-		t.Fatalf("%+v %v", rows, err)
+	for line := range strings.Lines(must(t, server, "jobs", "list", "-json")) {
+		var r schedule.Row
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		rows = append(rows, r)
+	}
+	if len(rows) != count(t) {
+		t.Fatalf("%+v", rows)
 	}
 	for _, r := range rows {
 		if (r.State == "paused") != (r.Name == "outbox") || r.Action != schedule.None {
@@ -148,8 +156,8 @@ func TestWhatIsNotUnderstoodSaysHowItShouldBe(t *testing.T) {
 		err   error
 		shown string
 	}{
-		{"nothing", nil, flag.ErrHelp, "jobs pause JOB"},
-		{"help", []string{"help"}, flag.ErrHelp, "jobs pause JOB"},
+		{"nothing", nil, errUsage, "jobs pause JOB"},
+		{"help about nothing", []string{"help", "burn"}, errUsage, "jobs pause JOB"},
 		{"another verb", []string{"jobs", "burn"}, errUsage, "jobs pause JOB"},
 		{"half a verb", []string{"jobs"}, errUsage, "jobs pause JOB"},
 		{"no job", []string{"jobs", "run"}, errUsage, "-region"},

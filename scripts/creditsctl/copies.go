@@ -5,8 +5,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
+	"strconv"
 	"time"
 
 	firestore "cloud.google.com/go/firestore/apiv1"
@@ -15,16 +15,17 @@ import (
 	"github.com/fluxori/ai-credits/shared/ledger"
 )
 
-// walletVerbs are the verbs about copies of wallets.
-func walletVerbs() []verb {
+// copyVerbs are the verbs about copies of wallets.
+func copyVerbs() []verb {
 	return []verb{
-		{name: "wallet export", operand: "ORG", summary: "copy a wallet and all beneath it to a file, at one moment", prepare: func(t *tool, flags *flag.FlagSet) action {
+		{name: "wallet export", operands: []string{"ORG"}, example: "wallet export acme -project PROJECT", summary: "copy a wallet and all beneath it to a file, at one moment", prepare: func(t *tool, flags *flag.FlagSet) action {
 			w := t.walletFlags(flags)
 			flags.StringVar(&w.file, "o", "", "the file; ORG.wallet.jsonl unless given. One that is there is not written over")
-			return w.export
+			return func(ctx context.Context, o []string) error { return w.export(ctx, o[0]) }
 		}},
-		{name: "wallet prove", operand: "FILE", summary: "hold a database's wallet to a copy, and its figures to its entries", prepare: func(t *tool, flags *flag.FlagSet) action {
-			return t.walletFlags(flags).prove
+		{name: "wallet prove", operands: []string{"FILE"}, example: "wallet prove acme.wallet.jsonl -project PROJECT -database restored", summary: "hold a database's wallet to a copy, and its figures to its entries", prepare: func(t *tool, flags *flag.FlagSet) action {
+			w := t.walletFlags(flags)
+			return func(ctx context.Context, o []string) error { return w.prove(ctx, o[0]) }
 		}},
 	}
 }
@@ -37,8 +38,7 @@ type wallets struct {
 
 func (t *tool) walletFlags(flags *flag.FlagSet) *wallets {
 	w := &wallets{tool: t}
-	project, _ := t.lookup("GOOGLE_CLOUD_PROJECT")
-	flags.StringVar(&w.project, "project", project, "the project; GOOGLE_CLOUD_PROJECT unless given")
+	flags.StringVar(&w.project, "project", t.setting("GOOGLE_CLOUD_PROJECT"), "the project; GOOGLE_CLOUD_PROJECT unless given")
 	flags.StringVar(&w.database, "database", "(default)", "the database, such as restored")
 	return w
 }
@@ -82,9 +82,10 @@ func (w *wallets) export(ctx context.Context, org string) error {
 		if err != nil {
 			return err
 		}
-		return w.answer(exported{copied, w.file}, func(out io.Writer) {
-			fmt.Fprintf(out, "%s\t%d documents\tsha256 %s\n", w.file, copied.Documents, copied.SHA256)
-		})
+		if w.json {
+			return w.printValue(exported{copied, w.file})
+		}
+		return w.tell(fact{"file", w.file}, fact{"documents", strconv.Itoa(copied.Documents)}, fact{"sha256", copied.SHA256})
 	})
 }
 
@@ -120,20 +121,26 @@ func (w *wallets) prove(ctx context.Context, path string) error {
 		if err := l.Audit(ctx, c.Org); err != nil {
 			p.Replay = err.Error()
 		}
-		err = w.answer(p, func(out io.Writer) {
-			for _, row := range []struct {
-				what  string
-				paths archive.Paths
-			}{{"in the copy only", c.Missing}, {"in the database only", c.Extra}, {"different", c.Changed}} {
-				fmt.Fprintf(out, "%s\t%d documents\t%q\n", row.what, row.paths.Count, row.paths.First)
-			}
-			fmt.Fprintf(out, "entries replayed\t%s\t\n", orAgrees(p.Replay))
-		})
-		if err == nil && (!p.Same || p.Replay != "") {
-			err = fmt.Errorf("%w: %s in %s", errNotProved, c.Org, w.database)
+		if err := w.tellProof(p); err != nil {
+			return err
 		}
-		return err
+		if !p.Same || p.Replay != "" {
+			return fmt.Errorf("%w: %s in %s", errNotProved, c.Org, w.database)
+		}
+		return nil
 	})
+}
+
+// tellProof writes down what a comparison found.
+func (w *wallets) tellProof(p proved) error {
+	if w.json {
+		return w.printValue(p)
+	}
+	documents := func(paths archive.Paths) string { return fmt.Sprintf("%d documents %q", paths.Count, paths.First) }
+	return w.tell(
+		fact{"in the copy only", documents(p.Missing)}, fact{"in the database only", documents(p.Extra)}, fact{"different", documents(p.Changed)},
+		fact{"entries replayed", orAgrees(p.Replay)},
+	)
 }
 
 func orAgrees(replay string) string {
