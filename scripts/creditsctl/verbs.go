@@ -28,7 +28,7 @@ type action func(ctx context.Context, operands []string) error
 
 // verbs are all that the tool does, group by group. The usage text and the help are made of them.
 func verbs() []verb {
-	return slices.Concat(lookupVerbs(), ledgerVerbs(), walletVerbs(), purchaseVerbs(), memberVerbs(), letterVerbs(), quarantineVerbs(), catalogueVerbs(), promotionVerbs(), copyVerbs(), jobVerbs())
+	return slices.Concat(lookupVerbs(), ledgerVerbs(), walletVerbs(), purchaseVerbs(), memberVerbs(), letterVerbs(), quarantineVerbs(), catalogueVerbs(), promotionVerbs(), copyVerbs(), auditVerbs(), jobVerbs())
 }
 
 // find returns the verb that the arguments begin with, and those after it.
