@@ -331,6 +331,10 @@ run "frozen" {
     condition     = alltrue([for f in module.function : f.service.environment_variables["FROZEN"] == "true"])
     error_message = "A function goes on while all are frozen."
   }
+  assert {
+    condition     = alltrue([for s in google_pubsub_subscription.push : length(s.push_config) == 0 && length(s.dead_letter_policy) == 1])
+    error_message = "Messages use up their attempts at frozen functions."
+  }
 }
 
 run "a_function_without_a_source_is_refused" {
