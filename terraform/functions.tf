@@ -15,26 +15,30 @@ locals {
   # Each deployment spends, and gives back, ten credits of the organisation smoke.
   callers = concat(var.callers, [{ email = "deploy@${var.project}.iam.gserviceaccount.com", roles = ["spend"], orgs = ["smoke"] }])
 
+  # Where people find the pages.
+  dashboard_url = coalesce(var.dashboard_url, "${local.base_url}/account/ui/")
+
   # Every setting that a function can be given. Rows of functions.json pick from them by name.
   settings = {
-    CALLERS              = jsonencode({ callers = local.callers })
-    CHECKOUT_RETURN_URL  = coalesce(var.checkout_return_url, "${local.base_url}/account/ui/purchases/return")
-    DASHBOARD_URL        = "${local.base_url}/account/ui/"
-    FIRESTORE_DATABASE   = var.database
-    GOOGLE_CLOUD_PROJECT = var.project
-    MAIL_FROM            = var.mail.from
-    PEOPLE_AUDIENCE      = local.people.client_id
-    PEOPLE_CLAIM_PREFIX  = local.people.claim_prefix
-    PEOPLE_ISSUER        = local.people.issuer
-    PUSH_ACCOUNT         = google_service_account.push.email
-    SCHEDULER_ACCOUNT    = google_service_account.scheduler.email
-    SMTP_HOST            = var.mail.host
-    SMTP_PORT            = tostring(var.mail.port)
-    SMTP_SECURITY        = var.mail.security
-    SMTP_USERNAME        = var.mail.username
-    STRIPE_LIVEMODE      = tostring(var.stripe_livemode)
-    SUBSCRIPTION_GRACE   = var.subscription_grace
-    SUPPORT_ADDRESS      = var.support_email
+    CALLERS                = jsonencode({ callers = local.callers })
+    CHECKOUT_RETURN_URL    = coalesce(var.checkout_return_url, "${local.dashboard_url}purchases/return")
+    DASHBOARD_FRAME_ORIGIN = var.dashboard_frame_origin
+    DASHBOARD_URL          = local.dashboard_url
+    FIRESTORE_DATABASE     = var.database
+    GOOGLE_CLOUD_PROJECT   = var.project
+    MAIL_FROM              = var.mail.from
+    PEOPLE_AUDIENCE        = local.people.client_id
+    PEOPLE_CLAIM_PREFIX    = local.people.claim_prefix
+    PEOPLE_ISSUER          = local.people.issuer
+    PUSH_ACCOUNT           = google_service_account.push.email
+    SCHEDULER_ACCOUNT      = google_service_account.scheduler.email
+    SMTP_HOST              = var.mail.host
+    SMTP_PORT              = tostring(var.mail.port)
+    SMTP_SECURITY          = var.mail.security
+    SMTP_USERNAME          = var.mail.username
+    STRIPE_LIVEMODE        = tostring(var.stripe_livemode)
+    SUBSCRIPTION_GRACE     = var.subscription_grace
+    SUPPORT_ADDRESS        = var.support_email
   }
 
   subscriptions_of = { for name in keys(local.bounds) : name => [for s in local.wiring.subscriptions : s if s.function == name] }

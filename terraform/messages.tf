@@ -26,11 +26,15 @@ resource "google_pubsub_subscription" "push" {
   ack_deadline_seconds       = each.value.ack_deadline_seconds
   message_retention_duration = "${each.value.retention_seconds}s"
 
-  push_config {
-    push_endpoint = "${local.base_url}/${module.function[each.value.function].name}${each.value.path}"
-    oidc_token {
-      service_account_email = google_service_account.push.email
-      audience              = "${local.base_url}/${each.value.function}"
+  # While all is frozen nothing is pushed, so that messages wait without using up their attempts, as scripts/freeze has it.
+  dynamic "push_config" {
+    for_each = var.frozen ? [] : [true]
+    content {
+      push_endpoint = "${local.base_url}/${module.function[each.value.function].name}${each.value.path}"
+      oidc_token {
+        service_account_email = google_service_account.push.email
+        audience              = "${local.base_url}/${each.value.function}"
+      }
     }
   }
   retry_policy {

@@ -87,6 +87,26 @@ variable "checkout_return_url" {
   }
 }
 
+variable "dashboard_url" {
+  description = "Where people find the dashboard, if that is a host of your own that leads to the function account; null for the function's address."
+  type        = string
+  default     = null
+  validation {
+    condition     = var.dashboard_url == null || can(regex("^https://[^/]+/(.*/)?ui/$", var.dashboard_url))
+    error_message = "The dashboard's address is an https URL that ends in /ui/."
+  }
+}
+
+variable "dashboard_frame_origin" {
+  description = "The one origin that may frame the dashboard, such as https://app.fluxori.com; empty for none. Browsers send the dashboard's cookie into a frame of its own site only, so dashboard_url must be of the same site."
+  type        = string
+  default     = ""
+  validation {
+    condition     = var.dashboard_frame_origin == "" || can(regex("^https://[^/]+$", var.dashboard_frame_origin)) && var.dashboard_url != null
+    error_message = "It is an https origin without a path, and needs a dashboard_url of the same site: the functions' own host is a site by itself."
+  }
+}
+
 variable "support_email" {
   description = "The address that people are told to write to."
   type        = string

@@ -140,7 +140,7 @@ func build(ctx context.Context, env serve.Env, c config) (_ http.Handler, err er
 	h := handler{
 		people: people, gate: m.Gate, store: m.Orgs, registrar: registrar, ledger: m.Ledger, prices: m.Prices, shop: m.Shop, letters: letters, refusals: refused,
 		requests: requests, eraser: eraser, optOuts: optOuts, receiver: m.Receiver, topups: m.TopUps, refunder: m.Refunder,
-		plans: payments.NewPlans(m.Receiver), campaigns: m.Campaigns, now: env.Now,
+		plans: payments.NewPlans(m.Receiver), campaigns: m.Campaigns, now: env.Now, frozen: env.Frozen(),
 	}
 	api := h.router()
 	if err := h.openDashboard(api, c, people, env); err != nil {

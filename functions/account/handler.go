@@ -55,6 +55,8 @@ type handler struct {
 	eraser    *erasure.Eraser
 	optOuts   *notify.OptOuts
 	now       func() time.Time // the system's clock
+	// frozen says that nothing may be changed, by requests that read neither.
+	frozen bool
 	// exports counts those that are being written.
 	exports atomic.Int32
 }

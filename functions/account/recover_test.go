@@ -3,7 +3,9 @@ package account
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path"
 	"strings"
@@ -11,9 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sethvargo/go-envconfig"
 	"google.golang.org/grpc/codes"
 
 	"github.com/fluxori/ai-credits/shared/embedded/firedb"
+	"github.com/fluxori/ai-credits/shared/serve"
 )
 
 // order begins a purchase of 500 credits, and returns its reference and its checkout session.
@@ -159,6 +163,33 @@ func TestTheReturnPageCreditsWhatWasPaid(t *testing.T) {
 		if header.Get("Cache-Control") != "no-store" || header.Get("Referrer-Policy") != "no-referrer" || !strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") {
 			t.Errorf("headers: %v", header)
 		}
+	}
+}
+
+// TestTheReturnPageOfAFrozenSystemGrantsNothing holds the one page that changes something by being read to what freezing promises.
+func TestTheReturnPageOfAFrozenSystemGrantsNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.register(t, "acme")
+	reference, session := s.order(t, "acme", "k")
+	if err := s.stand.PayCheckout(session); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := s.Server.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := s.settings(addr.String())
+	settings["FROZEN"] = "true"
+	h, err := registered(t).Build(t.Context(), serve.Env{Lookup: envconfig.MapLookuper(settings), Log: slog.New(slog.DiscardHandler), Now: s.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := "/ui/purchases/return?reference=" + reference + "&session_id=" + session
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody))
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "not lost") || s.available(t, "acme") != 0 {
+		t.Errorf("frozen: %d %s, %d credits", w.Code, w.Body, s.available(t, "acme"))
 	}
 }
 

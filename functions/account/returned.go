@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/fluxori/ai-credits/shared/dashboard"
+	"github.com/fluxori/ai-credits/shared/numerals"
 	"github.com/fluxori/ai-credits/shared/payments"
 	"github.com/fluxori/ai-credits/shared/problem"
 	"github.com/fluxori/ai-credits/shared/request"
@@ -53,10 +54,18 @@ func (h *handler) returned(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// whileFrozen is for whoever comes back while the system is frozen.
+var whileFrozen = returnView{
+	"Thank you", "Payments cannot be looked up just now. What you paid is not lost: its credits come by themselves once the service goes on.", "", http.StatusOK,
+}
+
 func (h *handler) returnView(r *http.Request) returnView {
 	q := r.URL.Query()
 	if q.Get("session_id") == "" { // the customer turned back
 		return returnView{"Nothing was paid", "You can begin the purchase again whenever you like.", "", http.StatusOK}
+	}
+	if h.frozen { // looking it up grants it
+		return whileFrozen
 	}
 	p, err := h.receiver.RecoverSession(r.Context(), q.Get("reference"), q.Get("session_id"))
 	var no *payments.Error
@@ -75,11 +84,11 @@ func viewOf(p payments.Purchase) returnView {
 	v := returnView{Reference: p.Reference, status: http.StatusOK}
 	switch {
 	case p.Grant != "":
-		v.Title, v.Text = "Thank you", fmt.Sprintf("Your payment has arrived. You bought %d credits, and they are there to use.", p.Credits)
+		v.Title, v.Text = "Thank you", fmt.Sprintf("Your payment has arrived. You bought %s credits, and they are there to use.", numerals.Whole(p.Credits))
 	case p.Status == payments.Failed || p.Status == payments.Expired:
 		v.Title, v.Text = "Nothing was paid", "The payment did not go through. You can begin the purchase again whenever you like."
 	default:
-		v.Title, v.Text = "Thank you", fmt.Sprintf("Your payment is on its way. Your %d credits come by themselves as soon as it arrives.", p.Credits)
+		v.Title, v.Text = "Thank you", fmt.Sprintf("Your payment is on its way. Your %s credits come by themselves as soon as it arrives.", numerals.Whole(p.Credits))
 	}
 	return v
 }

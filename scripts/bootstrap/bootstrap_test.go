@@ -305,6 +305,7 @@ func TestAnIssuerThatCannotSignPeopleInStopsTheRun(t *testing.T) {
 		change             func(*world)
 	}{
 		{"nothing is said", "\n", "people in terraform/env/staging.tfvars", nil},
+		{"a dashboard at a host of its own", "people = {\n  issuer = \"\"\n}\ndashboard_url = \"https://credits.example.com/account/ui/\"\n", "https://credits.example.com/account/ui/callback", nil},
 		{"not filled in", "people = {\n  issuer = \"\"\n  client_id = \"\"\n}\n", "https://europe-west4-credits-test.cloudfunctions.net/account/ui/callback", nil},
 		{"no answer", "", "an answer from the issuer", func(w *world) { w.issuer = nil }},
 		{"another name", "", "calls itself", func(w *world) { w.issuer["issuer"] = "https://other.example" }},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -55,7 +56,7 @@ func readPeople(values string) (p people, ok bool) {
 
 // dashboardURL is where people find the pages.
 func (b *bootstrap) dashboardURL() string {
-	return "https://" + region + "-" + b.project + ".cloudfunctions.net/account/ui/"
+	return cmp.Or(b.dashboard, "https://"+region+"-"+b.project+".cloudfunctions.net/account/ui/")
 }
 
 // issuer makes sure that people can be signed in: the issuer answers for itself, by the code flow with PKCE.

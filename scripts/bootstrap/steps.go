@@ -34,7 +34,9 @@ type bootstrap struct {
 
 	number  string // of the project
 	billing string // the billing account
-	people  people
+	// dashboard is where people find the pages, if not at the function's own address.
+	dashboard string
+	people    people
 }
 
 type step struct {
@@ -82,7 +84,10 @@ func (b *bootstrap) tools(ctx context.Context) error {
 	return nil
 }
 
-var billingPattern = regexp.MustCompile(`(?m)^billing_account\s*=\s*"([^"]*)"`)
+var (
+	billingPattern   = regexp.MustCompile(`(?m)^billing_account\s*=\s*"([^"]*)"`)
+	dashboardPattern = regexp.MustCompile(`(?m)^dashboard_url\s*=\s*"([^"]+)"`)
+)
 
 // values reads the file that says what the environment is.
 func (b *bootstrap) values(context.Context) error {
@@ -96,6 +101,9 @@ func (b *bootstrap) values(context.Context) error {
 		return missing{"billing_account in " + path + ": the id of the billing account (gcloud billing accounts list); go through the other values there too"}
 	}
 	b.billing = string(m[1])
+	if m := dashboardPattern.FindSubmatch(data); m != nil {
+		b.dashboard = string(m[1])
+	}
 	var ok bool
 	if b.people, ok = readPeople(string(data)); !ok {
 		return missing{"people in " + path + ": issuer and client_id of the OpenID Connect issuer that people sign in with, where " + b.dashboardURL() +

@@ -45,6 +45,7 @@ func main() {
 var settings = map[string]string{
 	"CALLERS":                `{"callers":[{"email":"ai@staged.iam.gserviceaccount.com","roles":["spend"]}]}`,
 	"CHECKOUT_RETURN_URL":    "https://europe-west4-staged.cloudfunctions.net/account/ui/purchases/return",
+	"DASHBOARD_FRAME_ORIGIN": "https://app.fluxori.example",
 	"DASHBOARD_KEYS":         base64.StdEncoding.EncodeToString(make([]byte, 32)),
 	"DASHBOARD_URL":          "https://europe-west4-staged.cloudfunctions.net/account/ui/",
 	"FIRESTORE_DATABASE":     "(default)",

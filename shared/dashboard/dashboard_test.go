@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -24,6 +25,8 @@ type stand struct {
 	skew    atomic.Int64 // seconds that the machine's clock is ahead
 	mu      sync.Mutex
 	changes []string // what the API was asked to change
+	keys    []string // under which keys
+	down    bool     // whether it is not known what becomes of changes
 	bearers map[string]bool
 }
 
@@ -37,6 +40,12 @@ func (s *stand) api(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
 		body, _ := io.ReadAll(r.Body)
 		s.changes = append(s.changes, fmt.Sprintf("%s %s %s key=%t", r.Method, r.URL.Path, body, r.Header.Get("Idempotency-Key") != ""))
+		s.keys = append(s.keys, r.Header.Get("Idempotency-Key"))
+		if s.down {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprint(w, `{"status":503,"code":"unavailable","detail":"It is not known what became of it."}`)
+			return
+		}
 	}
 	switch {
 	case r.URL.Path == "/orgs":
@@ -280,6 +289,36 @@ func TestMoneyMovesUnderAKey(t *testing.T) {
 	form = url.Values{"form": {secret(t, page)}, "key": {"k2"}, "do": {"redeem"}, "code": {"NONE"}}
 	if res, body := p.send(http.MethodPost, "/orgs/acme/purchase", form); res.StatusCode != http.StatusNotFound || !strings.Contains(body, "There is no such code.") {
 		t.Errorf("a wrong code: %d %s", res.StatusCode, body)
+	}
+}
+
+// TestWhatMayHaveMovedMoneyIsTriedAgainUnderItsKey is for the answer that says neither yes nor no: pages are not kept by browsers, so whoever went
+// back would be shown a form with another key.
+func TestWhatMayHaveMovedMoneyIsTriedAgainUnderItsKey(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	p := s.visitor(t)
+	_, page := p.signIn("ann", "/orgs/acme/purchase")
+	p.stay()
+	s.down = true
+	form := url.Values{"form": {secret(t, page)}, "key": {"k1"}, "package": {`"><b>`}}
+	res, page := p.send(http.MethodPost, "/orgs/acme/purchase", form)
+	if res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(page, "Try again") || strings.Contains(page, `"><b>`) {
+		t.Fatalf("%d %s", res.StatusCode, page)
+	}
+	_, page, _ = strings.Cut(page, `<main`)
+	_, page, _ = strings.Cut(page, `<form method="post">`)
+	again := url.Values{}
+	for field := range strings.SplitSeq(page, `<input type="hidden" name="`) {
+		if name, rest, ok := strings.Cut(field, `" value="`); ok {
+			value, _, _ := strings.Cut(rest, `"`)
+			again.Set(name, html.UnescapeString(value))
+		}
+	}
+	s.down = false
+	res, _ = p.send(http.MethodPost, "/orgs/acme/purchase", again)
+	if res.StatusCode != http.StatusSeeOther || len(s.changes) != 2 || s.changes[1] != s.changes[0] || s.keys[1] != "k1" {
+		t.Errorf("%d: %v under %v", res.StatusCode, s.changes, s.keys)
 	}
 }
 

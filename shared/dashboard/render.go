@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"path"
 	"strings"
 
@@ -102,7 +103,12 @@ type Notice struct {
 	Reference string
 	// Link leads on, if it is not empty.
 	Link, LinkText string
+	// repeat is a form that may have done what it asks for, to be sent again as it was; or empty.
+	repeat url.Values
 }
+
+// Repeat is for templates.
+func (n Notice) Repeat() url.Values { return n.repeat }
 
 // Notice answers with a page of a few words.
 func (d *Dashboard) Notice(w http.ResponseWriter, r *http.Request, status int, n Notice) {

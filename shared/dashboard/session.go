@@ -42,7 +42,7 @@ type signIn struct {
 	Ends int64  `json:"e"`
 }
 
-// cookieName is a cookie's name. On https no other host can set it.
+// cookieName is a cookie's name. On https it is set over https alone, so by nobody who only stands in the way of an open connection.
 func (d *Dashboard) cookieName(purpose string) string {
 	if d.secure {
 		return "__Secure-credits-" + purpose

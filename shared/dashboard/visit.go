@@ -128,6 +128,10 @@ func (d *Dashboard) failed(w http.ResponseWriter, r *http.Request, err error) {
 	case ok && no.Status < statusOf(problem.Internal):
 		n.Title, n.Text = "This is not possible", no.Detail
 	}
+	if r.PostForm.Get("key") != "" && (!ok || no.Status >= statusOf(problem.Internal)) {
+		// A fresh form would carry a fresh key, and move credits or money twice if they have moved.
+		n.repeat = r.PostForm
+	}
 	status := statusOf(problem.Internal)
 	if ok {
 		status = no.Status

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	netmail "net/mail"
+	"regexp"
 	"strings"
 	"time"
 
@@ -60,6 +61,20 @@ func (e *RefusedError) Error() string { return fmt.Sprintf("the address is refus
 
 // Unwrap returns what the server said.
 func (e *RefusedError) Unwrap() error { return e.Err }
+
+// addressPattern finds what could be an address.
+var addressPattern = regexp.MustCompile(`[^\s<>"',;]+@[^\s<>"',;]+`)
+
+// nameless is an error that does not say whom a mail was for: the library and the server do, and errors are logged.
+type nameless struct{ err error }
+
+// Error implements error.
+func (e nameless) Error() string {
+	return addressPattern.ReplaceAllString(e.err.Error(), "(an address)")
+}
+
+// Unwrap returns the error as it was.
+func (e nameless) Unwrap() error { return e.err }
 
 // SMTP sends mail through a mail server, with a connection for each mail: mails are few and far between.
 type SMTP struct {
@@ -121,7 +136,7 @@ func (s *SMTP) Send(ctx context.Context, m Mail) error {
 		return fmt.Errorf("connect to mail server %s:%d: %w", s.config.Host, s.config.Port, err)
 	}
 	if err := client.Send(msg); err != nil && !msg.IsDelivered() {
-		return refused(fmt.Errorf("send mail %s: %w", m.ID, err))
+		return refused(fmt.Errorf("send mail %s: %w", m.ID, nameless{err}))
 	}
 	// The mail is with the server; whether the parting went well does not matter.
 	_ = client.Close()
@@ -132,7 +147,7 @@ func (s *SMTP) message(m Mail) (*mail.Msg, error) {
 	msg := mail.NewMsg()
 	msg.FromMailAddress(&s.from)
 	if err := msg.To(m.To); err != nil {
-		return nil, fmt.Errorf("address: %w", err)
+		return nil, errors.New("it is none") // the library's error quotes it
 	}
 	msg.Subject(m.Subject)
 	msg.SetDateWithValue(m.Date)

@@ -251,7 +251,7 @@ func TestOnlyADefiniteNoToTheAddressIsRefused(t *testing.T) {
 		{"a mailbox name that cannot be", &host{rcpt: &smtp.SMTPError{Code: 553, EnhancedCode: smtp.EnhancedCode{5, 1, 3}, Message: "bad"}}, "", true},
 		{"not an address", &host{}, "no address", true},
 		{"relaying is denied to us", &host{rcpt: &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "denied"}}, "", false},
-		{"a full mailbox", &host{rcpt: &smtp.SMTPError{Code: 452, EnhancedCode: smtp.EnhancedCode{4, 2, 2}, Message: "full"}}, "", false},
+		{"a full mailbox", &host{rcpt: &smtp.SMTPError{Code: 452, EnhancedCode: smtp.EnhancedCode{4, 2, 2}, Message: "<Someone@Acme.example> is full"}}, "", false},
 		{"the mail is not taken", &host{data: &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "spam"}}, "", false},
 	}
 	for _, tt := range tests {
@@ -265,6 +265,9 @@ func TestOnlyADefiniteNoToTheAddressIsRefused(t *testing.T) {
 			err := newSMTP(t, local(l, noTLS)).Send(t.Context(), m)
 			if _, refused := errors.AsType[*RefusedError](err); err == nil || refused != tt.refused {
 				t.Errorf("%v, want refused %v", err, tt.refused)
+			}
+			if err != nil && (strings.Contains(err.Error(), "@") || strings.Contains(err.Error(), "no address")) {
+				t.Errorf("the error, which is logged, names somebody: %v", err)
 			}
 		})
 	}

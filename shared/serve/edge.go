@@ -40,12 +40,16 @@ type edge struct {
 }
 
 func (f Function) edge(env Env, handler func(ctx context.Context) (http.Handler, error)) http.Handler {
-	e := &edge{function: f, env: env, handler: handler}
-	if env.Lookup != nil {
-		v, _ := env.Lookup.Lookup(frozenSetting)
-		e.frozen = v == "true"
+	return &edge{function: f, env: env, handler: handler, frozen: env.Frozen()}
+}
+
+// Frozen reports whether the system is frozen. Requests that only read are answered then: a handler of one that changes something besides asks.
+func (e Env) Frozen() bool {
+	if e.Lookup == nil {
+		return false
 	}
-	return e
+	v, _ := e.Lookup.Lookup(frozenSetting)
+	return v == "true"
 }
 
 // ServeHTTP implements http.Handler.

@@ -20,6 +20,10 @@ people = {
   confidential = false # true for a client with a secret: people-client-secret
 }
 
+# Where people find the dashboard, if a host of your own leads to the function account, and the origin that may frame it, of the same site:
+# dashboard_url          = "https://credits.fluxori.com/account/ui/"
+# dashboard_frame_origin = "https://app.fluxori.com"
+
 secret_versions = {
   dashboard-keys         = "1"
   people-client-secret   = "1"

@@ -243,7 +243,8 @@ run "people" {
       module.function["account"].service.environment_variables["PEOPLE_ISSUER"] == "https://id.example.com/realm" &&
       module.function["account"].service.environment_variables["PEOPLE_AUDIENCE"] == "credits" &&
       module.function["account"].service.environment_variables["PEOPLE_CLAIM_PREFIX"] == "https://example.com/" &&
-      module.function["account"].service.environment_variables["DASHBOARD_URL"] == "https://europe-west4-credits-test.cloudfunctions.net/account/ui/"
+      module.function["account"].service.environment_variables["DASHBOARD_URL"] == "https://europe-west4-credits-test.cloudfunctions.net/account/ui/" &&
+      module.function["account"].service.environment_variables["DASHBOARD_FRAME_ORIGIN"] == ""
     )
     error_message = "The dashboard does not sign people in where the environment says."
   }
@@ -251,6 +252,29 @@ run "people" {
     condition     = toset(module.function["account"].service.secret_environment_variables[*].key) == toset(["DASHBOARD_KEYS", "PEOPLE_CLIENT_SECRET", "STRIPE_API_KEY"])
     error_message = "The dashboard has no keys, or no secret at the issuer."
   }
+}
+
+run "a_page_of_the_same_site_may_frame_the_dashboard" {
+  variables {
+    dashboard_url          = "https://credits.example.com/account/ui/"
+    dashboard_frame_origin = "https://app.example.com"
+  }
+  assert {
+    condition = (
+      module.function["account"].service.environment_variables["DASHBOARD_FRAME_ORIGIN"] == "https://app.example.com" &&
+      module.function["account"].service.environment_variables["DASHBOARD_URL"] == "https://credits.example.com/account/ui/" &&
+      module.function["account"].service.environment_variables["CHECKOUT_RETURN_URL"] == "https://credits.example.com/account/ui/purchases/return"
+    )
+    error_message = "The dashboard cannot be framed by the configured origin, or is looked for elsewhere than people find it."
+  }
+}
+
+run "a_frame_of_another_site_would_show_nobody_signed_in" {
+  command = plan
+  variables {
+    dashboard_frame_origin = "https://app.example.com"
+  }
+  expect_failures = [var.dashboard_frame_origin]
 }
 
 run "a_public_client_has_no_secret" {
@@ -306,6 +330,10 @@ run "frozen" {
   assert {
     condition     = alltrue([for f in module.function : f.service.environment_variables["FROZEN"] == "true"])
     error_message = "A function goes on while all are frozen."
+  }
+  assert {
+    condition     = alltrue([for s in google_pubsub_subscription.push : length(s.push_config) == 0 && length(s.dead_letter_policy) == 1])
+    error_message = "Messages use up their attempts at frozen functions."
   }
 }
 
