@@ -15,7 +15,7 @@ import (
 	"github.com/fluxori/ai-credits/shared/ledger"
 )
 
-// copyVerbs are the verbs about copies of wallets.
+// copyVerbs are the verbs that read wallets where they are stored.
 func copyVerbs() []verb {
 	return []verb{
 		{name: "wallet export", operands: []string{"ORG"}, example: "wallet export acme -project PROJECT", summary: "copy a wallet and all beneath it to a file, at one moment", prepare: func(t *tool, flags *flag.FlagSet) action {
@@ -27,10 +27,14 @@ func copyVerbs() []verb {
 			w := t.walletFlags(flags)
 			return func(ctx context.Context, o []string) error { return w.prove(ctx, o[0]) }
 		}},
+		{name: "wallet audit", operands: []string{"ORG"}, example: "wallet audit acme -project PROJECT", summary: "hold a wallet's figures to its entries now", prepare: func(t *tool, flags *flag.FlagSet) action {
+			w := t.walletFlags(flags)
+			return func(ctx context.Context, o []string) error { return w.audit(ctx, o[0]) }
+		}},
 	}
 }
 
-// wallets runs the verbs about copies of wallets.
+// wallets runs the verbs that read wallets where they are stored.
 type wallets struct {
 	*tool
 	project, database, file string
@@ -113,13 +117,9 @@ func (w *wallets) prove(ctx context.Context, path string) error {
 		if err != nil {
 			return err
 		}
-		l, err := ledger.New(db.Client, db.Name, ledger.Options{Now: time.Now})
-		if err != nil {
-			return err
-		}
 		p := proved{Comparison: c, Same: c.Same()}
-		if err := l.Audit(ctx, c.Org); err != nil {
-			p.Replay = err.Error()
+		if p.Replay, err = replay(ctx, db, c.Org); err != nil {
+			return err
 		}
 		if err := w.tellProof(p); err != nil {
 			return err
@@ -128,6 +128,44 @@ func (w *wallets) prove(ctx context.Context, path string) error {
 			return fmt.Errorf("%w: %s in %s", errNotProved, c.Org, w.database)
 		}
 		return nil
+	})
+}
+
+// replay holds a wallet's figures to its entries, and returns what does not agree, or that it cannot be told; nothing if all does.
+func replay(ctx context.Context, db archive.Database, org string) (string, error) {
+	l, err := ledger.New(db.Client, db.Name, ledger.Options{Now: time.Now})
+	if err != nil {
+		return "", err
+	}
+	if err := l.Audit(ctx, org); err != nil {
+		return err.Error(), nil
+	}
+	return "", nil
+}
+
+// audited is what audit answers.
+type audited struct {
+	OrgID string `json:"org_id"`
+	// Replay is as in proved.
+	Replay string `json:"replay"`
+}
+
+// audit replays a wallet's entries. It changes nothing: what the hourly audit finds, freezes the wallet.
+func (w *wallets) audit(ctx context.Context, org string) error {
+	return w.with(ctx, func(db archive.Database) (err error) {
+		a := audited{OrgID: org}
+		if a.Replay, err = replay(ctx, db, org); err != nil {
+			return err
+		}
+		if w.json {
+			err = w.printValue(a)
+		} else {
+			err = w.tell(fact{"organisation", a.OrgID}, fact{"entries replayed", orAgrees(a.Replay)})
+		}
+		if err == nil && a.Replay != "" {
+			err = fmt.Errorf("%w: %s in %s", errNotProved, org, w.database)
+		}
+		return err
 	})
 }
 

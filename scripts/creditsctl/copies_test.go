@@ -67,6 +67,9 @@ func TestAWalletIsExportedAndProved(t *testing.T) {
 	if out, err := onDatabase(t, e, "wallet", "prove", path); err != nil || !strings.Contains(out, "all figures agree") {
 		t.Errorf("%s %v", out, err)
 	}
+	if out, err := onDatabase(t, e, "wallet", "audit", "acme"); err != nil || !strings.Contains(out, "all figures agree") {
+		t.Errorf("%s %v", out, err)
+	}
 	// The wallet is spoilt: the copy and the replay both tell.
 	if _, err := e.Client.Doc("wallets/acme").Set(t.Context(), map[string]any{"v": 1, "seq": 9}); err != nil {
 		t.Fatal(err)
@@ -75,6 +78,14 @@ func TestAWalletIsExportedAndProved(t *testing.T) {
 	var p proved
 	if !errors.Is(err, errNotProved) || json.Unmarshal([]byte(out), &p) != nil || p.Same || p.Changed.Count != 1 || p.Replay == "" {
 		t.Errorf("%s %v", out, err)
+	}
+	out, err = onDatabase(t, e, "wallet", "audit", "acme", "-json")
+	var a audited
+	if !errors.Is(err, errNotProved) || json.Unmarshal([]byte(out), &a) != nil || a.OrgID != "acme" || a.Replay != p.Replay {
+		t.Errorf("%s %v", out, err)
+	}
+	if out, err := onDatabase(t, e, "wallet", "audit", "nobody"); !errors.Is(err, errNotProved) {
+		t.Errorf("no wallet: %s %v", out, err)
 	}
 	if _, err := onDatabase(t, e, "wallet", "export", "nobody", "-o", path+"2"); !errors.Is(err, archive.ErrNoWallet) {
 		t.Errorf("no wallet: %v", err)
