@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/campaigns"
@@ -55,6 +54,5 @@ type handler struct {
 	eraser    *erasure.Eraser
 	optOuts   *notify.OptOuts
 	now       func() time.Time // the system's clock
-	// exports counts those that are being written.
-	exports atomic.Int32
+	exports   exporting
 }
