@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/apidoc/apidoctest"
+	"github.com/fluxori/ai-credits/shared/catalogue"
 	"github.com/fluxori/ai-credits/shared/credit"
 	"github.com/fluxori/ai-credits/shared/identity/identitytest"
 	"github.com/fluxori/ai-credits/shared/orgs"
@@ -127,7 +128,11 @@ func TestNoRouteTakesWhatIsTooMuchOrNotAsked(t *testing.T) {
 	for _, c := range b.calls {
 		if c.Route.Body != nil {
 			good := c.body
-			c.body = `{"x":"` + strings.Repeat("x", bodyMaxBytes) + `"}`
+			bound := bodyMaxBytes
+			if strings.HasPrefix(c.Path, "/operations/catalogue") {
+				bound = catalogue.DocumentMax
+			}
+			c.body = `{"x":"` + strings.Repeat("x", bound) + `"}`
 			b.refused(t, "a body beyond the bound", c, http.StatusRequestEntityTooLarge, "too_large")
 			for _, assigned := range []string{
 				`"org_id":"globex"`, `"role":"platform"`, `"roles":["admin"]`, `"sub":"acme-admin"`, `"id":"x"`, `"v":2`, `"balance":{"available":1000000}`, `"paid":true`,

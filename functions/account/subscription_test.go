@@ -47,6 +47,20 @@ func (s *system) subscribe(t testing.TB, org, price string, card stripestand.Car
 	return id
 }
 
+// setCard lets the customer of a subscription pay with another card.
+func (s *system) setCard(t *testing.T, subscription string, card stripestand.Card) {
+	t.Helper()
+	record, err := s.Client.Collection("subscriptions").Doc(subscription).Get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	customer, _ := record.Data()["customer"].(string)
+	if _, err := s.stand.SetCard(customer, card); err != nil {
+		t.Fatal(err)
+	}
+	s.deliver(t)
+}
+
 func (s *system) change(t *testing.T, plan, key string) answer {
 	t.Helper()
 	got := s.call(t, s.token(t, "acme-admin"), http.MethodPost, "/orgs/acme/subscription/change", `{"plan":"`+plan+`"}`, "Idempotency-Key", key)
@@ -198,6 +212,34 @@ func TestAnUpgradeThatIsDeclinedChangesNothing(t *testing.T) {
 	}
 	if got := plain(t, s.must(t, s.token(t, "acme-admin"), http.MethodGet, "/orgs/acme/subscription", "")); got["plan"] != "free" || s.available(t, "acme") != 50 {
 		t.Errorf("%v", got)
+	}
+}
+
+// A change that was planned before the upgrade was declined is still planned.
+func TestAnUpgradeThatIsDeclinedLeavesWhatWasPlanned(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.register(t, "acme")
+	id := s.subscribe(t, "acme", "price_starter_month_zar", stripestand.CardVisa, 0)
+	if got := plain(t, s.change(t, "free", "down")); got["scheduled_change"] == nil {
+		t.Fatalf("%v", got)
+	}
+	s.setCard(t, id, stripestand.CardFailsLater)
+	s.advance(24 * time.Hour)
+	for range 2 {
+		if got := s.change(t, "growth", "up"); got.code() != "payment_declined" {
+			t.Errorf("%d %s", got.status, got.raw)
+		}
+		got := plain(t, s.must(t, s.token(t, "acme-admin"), http.MethodGet, "/orgs/acme/subscription", ""))
+		if later, _ := got["scheduled_change"].(map[string]any); got["plan"] != "starter" || later["plan"] != "free" || s.available(t, "acme") != 500 {
+			t.Errorf("after the decline: %v", got)
+		}
+	}
+	s.setCard(t, id, stripestand.CardVisa)
+	for range 2 {
+		if got := plain(t, s.change(t, "growth", "up again")); got["plan"] != "growth" || got["scheduled_change"] != nil {
+			t.Errorf("once it is paid: %v", got)
+		}
 	}
 }
 

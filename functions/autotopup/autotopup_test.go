@@ -182,6 +182,16 @@ func TestACardThatIsDeclinedIsTriedOnceUntilThereIsAnother(t *testing.T) {
 	s.want(t, 100, price, map[payments.Status]int{payments.Failed: 1, payments.Paid: 1}, map[credit.EventKind]int{events.TopUpDeclined: 1, events.TopUpMade: 1})
 }
 
+// TestOldNewsOfACardCloseNoBreaker has Stripe tell of a good card after another has taken its place and was declined.
+func TestOldNewsOfACardCloseNoBreaker(t *testing.T) {
+	t.Parallel()
+	s := start(t, stripestand.CardVisa)
+	s.setCard(t, stripestand.CardFailsLater)
+	s.wish(t, 60, 100_000)
+	s.Quiet(t) // declined, before either card is told of
+	s.want(t, 0, 0, map[payments.Status]int{payments.Failed: 1}, map[credit.EventKind]int{events.TopUpDeclined: 1})
+}
+
 func TestTheMonthsJobArmsWhatReachedItsCapLastMonth(t *testing.T) {
 	t.Parallel()
 	s := start(t, stripestand.CardVisa)

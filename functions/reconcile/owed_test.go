@@ -243,3 +243,40 @@ func TestAPaidTopUpThatIsNotCreditedRaisesTheAlert(t *testing.T) {
 		t.Errorf("%+v, %v", run, told)
 	}
 }
+
+// TestWhatStripeCannotTellOfHoldsUpNothingElse has Stripe fail for what is owed alone: what else was paid is credited nevertheless, and that
+// once Stripe tells of it.
+func TestWhatStripeCannotTellOfHoldsUpNothingElse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run(t)
+	check(t, w.stand.WebhookMode(stripestand.ModeDrop))
+	stuck, _ := w.buy(t, "acme")
+	record := w.Client.Collection("purchases").Doc(w.bought[stuck])
+	w.newer(t, record, true)
+	if _, answer := w.run(t); answer["owed"] != 1.0 {
+		t.Fatalf("it is not owed: %v", answer)
+	}
+	w.pass(t, 2*day)
+	w.run(t) // its event is behind the cursor
+	w.newer(t, record, false)
+	w.buy(t, "acme")
+	h := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v1/events/") {
+			rw.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(rw, `{"error":{"type":"invalid_request_error","message":"not now"}}`)
+			return
+		}
+		w.stand.Handler().ServeHTTP(rw, r)
+	})
+	w.broken.Store(&h)
+	if _, answer := w.run(t); answer["owed"] != 1.0 {
+		t.Errorf("while Stripe fails for what is owed: %v", answer)
+	}
+	w.wantCredits(t, "acme", 1000)
+	w.broken.Store(nil)
+	if _, answer := w.run(t); answer["owed"] != 0.0 || answer["received"] != 1.0 {
+		t.Errorf("once Stripe tells of it: %v", answer)
+	}
+	w.wantCredits(t, "acme", 2000)
+}

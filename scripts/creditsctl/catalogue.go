@@ -261,10 +261,12 @@ func (a *account) publish(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	if !a.json {
-		if err := a.showProposal(p); err != nil {
-			return err
-		}
+	shown := a
+	if a.json {
+		shown = a.beside()
+	}
+	if err := shown.showProposal(p); err != nil {
+		return err
 	}
 	switch {
 	case len(p.Broken) > 0:

@@ -6,7 +6,7 @@
 //	go run ./scripts/creditsctl balance acme -to https://europe-west4-PROJECT.cloudfunctions.net
 //
 // What concerns organisations, purchases, messages and the catalogue goes through the function account, as the person whose ID token is given; jobs
-// through Cloud Scheduler, as Google's application default credentials. README.md has a walk through it.
+// through Cloud Scheduler and copies of wallets through Firestore, as Google's application default credentials. README.md has a walk through it.
 //
 // Invariants: what moves credits or money, or cannot be undone, is shown first and asks, unless -yes is given; where nobody can answer and -yes
 // is not given, it is refused. What takes a key prints it before the first attempt, so that it can be repeated as the same. People read tables on

@@ -96,9 +96,7 @@ func (a *account) putPromotion(ctx context.Context, code, file string) error {
 	if err != nil {
 		return err
 	}
-	shown := *a.tool
-	shown.out = a.err
-	if err := table(&shown, changes, edits()); err != nil {
+	if err := table(a.beside().tool, changes, edits()); err != nil {
 		return err
 	}
 	what := fmt.Sprintf("This changes %d terms of the promotion %s.", len(changes), clean(code))

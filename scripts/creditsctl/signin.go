@@ -48,6 +48,14 @@ func (t *tool) account(flags *flag.FlagSet, who claim) *account {
 	return a
 }
 
+// beside is the same API, with what is shown to people beside what programs read.
+func (a *account) beside() *account {
+	out, t := *a, *a.tool
+	t.out = t.err
+	out.tool = &t
+	return &out
+}
+
 // setting is what the environment says, or nothing.
 func (t *tool) setting(name string) string {
 	if value, ok := t.lookup(name); ok {

@@ -50,7 +50,7 @@ var built struct {
 func runner(t *testing.T) string {
 	t.Helper()
 	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "creditsctl"); built.err != nil {
+		if built.dir, built.err = os.MkdirTemp("", "creditsctl"); built.err != nil { //nolint:usetesting // it outlives the test that comes first
 			return
 		}
 		out, err := exec.CommandContext(context.Background(), "go", "build", "-o", built.dir, "../local").CombinedOutput()

@@ -45,6 +45,10 @@ func Decide(s *State, c Command, t time.Time) (*State, *Outcome, error) {
 }
 
 func (w *work) do(c Command) error {
+	switch c.(type) {
+	case ClawBack, SetAside, FreezeGrant:
+		w.back = true
+	}
 	switch c := c.(type) {
 	case Debit:
 		return w.debit(c)
@@ -87,6 +91,9 @@ type work struct {
 	out         *Outcome
 	owed        int64         // debt before the item at hand
 	topUp       bool          // the item at hand is a top-up
+	back        bool          // the item at hand follows money that goes back
+	armed       bool          // the item at hand arms auto top-up anew
+	had         int64         // net before the item at hand
 	crossed     []LimitNotice // by the item at hand
 	ownsLive    bool
 	ownsOutside bool
@@ -95,7 +102,7 @@ type work struct {
 }
 
 func begin(s *State, t time.Time) *work {
-	w := &work{State: *s, out: &Outcome{Own: -1}, owed: s.Debt}
+	w := &work{State: *s, out: &Outcome{Own: -1}, owed: s.Debt, had: s.net()}
 	w.t = w.notBefore(t)
 	return w
 }

@@ -75,6 +75,9 @@ type Figures struct {
 	Debt      int64 // owed
 }
 
+// net is what there is less what is owed.
+func (f Figures) net() int64 { return f.Available + f.Held - f.Debt }
+
 // Change is what an entry did to one grant, in credits.
 type Change struct {
 	Grant  string

@@ -105,9 +105,16 @@ func (w *work) tellPeople(kind EventKind, g *Grant, credits int64, reason string
 // at or below it, re-arms when it rises above, and counts a top-up that leaves it low as a new crossing. A top-up is a grant that was paid
 // for and can be drawn on at once; a bonus beside it is none, or one purchase would be told of twice. Debt is told when it begins, and again
 // when it reaches the ceiling.
+//
+// Credits that go after money that went back make no top-up due: nobody is charged anew for having been refunded, or for disputing a charge.
+// If the balance is low then, the next use that lowers it crosses.
 func (w *work) watch() {
 	w.watchLow(&w.Low, "low", EventLowBalance)
-	w.watchLow(&w.TopUp.LowBalance, "topup", EventTopUpDue)
+	fell := w.net() < w.had && !w.back
+	if t := &w.TopUp.LowBalance; fell || w.topUp || w.armed || w.Available+w.Held > t.Threshold {
+		w.watchLow(t, "topup", EventTopUpDue)
+	}
+	w.had = w.net()
 	if w.Debt > 0 && w.owed == 0 {
 		w.DebtAlerts.N++
 		w.tell(Event{ID: alertID("debt", w.Org, w.DebtAlerts.N), Kind: EventDebt, Credits: w.Debt})
@@ -157,6 +164,7 @@ func alertID(kind, org string, n int64) string {
 func (w *work) configure(c Configure) error {
 	if t := c.TopUp; t != nil && t.Revision > w.TopUp.Revision {
 		w.TopUp.On, w.TopUp.Threshold, w.TopUp.Below, w.TopUp.Revision = t.On, t.Credits, false, t.Revision
+		w.armed = true
 	}
 	if c.Revision != 0 {
 		if c.Revision < w.SettingsRevision {

@@ -22,6 +22,8 @@ type naive struct {
 	top       *int64 // the threshold of auto top-up; nil for none
 	topAt     int64  // the revision of its settings
 	topDue    int
+	topArmed  bool // it was not due since the balance was above
+	back      bool // the item that comes follows money that goes back
 	debtTold  int
 	history   []snapshot
 	quotas
@@ -121,6 +123,8 @@ func (m *naive) draw(n int64) []step {
 // item does one thing, repays debt, and counts the alerts that it should raise.
 func (m *naive) item(topUp bool, do func()) {
 	before, owed := m.available()+m.held(), m.debt
+	back := m.back
+	m.back = false
 	do()
 	repaid := min(m.debt, m.available())
 	m.draw(repaid)
@@ -129,8 +133,11 @@ func (m *naive) item(topUp bool, do func()) {
 	if m.low != nil && after <= *m.low && (before > *m.low || topUp) {
 		m.lowAlerts++
 	}
-	if m.top != nil && after <= *m.top && (before > *m.top || topUp) {
+	if m.top != nil && after > *m.top {
+		m.topArmed = true
+	} else if m.top != nil && (m.topArmed && !back && after-m.debt < before-owed || topUp) {
 		m.topDue++
+		m.topArmed = false
 	}
 	if m.debt > 0 && owed == 0 {
 		m.debtTold++
@@ -258,6 +265,7 @@ func (m *naive) apply(c credit.Command, t time.Time) string {
 		if r == nil {
 			return credit.CodeNotFound
 		}
+		m.back = true
 		m.item(false, func() { r.frozen = c.Frozen })
 	case credit.FreezeWallet:
 		m.frozen = c.Frozen
@@ -273,11 +281,12 @@ func (m *naive) apply(c credit.Command, t time.Time) string {
 			}
 		}
 		if c.TopUp != nil && c.TopUp.Revision > m.topAt {
-			m.top, m.topAt = nil, c.TopUp.Revision
+			m.top, m.topAt, m.topArmed = nil, c.TopUp.Revision, true
 			if c.TopUp.On {
 				m.top = &c.TopUp.Credits
 				if m.available()+m.held() <= *m.top {
 					m.topDue++
+					m.topArmed = false
 				}
 			}
 		}

@@ -70,6 +70,7 @@ func (m *naive) clawBack(c credit.ClawBack) string {
 	if r == nil {
 		return credit.CodeNotFound
 	}
+	m.back = true
 	m.item(false, func() {
 		m.claw(r, c)
 		for _, b := range slices.SortedFunc(slices.Values(m.rows), func(a, b *row) int { return slices.Compare([]byte(a.id), []byte(b.id)) }) {

@@ -43,6 +43,7 @@ func (m *naive) setAside(c credit.SetAside) string {
 	if r.frozen || left < 0 || !drawable {
 		return credit.CodeInsufficient
 	}
+	m.back = true
 	m.item(false, func() {
 		for i, g := range rows {
 			p := parts[i]

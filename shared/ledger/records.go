@@ -77,8 +77,9 @@ const maxSpan = 100 * 365 * 24 * time.Hour
 // recordsBetween reads the entries after a moment and up to another; one more than a page when they are more.
 func (s *store) recordsBetween(ctx context.Context, org string, after, until time.Time) ([]Found[*credit.Entry], error) {
 	q := from("entries", recordsPage+1)
-	q.Where = both(both(inAnyLane(), where("at", pb.StructuredQuery_FieldFilter_GREATER_THAN, timeValue(after))),
-		where("at", pb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, timeValue(until)))
+	span := both(where("at", pb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, timeValue(until)),
+		where("at", pb.StructuredQuery_FieldFilter_GREATER_THAN, timeValue(after)))
+	q.Where = both(span, inAnyLane()) // an engine without an index looks at the conditions in their order
 	q.OrderBy = []*pb.StructuredQuery_Order{order("at", pb.StructuredQuery_DESCENDING)}
 	docs, err := s.query(ctx, s.walletName(org), q)
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/fluxori/ai-credits/shared/numerals"
 )
 
@@ -24,14 +26,20 @@ func TestFiguresAreWrittenAsSouthAfricanEnglishDoes(t *testing.T) {
 
 func TestMoneyIsReadAsPeopleWriteIt(t *testing.T) {
 	t.Parallel()
-	for written, want := range map[string]int64{"1 299,00": 129900, "R 1299.5": 129950, "US$5,99": 599, "€10": 1000, "0,05": 5, "9999999999999": 999999999999900} {
+	for written, want := range map[string]int64{"1 299,00": 129900, "R 1299.5": 129950, "US$5,99": 599, "€10": 1000, "0,05": 5, "0": 0, "1\u00a0299,00": 129900, "9999999999999": 999999999999900} {
 		if got, ok := numerals.Minor(written); !ok || got != want {
 			t.Errorf("%q: %d %t, want %d", written, got, ok, want)
 		}
 	}
-	for _, written := range []string{"", "1,299", "1,299.00", "-5", "five", "0.005", "12345678901234", "1e3"} {
+	for _, written := range []string{"", "1,2,3", "1,299", "1,299.00", "-5", "five", "0.005", "12345678901234", "1e3"} {
 		if got, ok := numerals.Minor(written); ok {
 			t.Errorf("%q is read as %d", written, got)
 		}
 	}
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.Int64Range(0, 1e15-1).Draw(t, "minor")
+		if got, ok := numerals.Minor(numerals.Amount(n)); !ok || got != n {
+			t.Fatalf("%s is read as %d, %t", numerals.Amount(n), got, ok)
+		}
+	})
 }

@@ -47,8 +47,8 @@ type Event struct {
 	Scheduled *Scheduled
 }
 
-// Card is the card that a customer pays with from now on.
-type Card struct{ Org, Method string }
+// Card is that a customer has a card that it pays with. Which, Stripe is asked: the event may be an old one.
+type Card struct{ Org, Customer string }
 
 // Scheduled is a schedule, and the subscription that it manages, or managed until it was released; empty for none.
 type Scheduled struct{ ID, Subscription string }

@@ -115,13 +115,14 @@ func (w *run) owe(ctx context.Context, d debt, cause error) error {
 // same reports whether two debts are of one object.
 func (d debt) same(e debt) bool { return d.Source == e.Source && d.ID == e.ID }
 
-// payDebts tries again what could not be settled.
+// payDebts tries again what could not be settled, for half of the run's time at most, so that time is left to walk. What it did not come to
+// is the first of the next run.
 func (w *run) payDebts(ctx context.Context) error {
 	owed := w.cursor.Owed
 	w.cursor.Owed = nil
 	for i, d := range owed {
-		if w.spent() {
-			w.cursor.Owed = append(w.cursor.Owed, owed[i:]...)
+		if w.spent() || !time.Now().Before(w.end.Add(-runTime/2)) {
+			w.cursor.Owed = append(slices.Clone(owed[i:]), w.cursor.Owed...)
 			return nil
 		}
 		if err := w.pay(ctx, d); err != nil {
@@ -132,7 +133,7 @@ func (w *run) payDebts(ctx context.Context) error {
 	return nil
 }
 
-// pay tries again to settle an object. What is owed for a month is put aside for a person, and so is what Stripe has no more; of an event that
+// pay tries again to settle an object. One that Stripe does not tell of now is owed on, and holds up nothing else. What is owed for a month is put aside for a person, and so is what Stripe has no more; of an event that
 // Stripe lists no more, the object tells that it is about.
 func (w *run) pay(ctx context.Context, d debt) error {
 	src, known := sourceNamed(d.Source)
@@ -153,7 +154,7 @@ func (w *run) pay(ctx context.Context, d debt) error {
 		case errors.Is(err, errGone), errors.Is(err, errUnreadable):
 			return w.giveUp(ctx, d, err)
 		case err != nil:
-			return err
+			return still(ctx, d, err)
 		case !tells:
 			return w.giveUp(ctx, d, errors.New("what it is about tells nothing now"))
 		}
@@ -162,7 +163,7 @@ func (w *run) pay(ctx context.Context, d debt) error {
 	object, found, err := w.opts.Stripe.object(ctx, src.path, d.ID, expands(src)...)
 	switch {
 	case err != nil:
-		return err
+		return still(ctx, d, err)
 	case !found:
 		return w.giveUp(ctx, d, errGone)
 	}

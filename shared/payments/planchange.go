@@ -64,21 +64,30 @@ func (c planChange) keep(ctx context.Context) error {
 func upgradable(s Subscription) bool { return s.Status == Active || s.Status == Trialing }
 
 // upgrade begins a dearer plan now. Stripe charges for what is left of the period, or for a new period when the old plan was free; if it cannot,
-// nothing changes.
+// nothing changes: so what was planned is dropped last. Who is cut off before that has the plan when asking again, and drops it then.
 func (c planChange) upgrade(ctx context.Context) error {
 	if !upgradable(c.s) {
 		return declined(errOutstanding)
 	}
-	if err := c.release(ctx); err != nil {
+	if err := c.charge(ctx); err != nil {
 		return err
 	}
+	return c.release(ctx)
+}
+
+// charge changes the subscription's price, once that is paid for.
+func (c planChange) charge(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_, err := c.subscriptions().Update(c.s.ID, &stripe.SubscriptionParams{
-		Params: c.params(ctx, "upgrade"), CancelAtPeriodEnd: stripe.Bool(false),
+	params := &stripe.SubscriptionParams{
+		Params:            c.params(ctx, "upgrade"),
 		Items:             []*stripe.SubscriptionItemsParams{{ID: stripe.String(c.s.Items[0].ID), Price: stripe.String(c.price.ID)}},
 		ProrationBehavior: stripe.String("always_invoice"), PaymentBehavior: stripe.String("error_if_incomplete"),
-	})
+	}
+	if c.s.Schedule == "" { // of one that a schedule manages, Stripe takes everything but its end
+		params.CancelAtPeriodEnd = stripe.Bool(false)
+	}
+	_, err := c.subscriptions().Update(c.s.ID, params)
 	return c.explain("upgrade", err)
 }
 

@@ -89,10 +89,7 @@ func (r *Receiver) Receive(ctx context.Context, n Notice) (Outcome, error) {
 	}
 	switch {
 	case e.Card != nil && r.opts.Cards != nil:
-		if err := r.opts.Cards.CardSet(ctx, e.Card.Org, e.Card.Method); err != nil {
-			return "", fmt.Errorf("a new card of %s: %w", e.Card.Org, err)
-		}
-		return Recorded, r.store.saw(ctx, n, r.seen(n, Recorded, subject{org: clip(e.Card.Org)}))
+		return r.receiveCard(ctx, n, *e.Card)
 	case e.Told != nil || e.Scheduled != nil:
 		return r.receiveSubscription(ctx, n, e)
 	case e.Session == nil && e.Invoice == nil && e.Return == nil:
@@ -149,6 +146,18 @@ func (r *Receiver) Receive(ctx context.Context, n Notice) (Outcome, error) {
 		outcome = Credited
 	}
 	return outcome, r.store.saw(ctx, n, r.seen(n, outcome, about))
+}
+
+// receiveCard tells of the card that a customer pays with now: the event may be older than another card, with which a charge has failed since.
+func (r *Receiver) receiveCard(ctx context.Context, n Notice, c Card) (Outcome, error) {
+	now, err := r.opts.Stripe.cardOf(ctx, c.Customer)
+	if err == nil && now != "" {
+		err = r.opts.Cards.CardSet(ctx, c.Org, now)
+	}
+	if err != nil {
+		return "", fmt.Errorf("a new card of %s: %w", c.Org, err)
+	}
+	return Recorded, r.store.saw(ctx, n, r.seen(n, Recorded, subject{org: clip(c.Org)}))
 }
 
 // know gathers what is known before an event is looked at: our records, and for an invoice its subscription as it is now.

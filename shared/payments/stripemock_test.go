@@ -133,7 +133,7 @@ func mocked(t *testing.T, g *Gateway) map[string]func() error {
 		},
 		"planChange.release": func() error { return change.release(ctx) },
 		"planChange.keep":    func() error { return change.keep(ctx) },
-		"planChange.upgrade": func() error { return change.upgrade(ctx) },
+		"planChange.charge":  func() error { return change.upgrade(ctx) },
 		"planChange.reschedule": func() error {
 			return change.reschedule(ctx, &stripe.SubscriptionSchedule{
 				ID:           "sub_sched_1",

@@ -250,8 +250,8 @@ func (n Notice) cardEvent(e Event) (Event, error) {
 	if err := json.Unmarshal(n.Object, &c); err != nil {
 		return Event{}, fmt.Errorf("the customer of %s: %w", n.ID, err)
 	}
-	if s := c.InvoiceSettings; credit.CheckOrg(c.Metadata[metaOrg]) == nil && s != nil && s.DefaultPaymentMethod != nil {
-		e.Card = &Card{Org: c.Metadata[metaOrg], Method: s.DefaultPaymentMethod.ID}
+	if s := c.InvoiceSettings; validObjectID(c.ID) && credit.CheckOrg(c.Metadata[metaOrg]) == nil && s != nil && s.DefaultPaymentMethod != nil {
+		e.Card = &Card{Org: c.Metadata[metaOrg], Customer: c.ID}
 	}
 	return e, nil
 }

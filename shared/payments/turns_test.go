@@ -66,7 +66,7 @@ func TestAnInvoiceToldAgainUnderAnotherCatalogueStaysAsItWas(t *testing.T) {
 	}
 	log := slog.New(slog.DiscardHandler)
 	prices := catalogue.NewStore(b.engine.Client, log, catalogue.StoreOptions{})
-	if err := prices.Publish(t.Context(), must[*catalogue.Catalogue](t)(catalogue.New(doc))); err != nil {
+	if err := prices.Publish(t.Context(), must[*catalogue.Catalogue](t)(catalogue.New(doc)), "operator"); err != nil {
 		t.Fatal(err)
 	}
 	b.receiver = must[*payments.Receiver](t)(payments.NewReceiver(payments.ReceiverOptions{ // one that knows no other

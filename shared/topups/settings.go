@@ -184,7 +184,7 @@ func end(s Settings, a Attempt, c payments.Charged, now time.Time) (Settings, At
 	a.State, a.Code, a.EndedAt = Made, c.Code, now
 	if c.Status == payments.Failed {
 		a.State = Declined
-		if s.Window == a.Window && !c.Unknown {
+		if s.Window == a.Window && s.Currency == a.Offer.Currency && !c.Unknown {
 			s.Spent -= a.cost()
 		}
 		s.Breaker = &Breaker{Code: c.Code, Card: c.Card, At: now}

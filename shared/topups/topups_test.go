@@ -208,7 +208,7 @@ func (w *world) addTax(t *testing.T) {
 	next, err := catalogue.New(doc)
 	check(t, err)
 	w.prices = catalogue.NewStore(w.engine.Client, slog.New(slog.DiscardHandler), catalogue.StoreOptions{}) // as every process knows it by now
-	check(t, w.prices.Publish(t.Context(), next))
+	check(t, w.prices.Publish(t.Context(), next, "operator"))
 }
 
 // TestAnAttemptThatIsCutOffAnywhereEndsOnce kills the process at each call of Firestore and of Stripe, before and after it takes effect.
@@ -480,7 +480,7 @@ func TestAPackageThatIsSoldNoMoreStopsTopUpsAndIsTold(t *testing.T) {
 	next, err := catalogue.New(doc)
 	check(t, err)
 	w.prices = catalogue.NewStore(w.engine.Client, slog.New(slog.DiscardHandler), catalogue.StoreOptions{}) // as every process knows it by now
-	check(t, w.prices.Publish(t.Context(), next))
+	check(t, w.prices.Publish(t.Context(), next, "operator"))
 	w.run(t, 1, topups.Made) // what was begun is ended
 	for range 2 {
 		if a := w.run(t, 2, topups.Declined); a.Code != "not_sold" {
@@ -510,4 +510,28 @@ func TestACapInAnotherCurrencyStopsTopUps(t *testing.T) {
 	}
 	w.wish(t, 100_000)
 	w.run(t, 2, topups.Made)
+}
+
+// TestWhatFailsInAnotherCurrencyLeavesNoRoomUnderTheCap has a charge in rand end after the organisation pays in euro.
+func TestWhatFailsInAnotherCurrencyLeavesNoRoomUnderTheCap(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, stripestand.CardVisa)
+	w.wish(t, 100_000)
+	w.die = func() (bool, bool) { return true, false } // Stripe does not answer
+	if a, err := w.keeper(t).Run(t.Context(), "acme", 1); err == nil {
+		t.Fatalf("without Stripe: %+v", a)
+	}
+	w.die = nil
+	registrar, err := orgs.NewRegistrar(w.orgs, w.ledger, w.prices)
+	check(t, err)
+	_, _, err = registrar.Put(t.Context(), "acme", orgs.Profile{Name: "Acme", Country: "NL", Zone: "Africa/Johannesburg", OwnerEmail: "owner@acme.example"})
+	check(t, err)
+	w.wish(t, 100_000)
+	w.run(t, 2, topups.Made)
+	spent := w.settings(t).Spent
+	w.setCard(t, stripestand.CardFailsLater)
+	w.run(t, 1, topups.Declined)
+	if s := w.settings(t); s.Spent != spent || s.Currency != "EUR" || spent == 0 {
+		t.Errorf("%+v, of which %d were spent before", s, spent)
+	}
 }
