@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -159,6 +160,46 @@ func TestNoRouteTakesWhatIsTooMuchOrNotAsked(t *testing.T) {
 				b.refused(t, "of page_size "+size, c, http.StatusBadRequest, "invalid_request")
 			}
 		}
+	}
+}
+
+// TestNoRouteIsLedAstrayByAPageTokenThatIsMadeUp sends each list tokens of every list, with ids and moments that none has: the store is asked for none
+// of what cannot be there, and what is refused is the token.
+func TestNoRouteIsLedAstrayByAPageTokenThatIsMadeUp(t *testing.T) {
+	t.Parallel()
+	b := besiege(t)
+	lists := []string{
+		entriesList, notificationsList, purchasesList, cyclesList, membersList, teamsList, archivedTeamsList, limitRequestsList, decidedRequestsList,
+		quarantineList, refusalsList, namesList, erasureList,
+	}
+	tried, refused := 0, 0
+	for _, c := range b.calls {
+		if _, paged := c.Route.Query.Find("page_token"); !paged {
+			continue
+		}
+		for _, list := range lists {
+			for _, p := range []position{
+				{ID: "a/b"}, {ID: ".."}, {ID: "__x__"}, {ID: strings.Repeat("x", 300)}, {ID: "\x00"}, {ID: "nowhere"},
+				{At: math.MaxInt64, ID: "x"}, {At: math.MinInt64}, {At: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()},
+			} {
+				p.List = list
+				token, err := p.token()
+				if err != nil {
+					t.Fatal(err)
+				}
+				// An answer that the API document does not have, such as 404 for a page, fails by itself.
+				switch got := b.call(t, c.token, c.Method, c.Path+"?page_token="+token, c.body, "Idempotency-Key", "attack"); {
+				case got.status == http.StatusBadRequest && got.code() == "invalid_request":
+					refused++
+				case got.status != http.StatusOK:
+					t.Errorf("%s, after %+v: %d %s", c.Name, p, got.status, got.raw)
+				}
+				tried++
+			}
+		}
+	}
+	if tried < 1000 || refused < tried*9/10 {
+		t.Errorf("%d of %d tokens are refused", refused, tried)
 	}
 }
 

@@ -101,11 +101,23 @@ func (h *handler) entry(w http.ResponseWriter, r *http.Request, c call) error {
 	if err != nil {
 		return err
 	}
-	if c.withhold(&out.entry) {
-		out.Limits = slices.DeleteFunc(out.Limits, func(l limitPassed) bool { return l.Scope == credit.ScopeUser })
+	if out.Limits, err = h.limitsFor(r.Context(), c, out); err != nil {
+		return err
 	}
+	c.withhold(&out.entry)
 	serve.OKUnlessSame(w, r, out, nil) // the entry stays; what reversed it may be added
 	return nil
+}
+
+// limitsFor are the limits of an entry that the caller may know of: to members, of work that is not their own, the organisation's and their own team's.
+func (h *handler) limitsFor(ctx context.Context, c call, e explained) ([]limitPassed, error) {
+	if !c.onlyOwn() || e.UserID == c.person.Sub {
+		return e.Limits, nil
+	}
+	mine, err := h.store.TeamOf(ctx, c.org, c.person.Sub)
+	return slices.DeleteFunc(e.Limits, func(l limitPassed) bool {
+		return l.Scope == credit.ScopeUser || l.Scope == credit.ScopeTeam && l.Subject != mine
+	}), err
 }
 
 func (h *handler) explain(ctx context.Context, org string, e *credit.Entry) (explained, error) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/credit"
@@ -22,6 +23,8 @@ const (
 	exportMax, exportTime = 100_000, 12 * time.Second
 	// exportsAtOnce is how many exports an instance writes at once: each has a page of up to some megabytes.
 	exportsAtOnce = 4
+	// exportsEach is how many of them one caller may have, so that nobody takes all the places.
+	exportsEach = 2
 	// exportWriteTime is how long a caller who does not read may hold a place after that.
 	exportWriteTime = 4 * time.Second
 )
@@ -108,11 +111,10 @@ func (h *handler) exportEntries(w http.ResponseWriter, r *http.Request, c call, 
 		}
 		most = n
 	}
-	if h.exports.Add(1) > exportsAtOnce {
-		h.exports.Add(-1)
+	if !h.exports.begin(c.person.Sub) {
 		return problem.New(problem.Unavailable, "Several exports are being written. Repeat the request.", nil)
 	}
-	defer h.exports.Add(-1)
+	defer h.exports.end(c.person.Sub)
 	e := &export{read: h.ledger.EntriesBetween, show: c.showEntry, org: c.org, span: s, left: most, until: time.Now().Add(exportTime)}
 	if err := e.next(r.Context()); err != nil {
 		return err
@@ -124,6 +126,37 @@ func (h *handler) exportEntries(w http.ResponseWriter, r *http.Request, c call, 
 		return fmt.Errorf("export the entries of %s: %w", c.org, err)
 	}
 	return nil
+}
+
+// exporting counts the exports that are being written, by caller. It is safe for concurrent use.
+type exporting struct {
+	mu  sync.Mutex
+	all int
+	by  map[string]int
+}
+
+// begin takes a place, if there is one for a caller. It is given back by end.
+func (e *exporting) begin(caller string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.all >= exportsAtOnce || e.by[caller] >= exportsEach {
+		return false
+	}
+	if e.by == nil {
+		e.by = map[string]int{}
+	}
+	e.all++
+	e.by[caller]++
+	return true
+}
+
+func (e *exporting) end(caller string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all--
+	if e.by[caller]--; e.by[caller] == 0 {
+		delete(e.by, caller)
+	}
 }
 
 // export is an export under way.

@@ -28,8 +28,10 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/fluxori/ai-credits/shared/credit"
+	"github.com/fluxori/ai-credits/shared/identity"
 	"github.com/fluxori/ai-credits/shared/ledger"
 	"github.com/fluxori/ai-credits/shared/needs"
+	"github.com/fluxori/ai-credits/shared/problem"
 )
 
 // exported follows an export to its end, as programs do, and returns the lines of entries and how many answers there were.
@@ -171,7 +173,7 @@ func TestAMembersExportDoesNotSayWhoseTheWorkOfOthersWas(t *testing.T) {
 	}
 }
 
-// TestAnExportThatCannotGoOnSaysWhere: a store that fails in the middle, a caller who is gone, and an instance that writes as many as it takes.
+// TestAnExportThatCannotGoOnSaysWhere: a store that fails in the middle, and a caller who is gone.
 func TestAnExportThatCannotGoOnSaysWhere(t *testing.T) {
 	t.Parallel()
 	page := func(n int, newest time.Time) (out []*credit.Entry) {
@@ -211,11 +213,33 @@ func TestAnExportThatCannotGoOnSaysWhere(t *testing.T) {
 	if err := e.write(t.Context(), &out, func() error { return io.ErrClosedPipe }); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("to a caller who is gone: %v", err)
 	}
+}
+
+// TestNobodyTakesAllThePlacesOfExports: who has two is told to wait, and others are not, until the instance writes as many as it takes.
+func TestNobodyTakesAllThePlacesOfExports(t *testing.T) {
+	t.Parallel()
 	var h handler
-	h.exports.Store(exportsAtOnce)
-	w := httptest.NewRecorder()
-	if err := h.exportEntries(w, httptest.NewRequest(http.MethodGet, "/", nil), call{}, span{}); err == nil || h.exports.Load() != exportsAtOnce {
-		t.Errorf("beyond what it takes: %v, %d", err, h.exports.Load())
+	eager := call{person: identity.Person{Sub: "eager"}}
+	refused := func(c call) bool {
+		err := h.exportEntries(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil), c, span{})
+		no, ok := errors.AsType[*problem.Error](err)
+		return ok && no.Code() == problem.Unavailable
+	}
+	if !h.exports.begin("eager") || !h.exports.begin("eager") || !refused(eager) {
+		t.Error("one caller has three places")
+	}
+	if !h.exports.begin("calm") || !h.exports.begin("other") || !refused(call{person: identity.Person{Sub: "late"}}) {
+		t.Error("others have too few places, or too many")
+	}
+	h.exports.end("eager")
+	if !h.exports.begin("late") {
+		t.Error("a place that was given back is gone")
+	}
+	for _, who := range []string{"eager", "calm", "other", "late"} {
+		h.exports.end(who)
+	}
+	if h.exports.all != 0 || len(h.exports.by) != 0 {
+		t.Errorf("%d places are taken: %v", h.exports.all, h.exports.by)
 	}
 }
 

@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/campaigns"
@@ -58,5 +57,5 @@ type handler struct {
 	// frozen says that nothing may be changed, by requests that read neither.
 	frozen bool
 	// exports counts those that are being written.
-	exports atomic.Int32
+	exports exporting
 }

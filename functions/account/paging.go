@@ -8,12 +8,19 @@ import (
 	"time"
 
 	"github.com/fluxori/ai-credits/shared/payments"
+	"github.com/fluxori/ai-credits/shared/problem"
 	"github.com/fluxori/ai-credits/shared/serve"
 	"github.com/fluxori/ai-credits/shared/strictjson"
 )
 
-// tokenMax bounds a page token, in bytes.
-const tokenMax = 512
+const (
+	// tokenMax bounds a page token, in bytes.
+	tokenMax = 512
+	// yearMax is the last year that the store knows.
+	yearMax = 9999
+)
+
+var errNoPage = invalid("page_token", "page_token must be the next_page_token of the page before, of the same list.")
 
 // list is the answer that every list has. NextPageToken is empty on the last page.
 type list[T any] struct {
@@ -46,19 +53,27 @@ func (c call) position(of string) (p position, ok bool, err error) {
 	if token == "" {
 		return position{}, false, nil
 	}
-	wrong := invalid("page_token", "page_token must be the next_page_token of the page before, of the same list.")
 	if len(token) > tokenMax {
-		return position{}, false, wrong
+		return position{}, false, errNoPage
 	}
 	data, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil {
-		return position{}, false, wrong
+		return position{}, false, errNoPage
 	}
 	p, err = strictjson.Unmarshal[position](data, tokenMax)
-	if err != nil || p.List != of {
-		return position{}, false, wrong
+	if year := p.at().Year(); err != nil || p.List != of || year < 1 || year > yearMax {
+		return position{}, false, errNoPage
 	}
 	return p, true, nil
+}
+
+// paging is a list's error, once it is known whether its page token led anywhere: what is not there after one that a caller made up is the
+// token's fault.
+func (c call) paging(err error) error {
+	if code, _, ok := problem.Refusal(err); ok && c.query.Get("page_token") != "" && (code == problem.NotFound || code == problem.UnknownOrg) {
+		return errNoPage
+	}
+	return err
 }
 
 // paged makes a list of what was found, where one item more than a page was asked for.

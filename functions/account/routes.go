@@ -167,7 +167,7 @@ func (h *handler) router() *serve.Router {
 			if err != nil {
 				return err
 			}
-			return rt.serve(h, w, r, c)
+			return c.paging(rt.serve(h, w, r, c))
 		})
 	}
 	out.Handle("GET /unsubscribe", h.unsubscribePage)

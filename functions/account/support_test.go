@@ -352,3 +352,42 @@ func (s *system) table(t *testing.T, token, path string) [][]string {
 	}
 	return rows
 }
+
+// TestAMemberIsNotToldTheLimitsOfOtherTeamsByAnEntry: what GET …/limits/teams/{team} refuses is not told beside the work that counted for it.
+func TestAMemberIsNotToldTheLimitsOfOtherTeamsByAnEntry(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.register(t, "acme")
+	s.grant(t, "acme", "pi_1", credit.Purchase, 500, time.Time{})
+	s.team(t, "acme", "design", "designer")
+	s.team(t, "acme", "sales", "acme-member")
+	limit := &credit.Limit{Credits: 300}
+	s.do(t, "acme", credit.SetLimits{Changes: []credit.LimitChange{
+		{Subject: credit.Subject{Scope: credit.ScopeOrganisation}, Limit: limit}, {Subject: credit.Subject{Scope: credit.ScopeTeam, ID: "design"}, Limit: limit},
+		{Subject: credit.Subject{Scope: credit.ScopeTeam, ID: "sales"}, Limit: limit}, {Subject: credit.Subject{Scope: credit.ScopeUser, ID: "designer"}, Limit: limit},
+	}})
+	work := map[string]credit.Work{
+		"others":  {Feature: "custom-query", User: "designer", Team: "design"},
+		"nobodys": {Feature: "custom-query", Team: "design"},
+		"teams":   {Feature: "custom-query", User: "seller", Team: "sales"},
+		"own":     {Feature: "custom-query", User: "acme-member", Team: "design"}, // while in another team
+	}
+	for id, w := range work {
+		s.do(t, "acme", credit.Debit{EventID: id, Credits: 1, Content: credit.Content{Kind: credit.KindDebit, Org: "acme"}, Work: w})
+	}
+	for who, want := range map[string]map[string]string{
+		"acme-member": {"others": "acme", "nobodys": "acme", "teams": "acme sales", "own": "acme design"},
+		"acme-admin":  {"others": "acme design designer", "nobodys": "acme design", "teams": "acme sales", "own": "acme design"},
+	} {
+		for id := range work {
+			var subjects []string
+			limits, _ := s.must(t, s.token(t, who), http.MethodGet, "/orgs/acme/entries/"+id, "").body["limits"].([]any)
+			for _, l := range limits {
+				subjects = append(subjects, fmt.Sprint(l.(map[string]any)["subject"]))
+			}
+			if got := strings.Join(subjects, " "); got != want[id] {
+				t.Errorf("%s of %s: %q, want %q", who, id, got, want[id])
+			}
+		}
+	}
+}

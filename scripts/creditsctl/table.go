@@ -83,10 +83,10 @@ func shown(s string) string {
 	return s
 }
 
-// clean keeps what others wrote from steering the terminal.
+// clean keeps what others wrote from steering the terminal, from turning the text around it, and from making lines.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
 			return '·'
 		}
 		return r

@@ -95,10 +95,10 @@ func TestWhatOthersWroteDoesNotSteerTheTerminal(t *testing.T) {
 	var out bytes.Buffer
 	c := &tool{out: &out}
 	long := strings.Repeat("é", cellMax+1)
-	if err := table(c, []string{"\x1b[2Jgone\n", long, ""}, []column[string]{{head: "TEXT", cell: func(s string) string { return s }}}); err != nil {
+	if err := table(c, []string{"\x1b[2Jgone\n", "\u202emca\u2066\u2028", long, ""}, []column[string]{{head: "TEXT", cell: func(s string) string { return s }}}); err != nil {
 		t.Fatal(err)
 	}
-	if want := "TEXT\n·[2Jgone·\n" + strings.Repeat("é", cellMax-1) + "…\n-\n"; out.String() != want {
+	if want := "TEXT\n·[2Jgone·\n·mca··\n" + strings.Repeat("é", cellMax-1) + "…\n-\n"; out.String() != want {
 		t.Errorf("%q, want %q", &out, want)
 	}
 }

@@ -184,7 +184,7 @@ func TestAHoldIsCapturedOrReleasedOnce(t *testing.T) {
 	}{
 		"work done":                {"", func(context.Context) (int64, error) { return 30, nil }, nil, "", []string{"POST /debit/holds", "POST /debit/holds/acme.1/capture"}},
 		"work failed":              {"", func(context.Context) (int64, error) { return 30, broken }, broken, "", []string{"POST /debit/holds", "POST /debit/holds/acme.1/release"}},
-		"after a restart":          {open, func(context.Context) (int64, error) { return 30, nil }, nil, "", []string{"POST /debit/holds", "GET /debit/holds/acme.1", "POST /debit/holds/acme.1/capture"}},
+		"after a restart":          {open, func(context.Context) (int64, error) { return 30, nil }, nil, "", []string{"POST /debit/holds", "GET /debit/holds/acme.1", "POST /debit/holds/acme.1/extend", "POST /debit/holds/acme.1/capture"}},
 		"done before":              {`{"state":"captured","captured_credits":30}`, nil, client.ErrDone, "", []string{"POST /debit/holds", "GET /debit/holds/acme.1"}},
 		"done after its time":      {`{"state":"timed_out","captured_credits":30}`, nil, client.ErrDone, "", []string{"POST /debit/holds", "GET /debit/holds/acme.1"}},
 		"released before":          {`{"state":"released"}`, nil, nil, client.HoldSettled, []string{"POST /debit/holds", "GET /debit/holds/acme.1"}},
@@ -192,7 +192,7 @@ func TestAHoldIsCapturedOrReleasedOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := holding(t, c.found, nil)
+			s := holding(t, c.found, func(w http.ResponseWriter) { fmt.Fprint(w, `{}`) })
 			waiting := func(ctx context.Context, _ time.Duration) error { <-ctx.Done(); return ctx.Err() }
 			got, err := s.client(t, waiting).WithHold(t.Context(), client.HoldRequest{Debit: report}, c.work)
 			good := c.err == nil && c.code == ""

@@ -28,14 +28,17 @@ func (c *Client) WithHold(ctx context.Context, h HoldRequest, work func(ctx cont
 	if err != nil {
 		return Capture{}, err
 	}
+	ttl := time.Duration(h.TTLSeconds) * time.Second
+	if ttl <= 0 {
+		ttl = ttlDefault
+	}
 	if hold.Replayed {
 		if err := c.stillOpen(ctx, hold.HoldID); err != nil {
 			return Capture{HoldID: hold.HoldID}, err
 		}
-	}
-	ttl := time.Duration(h.TTLSeconds) * time.Second
-	if ttl <= 0 {
-		ttl = ttlDefault
+		if err := c.prolong(ctx, hold.HoldID, ttl); err != nil { // most of its life may be over
+			return Capture{HoldID: hold.HoldID}, err
+		}
 	}
 	working, stop := context.WithCancelCause(ctx)
 	ended := make(chan struct{})
@@ -89,13 +92,21 @@ func (c *Client) giveBack(ctx context.Context, id string, failure error) error {
 	return failure
 }
 
-// keep extends a hold until ctx ends. One that was settled ends the work; what passes by itself is tried again.
+// keep extends a hold until ctx ends. One that was settled ends the work.
 func (c *Client) keep(ctx context.Context, stop context.CancelCauseFunc, id string, ttl time.Duration) {
 	for c.o.Sleep(ctx, ttl/extensionsPerLife) == nil {
-		_, err := c.Extend(ctx, id, ttl)
-		if code := CodeOf(err); code == HoldSettled || code == NotFound {
+		if err := c.prolong(ctx, id, ttl); err != nil {
 			stop(err)
 			return
 		}
 	}
+}
+
+// prolong extends a hold. The error says that there is none any more; what passes by itself is none, since it is tried again.
+func (c *Client) prolong(ctx context.Context, id string, ttl time.Duration) error {
+	_, err := c.Extend(ctx, id, ttl)
+	if code := CodeOf(err); code == HoldSettled || code == NotFound {
+		return err
+	}
+	return nil
 }

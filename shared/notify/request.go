@@ -21,14 +21,14 @@ type request struct {
 	// Credits is how many more are asked for, or zero. Limit is what the limit is; Unlimited that there is none.
 	Credits, Limit int64
 	Unlimited      bool
-	// Reason is in mails only: what somebody writes, and who it is, is not kept in the feed.
+	// Reason is in mails only, and so is a team's name: what somebody writes, and who it is, is not kept in the feed.
 	Reason string
 }
 
 // aMember stands for a name that is not known, or not to be kept.
 const aMember = "A member"
 
-// readRequest puts an alert's limit request in words. Without a name it has no reason either.
+// readRequest puts an alert's limit request in words. Without a name it holds nothing that people wrote: it has no reason, and a team is told by its id.
 func readRequest(e events.Credit, name string) *request {
 	l := e.LimitRequest
 	if l == nil {
@@ -41,13 +41,17 @@ func readRequest(e events.Credit, name string) *request {
 	case l.Scope == "user":
 		r.Of = "what the member uses"
 	case l.Scope == "team":
-		r.Of = "what team " + l.SubjectName + " uses"
+		r.Of = "what team " + l.SubjectID + " uses"
 	}
 	if l.Limit != nil {
 		r.Limit = *l.Limit
 	}
-	if name != "" {
-		r.Who, r.Reason = name, l.Reason
+	if name == "" {
+		return r
+	}
+	r.Who, r.Reason = name, l.Reason
+	if l.Scope == "team" {
+		r.Of = "what team " + l.SubjectName + " uses"
 	}
 	return r
 }

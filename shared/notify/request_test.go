@@ -91,7 +91,7 @@ func TestLimitRequestsReachWhomTheyConcern(t *testing.T) {
 		"asked for a team, without a figure": {
 			about(events.LimitRequested, request("team", "design", 0)), orgs.Administrators,
 			"A member asks for a higher limit",
-			"A member asks for a higher limit. The limit on what team Design uses is 1 500 AI credits a month. An administrator of Acme can grant or decline this.",
+			"A member asks for a higher limit. The limit on what team design uses is 1 500 AI credits a month. An administrator of Acme can grant or decline this.",
 			"Pieter asks for a higher limit", "Pieter asks for a higher limit. The limit on what team Design uses is", "a@acme.test,b@acme.test,c@acme.test", "as an administrator of Acme", "because you asked",
 		},
 		"granted": {
