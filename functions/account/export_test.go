@@ -225,7 +225,8 @@ func TestNobodyTakesAllThePlacesOfExports(t *testing.T) {
 		no, ok := errors.AsType[*problem.Error](err)
 		return ok && no.Code() == problem.Unavailable
 	}
-	if !h.exports.begin("eager") || !h.exports.begin("eager") || !refused(eager) {
+	first, second := h.exports.begin("eager"), h.exports.begin("eager")
+	if !first || !second || !refused(eager) {
 		t.Error("one caller has three places")
 	}
 	if !h.exports.begin("calm") || !h.exports.begin("other") || !refused(call{person: identity.Person{Sub: "late"}}) {

@@ -79,7 +79,7 @@ func (a *audits) prove(ctx context.Context, org string) error {
 			return err
 		}
 		if report.Finding != nil {
-			return fmt.Errorf("%w: %s", errDiffers, report.Finding)
+			return fmt.Errorf("%w: %w", errDiffers, report.Finding)
 		}
 		return nil
 	})
