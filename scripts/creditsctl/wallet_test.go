@@ -3,13 +3,14 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
 
-	"net/http/httptest"
+	"github.com/fluxori/ai-credits/shared/needs"
 )
 
 func TestAWalletIsLookedAtAdjustedFrozenAndThawed(t *testing.T) {
@@ -235,6 +236,7 @@ func TestRefusalsSayWhyAndWhichRequest(t *testing.T) {
 
 func TestATokenIsPrintedByACommandOrStandsInTheEnvironment(t *testing.T) {
 	t.Parallel()
+	needs.Program(t, "sh")
 	o := newOperator(t)
 	o.open("tokens", "Tokens")
 	token := o.tokenOf(`{"role":"support"}`)

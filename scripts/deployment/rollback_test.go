@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"cloud.google.com/go/cloudbuild/apiv1/v2/cloudbuildpb"
+
+	"github.com/fluxori/ai-credits/shared/needs"
 )
 
 // gcloud is a stand-in for the program: `storage cp [--no-clobber] FROM… TO`, with each bucket a folder beneath $BUCKETS.
@@ -81,6 +83,7 @@ func (r *releases) upload(t *testing.T, substitutions map[string]string, staged 
 // TestGoingBackDeploysTheSourcesOfThatRelease runs the one command of the README's "Deploy" as far as it decides what is deployed.
 func TestGoingBackDeploysTheSourcesOfThatRelease(t *testing.T) {
 	t.Parallel()
+	needs.Program(t, "bash")
 	r := newReleases(t)
 	project := func(name, build, release, from string) map[string]string {
 		return map[string]string{"PROJECT_ID": name, "BUILD_ID": build, "_RELEASE": release, "_FROM": from}
