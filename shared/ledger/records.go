@@ -38,7 +38,7 @@ func (l *Ledger) Records(ctx context.Context, org string, from, to Mark, each fu
 		span = to.At.Sub(low)
 	}
 	if n := to.Seq - from.Seq; n > likely {
-		span = time.Duration(float64(span) * likely / float64(n))
+		span = holding(span, n)
 	}
 	for low.Before(to.At) {
 		span = max(span, time.Microsecond)
@@ -55,7 +55,7 @@ func (l *Ledger) Records(ctx context.Context, org string, from, to Mark, each fu
 		case len(page) > recordsPage:
 			// Their numbers tell about how many there are.
 			there := max(page[len(page)-1].Value.Seq-seq, 2*likely)
-			span = time.Duration(float64(high.Sub(low)) * likely / float64(there))
+			span = holding(high.Sub(low), there)
 			continue
 		}
 		if len(page) > 0 {
@@ -66,10 +66,13 @@ func (l *Ledger) Records(ctx context.Context, org string, from, to Mark, each fu
 		}
 		// The next is as long as would have held what is likely to fit, or twice as long as this at most.
 		low = high
-		span = min(time.Duration(float64(span)*min(2, likely/float64(max(1, len(page))))), maxSpan)
+		span = min(holding(span, max(int64(len(page)), likely/2)), maxSpan)
 	}
 	return nil
 }
+
+// holding is the part of a span with n entries, or its multiple, that holds what is likely. n is at least half of that.
+func holding(span time.Duration, n int64) time.Duration { return span / time.Duration(n) * likely }
 
 // maxSpan keeps doubled spans from overflowing.
 const maxSpan = 100 * 365 * 24 * time.Hour
